@@ -1,0 +1,103 @@
+"""From one score at the end of a reply to a learning signal for each of its tokens.
+
+Replies lie in padded [sample, token] tensors; masks mark the tokens that count. Whatever stands in the padding,
+nan included, changes nothing, and every result is 0 there. Results are constants: no gradient flows through them.
+"""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from preflab.errors import ConfigError, DataError
+
+
+def token_rewards(
+    logp: Float[Tensor, "sample token"],
+    ref_logp: Float[Tensor, "sample token"],
+    score: Float[Tensor, " sample"],
+    mask: Bool[Tensor, "sample token"],
+    kl_coefficient: float,
+) -> Float[Tensor, "sample token"]:
+    """Reward of each token: a penalty for leaving the reference, and the score at the last token.
+
+    ``reward_t = -kl_coefficient * (logp_t - ref_logp_t) + [t is the last token that counts] * score``
+    (Stiennon et al. 2020, sec. 3.4; Ouyang et al. 2022, sec. 3.5). Without discount a reply's rewards sum to
+    ``score - kl_coefficient * log(policy / reference)``.
+
+    Args:
+        logp            [sample, token]  nats, of the policy that sampled, when it sampled.
+        ref_logp        [sample, token]  nats, of the same tokens.
+        score           [sample]         reward units, one per reply.
+        mask            [sample, token]  True = counts: tokens of the reply up to and including its end.
+        kl_coefficient  scalar           reward units per nat, at least 0.
+
+    Returns:
+        rewards         [sample, token]  reward units; 0 in padding.
+
+    Raises:
+        ConfigError: ``kl_coefficient`` is negative or not finite.
+        DataError: a reply has no token that counts, so that its score would be lost.
+    """
+    if not 0.0 <= kl_coefficient < float("inf"):
+        raise ConfigError(f"KL coefficient must be in [0, inf), got {kl_coefficient}")
+    empty = ~mask.any(dim=1)
+    if empty.any():
+        raise DataError(f"every reply must have a token that counts; sample {int(empty.nonzero()[0])} has none")
+    penalty = torch.where(mask, kl_coefficient * (logp - ref_logp).detach(), 0.0)
+    position = torch.arange(mask.shape[1], device=mask.device)
+    last = torch.where(mask, position, -1).amax(dim=1, keepdim=True)
+    return torch.where(position == last, score.detach()[:, None], 0.0) - penalty
+
+
+def gae(
+    rewards: Float[Tensor, "sample token"],
+    values: Float[Tensor, "sample token"],
+    mask: Bool[Tensor, "sample token"],
+    *,
+    discount: float = 1.0,
+    trace: float = 0.95,
+) -> tuple[Float[Tensor, "sample token"], Float[Tensor, "sample token"]]:
+    """Generalized advantage estimation, and the returns that the value function should predict.
+
+    ::
+
+        delta_t     = reward_t + discount * V_{t+1} - V_t        V after the last token = 0
+        advantage_t = delta_t + discount * trace * advantage_{t+1}
+        return_t    = advantage_t + V_t
+
+    (Schulman et al. 2016, eq. 16; Stiennon et al. 2020 use discount 1 and trace 0.95.) ``trace = 1`` gives the
+    rewards still to come minus the value; ``trace = 0`` the one-step error ``delta``.
+
+    Args:
+        rewards     [sample, token]  reward units.
+        values      [sample, token]  reward units; V_t is predicted before token t is drawn.
+        mask        [sample, token]  True = counts; in each row a run of True from the first token on.
+        discount    scalar           in [0, 1].
+        trace       scalar           in [0, 1]; the lambda of the paper.
+
+    Returns:
+        advantages  [sample, token]  reward units, not whitened; 0 in padding.
+        returns     [sample, token]  reward units; 0 in padding.
+
+    Raises:
+        ConfigError: ``discount`` or ``trace`` is outside [0, 1].
+        DataError: a row of ``mask`` has a gap or starts with padding.
+    """
+    for name, setting in (("discount", discount), ("trace", trace)):
+        if not 0.0 <= setting <= 1.0:
+            raise ConfigError(f"{name} must be in [0, 1], got {setting}")
+    broken = (mask[:, 1:] & ~mask[:, :-1]).any(dim=1)
+    if broken.any():
+        raise DataError(
+            "each row of the mask must be a run of True from the first token on; "
+            f"sample {int(broken.nonzero()[0])} has a token after padding"
+        )
+    rewards = torch.where(mask, rewards.detach(), 0.0)
+    values = torch.where(mask, values.detach(), 0.0)  # which makes V after the last token 0
+    advantages = torch.zeros_like(rewards)
+    next_value = next_advantage = rewards.new_zeros(len(rewards))
+    for t in reversed(range(rewards.shape[1])):
+        delta = rewards[:, t] + discount * next_value - values[:, t]
+        advantages[:, t] = next_advantage = delta + discount * trace * next_advantage
+        next_value = values[:, t]
+    return advantages, advantages + values

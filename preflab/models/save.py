@@ -1,0 +1,94 @@
+"""Save roles so that other libraries read them: merged full-precision weights in transformers' own formats."""
+
+import copy
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from preflab.errors import ModelError, RunError
+from preflab.models.roles import Role
+
+
+def save_policy(role: Role, folder: Path) -> Path:
+    """A folder for ``AutoModelForCausalLM`` and vLLM; adapters are merged into the weights."""
+    model: Any = merged(role)
+    _save(folder, model, role)
+    return folder
+
+
+def save_preference_model(role: Role, folder: Path, *, pad_id: int) -> Path:
+    """A folder for ``AutoModelForSequenceClassification``.
+
+    That class reads the score at the last token that is not padding, so the configuration names a padding
+    token that never ends a reply: with the end-of-turn token as padding it would read one token early.
+
+    Args:
+        pad_id  the encoder's padding token.
+
+    Raises:
+        ModelError: this architecture has no sequence classifier in transformers.
+    """
+    from transformers import AutoModelForSequenceClassification
+
+    trunk: Any = merged(role)
+    config = copy.deepcopy(trunk.config)
+    config.num_labels = 1
+    config.pad_token_id = pad_id
+    try:
+        with torch.device("meta"):
+            classifier: Any = AutoModelForSequenceClassification.from_config(config)
+    except ValueError as error:
+        raise ModelError(f"transformers has no sequence classifier for {type(trunk).__name__}") from error
+    classifier = classifier.to_empty(device="cpu").float()
+    body = classifier.base_model
+    missing, unexpected = body.load_state_dict(trunk.base_model.state_dict(), strict=False)
+    if missing or unexpected:
+        raise ModelError(f"the classifier's trunk differs: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    _copy_buffers(trunk.base_model, body)
+    with torch.no_grad():
+        classifier.score.weight.copy_(role.head.weight)
+    _save(folder, classifier, role, pad_token=pad_id)
+    return folder
+
+
+def merged(role: Role) -> nn.Module:
+    """A copy of the causal language model with this role's adapter merged in, in full precision."""
+    trunk = role.trunk
+    if role.name is None:
+        raise ModelError("the reference is the model as it was loaded; there is nothing to save")
+    if trunk.adapters is None:
+        return copy.deepcopy(trunk._copies[role.name]).requires_grad_(False)
+    with trunk.playing(role.name):
+        whole: Any = copy.deepcopy(trunk._peft)
+    whole = whole.float()
+    model: nn.Module = whole.merge_and_unload(adapter_names=[role.name])
+    return model.requires_grad_(False)
+
+
+def _copy_buffers(source: nn.Module, target: nn.Module) -> None:
+    """Buffers that are not saved (rotary frequencies) are empty after ``to_empty``."""
+    there = dict(target.named_buffers())
+    for name, buffer in source.named_buffers():
+        if name in there:
+            there[name].copy_(buffer)
+
+
+def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None) -> None:
+    """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole."""
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    tokenizer: Any = copy.deepcopy(role.trunk.source.tokenizer)
+    if pad_token is not None:
+        tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token)
+    try:
+        model.save_pretrained(part)
+        tokenizer.save_pretrained(part)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(part, folder)
+    except OSError as error:
+        shutil.rmtree(part, ignore_errors=True)
+        raise RunError(f"{folder}: the model cannot be saved ({error.strerror or error})") from error

