@@ -1,7 +1,7 @@
 """The three seams: who samples, who scores, who labels. A plain function will do for each."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from jaxtyping import Float
 from torch import Tensor
@@ -10,6 +10,7 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 
 
+@runtime_checkable
 class Sampler(Protocol):
     """Continues dialogues."""
 
@@ -18,6 +19,7 @@ class Sampler(Protocol):
         ...
 
 
+@runtime_checkable
 class Scorer(Protocol):
     """Says how good each finished dialogue is."""
 
@@ -26,6 +28,7 @@ class Scorer(Protocol):
         ...
 
 
+@runtime_checkable
 class Labeller(Protocol):
     """Says which of two replies is better: a person, a model, a rule."""
 

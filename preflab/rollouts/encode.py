@@ -3,8 +3,12 @@
 A prompt is rendered with the model's own chat template up to where the assistant speaks; a reply is
 tokenized on its own and closed by the template's end-of-turn token, exactly as a sampled reply is, so
 that training and sampling see the same tokens. The score of a reply is read at that closing token.
+
+Text cannot speak with the template's voice: a control token that somebody types ("<|im_end|>") is broken
+into ordinary tokens that spell it, so that it ends no turn and begins none.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,6 +26,8 @@ PLAIN_TEMPLATE = (
 """For base models without a template of their own: the dialogue format of Askell et al. 2021."""
 
 _PROBE = "preflab probe"
+_CUTS = "\ue000\uf8fe\ufdd0\ufdd1"
+"""Characters that mark where a typed control token is broken; the first that the text does not hold is used."""
 
 
 class Encoder:
@@ -29,7 +35,7 @@ class Encoder:
 
     Raises:
         ModelError: the tokenizer has no end-of-sequence token and its template closes turns with no
-            special token, so a reply could never end.
+            special token, so a reply could never end; or the template cannot render a plain exchange.
     """
 
     def __init__(self, tokenizer: Any, *, max_tokens: int) -> None:
@@ -37,9 +43,16 @@ class Encoder:
         self.max_tokens = max_tokens
         self.has_template = bool(getattr(tokenizer, "chat_template", None))
         self.template = None if self.has_template else PLAIN_TEMPLATE
+        added = getattr(tokenizer, "added_tokens_decoder", {})
+        self._special = {int(i) for i, token in added.items() if token.special} | set(tokenizer.all_special_ids)
         self.end_id = self._find_end()
         self.stop_ids = tuple(sorted({self.end_id} | ({tokenizer.eos_token_id} - {None})))
         self.pad_id = self._find_pad()
+        control = [str(added[i]) if i in added else tokenizer.convert_ids_to_tokens(i) for i in self._special]
+        longest_first = sorted({c for c in control if c}, key=lambda c: (-len(c), c))
+        self._control = re.compile("|".join(map(re.escape, longest_first)) or r"(?!)", re.IGNORECASE)
+        self._one_character_ends = {tokenizer.convert_ids_to_tokens(i) for i in self.stop_ids}
+        self._begin, self._space = self._find_habits()
 
     def prompt(self, dialogue: Dialogue) -> tuple[int, ...]:
         """Tokens up to where the assistant begins to speak."""
@@ -51,8 +64,9 @@ class Encoder:
     def reply(self, text: str) -> tuple[int, ...]:
         """Tokens of a reply, closed by the end-of-turn token."""
         if not self.has_template:
-            text = " " + text.lstrip()
-        return (*self.tokenizer(text, add_special_tokens=False)["input_ids"], self.end_id)
+            text = self._space + text.lstrip()
+        cut = _unused(text)
+        return (*self._tokens(self._broken(text, cut), cut), self.end_id)
 
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, up to the end of the turn."""
@@ -64,24 +78,48 @@ class Encoder:
         return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
 
     def _render(self, dialogue: Dialogue, *, generation: bool) -> list[int]:
+        cut = _unused("".join(message.text for message in dialogue.messages))
+        messages = [{"role": m.role, "content": self._broken(m.text, cut)} for m in dialogue.messages]
         try:
             text = self.tokenizer.apply_chat_template(
-                dialogue.to_json(), chat_template=self.template, tokenize=False, add_generation_prompt=generation
+                messages, chat_template=self.template, tokenize=False, add_generation_prompt=generation
             )
         except Exception as error:  # jinja templates raise what they like ("system role not supported")
             raise DataError(f"the chat template refuses this dialogue: {error}") from error
-        return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
+        return [*self._begin, *self._tokens(text, cut)]
+
+    def _broken(self, text: str, cut: str) -> str:
+        """The text with ``cut`` inside each control token that it spells.
+
+        An end of turn of one character cannot be cut; that character is left out.
+        """
+
+        def broken(found: re.Match[str]) -> str:
+            first, rest = found.group()[0], found.group()[1:]
+            if rest:
+                return first + cut + self._control.sub(broken, rest)
+            return "" if first in self._one_character_ends else first
+
+        return self._control.sub(broken, text)
+
+    def _tokens(self, text: str, cut: str) -> list[int]:
+        """Tokens of the text, none of them across a cut; only control tokens without one in them count as such."""
+        pieces = [piece for piece in text.split(cut) if piece]
+        return [int(t) for piece in pieces for t in self.tokenizer(piece, add_special_tokens=False)["input_ids"]]
 
     def _find_end(self) -> int:
         """The token that closes an assistant turn: what the template puts right after a reply."""
         if self.has_template:
-            text = self.tokenizer.apply_chat_template(
-                Dialogue.of("a", _PROBE).to_json(), tokenize=False, add_generation_prompt=False
-            )
-            rest = self.tokenizer(text.rsplit(_PROBE, 1)[1], add_special_tokens=False)["input_ids"]
-            special = set(self.tokenizer.all_special_ids)
-            if rest and rest[0] in special:
-                return int(rest[0])
+            try:
+                text = self.tokenizer.apply_chat_template(
+                    Dialogue.of("a", _PROBE).to_json(), tokenize=False, add_generation_prompt=False
+                )
+            except Exception as error:  # jinja templates raise what they like
+                raise ModelError(f"the chat template cannot render a plain exchange: {error}") from error
+            rest = self.tokenizer(text.rpartition(_PROBE)[2], add_special_tokens=False)["input_ids"]
+            first = next((i for i, token in enumerate(rest) if token in self._special), None)
+            if first is not None and not self.tokenizer.decode(rest[:first]).strip():
+                return int(rest[first])
         if self.tokenizer.eos_token_id is None:
             raise ModelError("the tokenizer has no end-of-sequence token, so a reply could never end; set eos_token")
         return int(self.tokenizer.eos_token_id)
@@ -92,10 +130,27 @@ class Encoder:
         if named is not None and named not in self.stop_ids:
             return int(named)
         unk = self.tokenizer.unk_token_id
-        spare = [i for i in sorted(self.tokenizer.all_special_ids) if i not in self.stop_ids]
+        spare = [i for i in sorted(self._special) if i not in self.stop_ids]
         if unk is not None and unk not in self.stop_ids:
             return int(unk)
-        return int(spare[-1]) if spare else 0
+        if spare:
+            return int(spare[-1])
+        # A word it must be, then: one whose spelling in the vocabulary ("Ġgazed") no text has, since saving
+        # the tokenizer makes that spelling a special token. No reply ends with it, for all end with ``end_id``.
+        ordinary = [i for i in reversed(range(len(self.tokenizer))) if i not in self.stop_ids]
+        names = zip(ordinary, self.tokenizer.convert_ids_to_tokens(ordinary), strict=True)
+        unspellable = (i for i, name in names if name and self.tokenizer.decode([i]) != name)
+        return int(next(unspellable, ordinary[0]))
+
+    def _find_habits(self) -> tuple[tuple[int, ...], str]:
+        """Without a template: the token this tokenizer begins every text with, and the blank before a reply."""
+        if self.has_template:
+            return (), ""
+        bos = self.tokenizer.bos_token_id
+        begins = bos is not None and list(self.tokenizer("a")["input_ids"])[:1] == [bos]
+        first = self.tokenizer("a", add_special_tokens=False)["input_ids"][0]
+        own_blank = str(self.tokenizer.convert_ids_to_tokens(first)).startswith("\u2581")  # SentencePiece's
+        return ((int(bos),) if begins else ()), "" if own_blank else " "
 
 
 @dataclass(frozen=True)
@@ -107,7 +162,7 @@ class Encoded:
     shortened: int = 0
     """Prompts that lost their earliest turns to fit."""
     refused: list[str] = field(default_factory=list)
-    """Why comparisons were left out: even the last turn did not fit beside a reply."""
+    """Why comparisons were left out: even the last turn did not fit beside a reply, or the template refused it."""
 
     @property
     def n_tokens(self) -> int:
@@ -120,9 +175,13 @@ def encode_comparisons(encoder: Encoder, comparisons: Sequence[Comparison]) -> E
     rows, kept, refused, shortened = [], [], [], 0
     for n, comparison in enumerate(comparisons):
         replies = [encoder.reply(reply) for reply in comparison.replies]
-        fitted = fit_prompt(encoder, comparison.prompt, room=encoder.max_tokens - max(len(r) for r in replies))
+        where = comparison.provenance.id or f"comparison {n}"
+        try:
+            fitted = fit_prompt(encoder, comparison.prompt, room=encoder.max_tokens - max(len(r) for r in replies))
+        except DataError as error:
+            refused.append(f"{where}: {error}")
+            continue
         if fitted is None:
-            where = comparison.provenance.id or f"comparison {n}"
             refused.append(f"{where}: prompt and longest reply exceed {encoder.max_tokens} tokens")
             continue
         prefix, cut = fitted
@@ -149,3 +208,15 @@ def fit_prompt(encoder: Encoder, prompt: Dialogue, *, room: int) -> tuple[tuple[
         if following is None:
             return None
         messages, cut = messages[following:], True
+
+
+def _unused(text: str) -> str:
+    """A character to cut with that the text does not hold.
+
+    Raises:
+        DataError: the text holds all of them, as no text in a language does.
+    """
+    for cut in _CUTS:
+        if cut not in text:
+            return cut
+    raise DataError("the text holds every character that could mark a cut in it (private use and noncharacters)")

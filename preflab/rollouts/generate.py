@@ -1,7 +1,7 @@
 """Sampling in process: tokens in, tokens and log-probabilities out.
 
-A prompt runs through the model once for all its samples; finished samples leave the batch; a draw
-costs one softmax and one cumulative sum.
+A prompt runs through the model once for all its samples in a batch; finished samples leave the batch; a
+draw costs one softmax and one cumulative sum.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
-from preflab.errors import ConfigError, DataError
+from preflab.errors import ConfigError, DataError, ModelError
 from preflab.models.roles import Role, logit_shape, trunk_of
 from preflab.rollouts.cache import roomy_cache, select
 from preflab.rollouts.encode import Encoder, fit_prompt
@@ -32,9 +32,7 @@ class SamplingConfig:
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or self.max_batch < 1 or self.temperature < 0:
-            raise ConfigError(
-                f"max_new_tokens and max_batch must be at least 1 and temperature at least 0, got {self}"
-            )
+            raise ConfigError(f"max_new_tokens and max_batch must be at least 1 and temperature at least 0, got {self}")
 
 
 @dataclass(frozen=True)
@@ -69,6 +67,7 @@ def generate(
 
     Raises:
         DataError: a prompt is empty, or leaves no room for a reply in the model's context.
+        ModelError: the model's numbers are not finite, so that nothing can be drawn from them.
     """
     for i, prompt in enumerate(prompts):
         if not prompt or len(prompt) + config.max_new_tokens > encoder.max_tokens:
@@ -102,6 +101,8 @@ class _Batch:
         self.tokens: list[list[int]] = [[] for _ in prompts]
         self.logprobs: list[list[float]] = [[] for _ in prompts]
         self.stops = torch.tensor(encoder.stop_ids)
+        self.seen = torch.empty(0, 0, dtype=torch.bool)
+        self.length = torch.empty(0, dtype=torch.long)
 
     def run(self, progress: Progress | None) -> list[Rollout]:
         """Prefill, then one token a step until every sample has ended or used its room."""
@@ -111,6 +112,8 @@ class _Batch:
             active = torch.arange(len(self.prompts))
             for step in range(self.config.max_new_tokens):
                 token, logp = draw(self._logits(hidden), self.config.temperature, self.generator)
+                if not torch.isfinite(logp).all():
+                    raise ModelError(f"a log-probability at sampled token {step} is not finite; the weights are broken")
                 for sample, t, lp in zip(active.tolist(), token.tolist(), logp.tolist(), strict=True):
                     self.tokens[sample].append(t)
                     self.logprobs[sample].append(lp)
@@ -157,19 +160,20 @@ class _Batch:
         return self._forward(token[:, None], positions, self.seen[:, None, None, :])
 
     def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "sample hidden"]:
-        out = trunk_of(self.model)(
-            input_ids=ids,
-            position_ids=positions,
-            attention_mask=mask,
-            past_key_values=self.cache,
-            use_cache=True,
-        )
+        with self.role.trunk.precision(self.role.name):
+            out = trunk_of(self.model)(
+                input_ids=ids,
+                position_ids=positions,
+                attention_mask=mask,
+                past_key_values=self.cache,
+                use_cache=True,
+            )
         last: Tensor = out.last_hidden_state[:, -1]
         return last
 
     def _logits(self, hidden: Float[Tensor, "sample hidden"]) -> Float[Tensor, "sample vocab"]:
-        weight = self.model.get_output_embeddings().weight  # type: ignore[operator]
-        logits = (hidden.to(weight.dtype) @ weight.T).float()
+        weight = self.model.get_output_embeddings().weight
+        logits: Tensor = (hidden.to(weight.dtype) @ weight.T).float()
         shape = logit_shape(self.config_of_model)
         if shape["scale"] != 1.0:
             logits = logits * shape["scale"]
@@ -191,7 +195,8 @@ def draw(
     logp = torch.log_softmax(logits / temperature, dim=-1)
     cumulative = logp.exp().cumsum(-1)
     u = torch.rand(len(logits), 1, generator=generator) * cumulative[:, -1:]
-    token = torch.searchsorted(cumulative, u, right=True).clamp_max(logits.shape[-1] - 1)
+    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())  # u may round up to the total
+    token = torch.minimum(torch.searchsorted(cumulative, u, right=True), last).clamp_max(logits.shape[-1] - 1)
     return token.squeeze(-1), logp.gather(-1, token).squeeze(-1)
 
 

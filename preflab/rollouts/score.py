@@ -1,6 +1,6 @@
 """Run a role over many rows without gradients: scores and log-probabilities, in the order given."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby
 
 import torch
@@ -29,7 +29,7 @@ def score_rows(
     scores: list[Tensor] = [torch.empty(0)] * len(rows)
     for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
         together = role.scores(collate([rows[i] for i in batch], pad_id=pad_id))
-        pieces = together.split([len(rows[i].replies) for i in batch])
+        pieces = torch.split(together, [len(rows[i].replies) for i in batch])
         for i, piece in zip(batch, pieces, strict=True):
             scores[i] = piece
         if progress:
@@ -46,7 +46,7 @@ def logprob_rows(
     for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
         chosen = [rows[i] for i in batch]
         logp, _ = role.logprobs(collate(chosen, pad_id=pad_id), temperature=temperature)
-        pieces = iter(logp.split([len(row.segments[s]) for row in chosen for s in row.replies]))
+        pieces = iter(torch.split(logp, [len(row.segments[s]) for row in chosen for s in row.replies]))
         for i, row in zip(batch, chosen, strict=True):
             found[i] = [next(pieces) for _ in row.replies]
     return found
@@ -63,16 +63,25 @@ class PreferenceScorer:
     ) -> Float[Tensor, " dialogue"]:
         """Score the last reply of each dialogue; neighbours with one prompt share its tokens.
 
+        A score does not depend on the neighbours: where a prompt must lose turns, each reply has a row of its own.
+
         Raises:
             DataError: a dialogue is too long for the model.
         """
-        rows = []
+        rows: list[Row] = []
         for prompt, group in groupby(dialogues, key=lambda d: d.prompt):
             replies = [self.encoder.reply(dialogue.reply) for dialogue in group]
             fitted = fit_prompt(self.encoder, prompt, room=self.encoder.max_tokens - max(map(len, replies)))
-            if fitted is None:
-                raise DataError(f"a dialogue exceeds {self.encoder.max_tokens} tokens: {prompt.messages[-1].text!r:.80}")
-            rows.append(Row.of(fitted[0], *replies))
+            if fitted is not None and not fitted[1]:
+                rows += _rows_within(self.max_tokens, fitted[0], replies)
+                continue
+            for reply in replies:
+                fitted = fit_prompt(self.encoder, prompt, room=self.encoder.max_tokens - len(reply))
+                if fitted is None:
+                    raise DataError(
+                        f"a dialogue exceeds {self.encoder.max_tokens} tokens: {prompt.messages[-1].text!r:.80}"
+                    )
+                rows.append(Row.of(fitted[0], reply))
         scores = score_rows(
             self.role,
             rows,
@@ -81,3 +90,16 @@ class PreferenceScorer:
             progress=progress,
         )
         return torch.cat(scores) if scores else torch.empty(0)
+
+
+def _rows_within(max_tokens: int, prefix: tuple[int, ...], replies: Sequence[tuple[int, ...]]) -> Iterator[Row]:
+    """Rows of at most ``max_tokens`` that share out the replies in order: a row's cost grows with its square."""
+    own: list[tuple[int, ...]] = []
+    size = len(prefix)
+    for reply in replies:
+        if own and size + len(reply) > max_tokens:
+            yield Row.of(prefix, *own)
+            own, size = [], len(prefix)
+        own.append(reply)
+        size += len(reply)
+    yield Row.of(prefix, *own)

@@ -10,7 +10,7 @@ Every draw is a function of the seed and the step number, so a resumed run repea
 
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -57,7 +57,7 @@ class PPOConfig:
     """Nats of reward taken per nat of log-ratio, at every token."""
     kl_target: float | None = None
     """Nats per reply to steer the coefficient towards (adaptive controller); None keeps it fixed."""
-    kl_horizon: float = 10_000
+    kl_horizon: int = 10_000
     """Episodes over which the adaptive controller acts."""
     kl_limit: float | None = None
     """Stop the run when the mean KL of a batch exceeds this many nats per reply."""
@@ -78,7 +78,9 @@ class PPOConfig:
         if min(counts) < 1:
             raise ConfigError("steps, prompts_per_step, samples_per_prompt, epochs and minibatches must be at least 1")
         if self.kl_coefficient < 0:
-            raise ConfigError(f"kl_coefficient must be at least 0, got {self.kl_coefficient}; a negative one pays for KL")
+            raise ConfigError(
+                f"kl_coefficient must be at least 0, got {self.kl_coefficient}; a negative one pays for KL"
+            )
         if self.sampling.temperature == 0:
             raise ConfigError("PPO needs samples: temperature must be above 0")
 
@@ -111,7 +113,11 @@ class _Experience:
 
 
 class PPOTraining:
-    """A run in progress. Iterate it for steps; ``state`` between steps is all that a resume needs."""
+    """A run in progress. Iterate it for steps; ``state`` between steps is all that a resume needs.
+
+    ``score_offset`` is taken from every score, so that the value model need not learn it: a preference
+    model's scores have no zero of their own (Stiennon et al. 2020 put it at the reference summaries).
+    """
 
     def __init__(
         self,
@@ -124,10 +130,10 @@ class PPOTraining:
         config: PPOConfig,
         *,
         seed: int,
-        progress: Callable[[str, int], None] | None = None,
+        score_offset: float = 0.0,
     ) -> None:
         self.policy, self.reference, self.value, self.scorer = policy, reference, value, scorer
-        self.encoder, self.config, self.seed, self.progress = encoder, config, seed, progress
+        self.encoder, self.config, self.seed = encoder, config, seed
         room = encoder.max_tokens - config.sampling.max_new_tokens
         fitted = [(p, fit_prompt(encoder, p, room=room)) for p in prompts]
         self.prompts = [(p, f[0]) for p, f in fitted if f is not None]
@@ -135,6 +141,7 @@ class PPOTraining:
         if not self.prompts:
             raise DataError(f"no prompt fits in {room} tokens")
         updates = config.steps * config.epochs * config.minibatches
+        self.score_offset = score_offset
         self.policy_optimiser = Optimiser(policy.weights(), config.policy, total_steps=updates)
         self.value_optimiser = Optimiser(value.weights(), config.value, total_steps=updates)
         self.kl_coefficient = config.kl_coefficient
@@ -157,11 +164,12 @@ class PPOTraining:
             config.sampling,
             n=config.samples_per_prompt,
             generator=generator,
-            progress=None if self.progress is None else lambda n: self.progress and self.progress("tokens", n),
         )
         sampling_seconds = time.perf_counter() - started
-        texts = [(self.prompts[i][0], self.encoder.text(r.tokens)) for i, rs in zip(chosen, sampled, strict=True) for r in rs]
-        scores = self.scorer([prompt.with_reply(text) for prompt, text in texts]).float()
+        texts = [
+            (self.prompts[i][0], self.encoder.text(r.tokens)) for i, rs in zip(chosen, sampled, strict=True) for r in rs
+        ]
+        scores = self.scorer([prompt.with_reply(text) for prompt, text in texts]).float() - self.score_offset
         experience, metrics = self._experience(sampled, scores)
         self._check_gap(metrics)
         if config.kl_limit is not None and metrics["kl"] > config.kl_limit:
@@ -170,7 +178,11 @@ class PPOTraining:
             metrics |= self._update(experience, generator)
         if config.kl_target is not None:
             self.kl_coefficient = adaptive_kl_step(
-                self.kl_coefficient, metrics["kl"], target=config.kl_target, n_episodes=len(texts), horizon=config.kl_horizon
+                self.kl_coefficient,
+                metrics["kl"],
+                target=config.kl_target,
+                n_episodes=len(texts),
+                horizon=config.kl_horizon,
             )
         self.step_count += 1
         metrics |= {"sampling_seconds": sampling_seconds, "seconds": time.perf_counter() - started}
@@ -306,7 +318,12 @@ class PPOTraining:
         return found | {"value_gradient_norm": self.value_optimiser.step()["gradient_norm"]}
 
     def _policy_pass(
-        self, experience: _Experience, together: RowBatch, where: tuple[Tensor, Tensor], n_items: int, found: dict[str, float]
+        self,
+        experience: _Experience,
+        together: RowBatch,
+        where: tuple[Tensor, Tensor],
+        n_items: int,
+        found: dict[str, float],
     ) -> None:
         logp, _ = self.policy.logprobs(together, temperature=self.config.sampling.temperature)
         old, advantages = experience.logp[where], experience.advantages[where]

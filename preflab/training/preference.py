@@ -75,7 +75,9 @@ class PreferenceTraining:
     ) -> None:
         if config.batch_comparisons < 1 or config.epochs < 1:
             raise ConfigError("epochs and batch_comparisons must be at least 1")
-        usable = [(r, c) for r, c in zip(rows, comparisons, strict=True) if any(True for _ in c.pairs(ties=config.ties))]
+        usable = [
+            (r, c) for r, c in zip(rows, comparisons, strict=True) if any(True for _ in c.pairs(ties=config.ties))
+        ]
         if not usable:
             raise DataError("no comparison has a pair to learn from (all tied?)")
         self.n_without_pairs = len(rows) - len(usable)

@@ -1,0 +1,60 @@
+"""The models of a finished run of the main job, to talk to: before and after."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from preflab.errors import ConfigError, RunError
+from preflab.recipes.align_stages import Stages
+from preflab.recipes.launch import reopen
+from preflab.rollouts.generate import ReplySampler
+from preflab.rollouts.score import PreferenceScorer
+from preflab.run import read_json
+
+
+class Models(NamedTuple):
+    """What a chat needs."""
+
+    before: ReplySampler
+    after: ReplySampler
+    scorer: PreferenceScorer
+
+
+@contextmanager
+def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int | None) -> Iterator[Models]:
+    """Reference, trained policy and preference model of a run; the run is held while they are in use.
+
+    Args:
+        temperature     of sampling; None: the run's own.
+        max_new_tokens  longest reply; None: the run's own.
+
+    Raises:
+        RunError: the run has no trained policy yet, or its model is no longer the one it was trained from.
+    """
+    config, run = reopen(folder)
+    with run:
+        if not run.is_done("ppo"):
+            raise RunError(f"{folder} has no aligned policy yet; start its command again and let it finish")
+        given = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+        sampling = replace(config.sampling, **{k: v for k, v in given.items() if v is not None})
+        stages = Stages(config, run)
+        _check_model(stages, folder)
+        if sampling.max_new_tokens >= stages.encoder.max_tokens:
+            raise ConfigError(f"--max-new-tokens must leave room in the context of {stages.encoder.max_tokens} tokens")
+        policy = stages.trunk.add_role("policy")
+        policy.load_state(run.load_weights("policy"))
+        before, after = (
+            ReplySampler(role, stages.encoder, sampling, seed=run.seed) for role in (stages.trunk.reference(), policy)
+        )
+        yield Models(before, after, stages.scorer("pm"))
+
+
+def _check_model(stages: Stages, folder: Path) -> None:
+    """Refuse weights that are not those the run recorded; adapters fit only the ones they were trained on."""
+    recorded = read_json(folder / "record.json").get("model", {}).get("sha256")
+    source = stages.trunk.source
+    if recorded is not None and source.sha256 != recorded:
+        stages.run.record("model", sha256=recorded)
+        raise RunError(f"{source.name} ({source.location}) has other weights now than when {folder} was trained")

@@ -1,0 +1,203 @@
+"""What is saved, loaded back through transformers alone."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, pre_tokenizers
+from transformers import (
+    AutoModelForCausalLM,
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    PreTrainedTokenizerFast,
+)
+
+from preflab.data.dialogue import Dialogue
+from preflab.data.rows import Row, collate
+from preflab.errors import ModelError, RunError
+from preflab.models.load import LanguageModel, load_language_model
+from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.save import save_policy, save_preference_model
+from preflab.models.tiny import tiny_model, tiny_tokenizer
+from preflab.rollouts.encode import Encoder
+
+STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
+PROMPTS = [Dialogue.of("say yes"), Dialogue.of("hi", "hello", "and now?", system="be kind")]
+REPLIES = ["yes", "no, and that at some length"]
+
+
+def like_smollm2() -> PreTrainedTokenizerFast:
+    """The end of a turn is also the padding, as in SmolLM2-Instruct."""
+    tokenizer = tiny_tokenizer()
+    tokenizer.pad_token = "<|end|>"
+    return tokenizer
+
+
+def like_gpt2() -> PreTrainedTokenizerFast:
+    """One special token, which ends texts; the padding can only be a word."""
+    words = ["<|endoftext|>", "!", *sorted(set(pre_tokenizers.ByteLevel.alphabet()) - {"!"}), "Ġy"]
+    raw = Tokenizer(models.BPE(vocab={w: i for i, w in enumerate(words)}, merges=[("Ġ", "y")]))
+    raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
+
+
+SOURCES = {
+    "tiny": tiny_tokenizer,
+    "pad == eos": like_smollm2,
+    "no pad": like_gpt2,
+}
+
+
+def make(source: str, adapters: AdapterConfig | None) -> tuple[Role, Encoder]:
+    """A role whose adapter and head are not what they began as."""
+    if source == "stories":
+        model = load_language_model(str(STORIES), precision="fp32")
+    else:
+        model = LanguageModel(tiny_model(), SOURCES[source](), source, "", "")
+    own = Trunk(model, adapters)
+    own.add_role("other", head=True)
+    role = own.add_role("r", head=True)
+    generator = torch.Generator().manual_seed(0)
+    role.load_state({k: w + 0.05 * torch.randn(w.shape, generator=generator) for k, w in role.state().items()})
+    return role, Encoder(model.tokenizer, max_tokens=256)
+
+
+CASES = [
+    pytest.param(source, adapters, id=f"{source}, {'adapters' if adapters else 'full'}")
+    for source in (*SOURCES, "stories")
+    for adapters in (AdapterConfig(rank=2, alpha=4.0), None)
+    if source in ("tiny", "stories") or adapters
+]
+
+
+def skip_without(source: str) -> None:
+    if source == "stories" and not STORIES.is_dir():
+        pytest.skip("the shared stories260k model is not beside the repository")
+
+
+@pytest.mark.parametrize(("source", "adapters"), CASES)
+def test_a_policy_gives_the_same_log_probabilities_elsewhere(
+    source: str, adapters: AdapterConfig | None, tmp_path: Path
+) -> None:
+    skip_without(source)
+    role, encoder = make(source, adapters)
+    prompt, reply = encoder.prompt(PROMPTS[0]), encoder.reply(REPLIES[0])
+    with torch.no_grad():
+        expected, _ = role.logprobs(collate([Row.of(prompt, reply)], pad_id=encoder.pad_id))
+        save_policy(role, tmp_path / "policy")
+        model, report = AutoModelForCausalLM.from_pretrained(tmp_path / "policy", output_loading_info=True)
+        logits = model(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
+    assert not report["missing_keys"] and not report["unexpected_keys"]
+    found = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None]).squeeze(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    again = Encoder(AutoTokenizer.from_pretrained(tmp_path / "policy"), max_tokens=256)
+    assert (again.prompt(PROMPTS[1]), again.reply(REPLIES[1])) == (
+        encoder.prompt(PROMPTS[1]),
+        encoder.reply(REPLIES[1]),
+    )
+
+
+@pytest.mark.parametrize(("source", "adapters"), CASES)
+def test_a_preference_model_gives_the_same_scores_elsewhere_alone_and_in_a_padded_batch(
+    source: str, adapters: AdapterConfig | None, tmp_path: Path
+) -> None:
+    skip_without(source)
+    role, encoder = make(source, adapters)
+    rows = [Row.of(encoder.prompt(p), encoder.reply(r)) for p in PROMPTS for r in REPLIES]
+    with torch.no_grad():
+        expected = role.scores(collate(rows, pad_id=encoder.pad_id))
+    save_preference_model(role, tmp_path / "pm", pad_id=encoder.pad_id)
+    model: Any
+    model, report = AutoModelForSequenceClassification.from_pretrained(tmp_path / "pm", output_loading_info=True)
+    assert not report["missing_keys"] and not report["unexpected_keys"]  # no head made up at random
+    tokenizer = AutoTokenizer.from_pretrained(tmp_path / "pm")
+    assert model.config.pad_token_id == tokenizer.pad_token_id == encoder.pad_id
+    assert tokenizer.pad_token_id not in encoder.stop_ids
+    texts = [[t for s in row.segments for t in s] for row in rows]
+    with torch.no_grad():
+        alone = torch.cat([model(torch.tensor([t])).logits[0] for t in texts])
+        padded = tokenizer.pad({"input_ids": texts}, return_tensors="pt", padding_side="right")
+        assert padded["input_ids"].shape[1] > min(map(len, texts))
+        together = model(**padded).logits[:, 0]
+    torch.testing.assert_close(alone, expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(together, expected, rtol=1e-4, atol=1e-5)
+    assert expected.std() > 1e-3  # or anything would agree
+    again = Encoder(tokenizer, max_tokens=256)  # the new padding token has not changed what text becomes
+    hard = "wow! and yes, Ġ y! why"
+    assert again.reply(hard) == encoder.reply(hard)
+
+
+def test_the_text_form_of_a_dialogue_scores_alike_where_the_template_ends_with_the_turn(tmp_path: Path) -> None:
+    """What a user of transformers does: the template, then the model."""
+    role, encoder = make("pad == eos", AdapterConfig(rank=2, alpha=4.0))
+    save_preference_model(role, tmp_path / "pm", pad_id=encoder.pad_id)
+    tokenizer: Any = AutoTokenizer.from_pretrained(tmp_path / "pm")
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "pm")
+    texts = [tokenizer.apply_chat_template(p.with_reply(r).to_json(), tokenize=False) for p in PROMPTS for r in REPLIES]
+    rows = [Row.of(encoder.prompt(p), encoder.reply(r)) for p in PROMPTS for r in REPLIES]
+    with torch.no_grad():
+        found = model(**tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)).logits[:, 0]
+        torch.testing.assert_close(found, role.scores(collate(rows, pad_id=0)), rtol=1e-4, atol=1e-5)
+
+
+def test_saving_changes_nothing_in_the_trunk(tmp_path: Path) -> None:
+    role, encoder = make("pad == eos", AdapterConfig(rank=2, alpha=4.0))
+    batch = collate([Row.of([5, 6], [7])], pad_id=0)
+    with torch.no_grad():
+        before = role.scores(batch), role.trunk.reference().hidden(batch)
+        save_policy(role, tmp_path / "policy")
+        save_preference_model(role, tmp_path / "pm", pad_id=encoder.pad_id)
+        assert torch.equal(role.scores(batch), before[0])
+        assert torch.equal(role.trunk.reference().hidden(batch), before[1])
+    assert role.trunk.source.tokenizer.pad_token == "<|end|>"
+    assert role.trunk.model.config.pad_token_id == 0
+
+
+@pytest.mark.parametrize("where", ["weights", "tokenizer", "swap"])
+@pytest.mark.parametrize("kind", [OSError, "safetensors"])
+def test_a_save_that_fails_leaves_the_old_folder_whole(
+    where: str, kind: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors import SafetensorError
+
+    role, _ = make("tiny", AdapterConfig(rank=2, alpha=4.0))
+    folder = save_policy(role, tmp_path / "policy")
+    before = {p.name: p.read_bytes() for p in folder.iterdir()}
+    role.load_state({k: w + 1 for k, w in role.state().items()})
+    error = SafetensorError("I/O error: no space left") if kind == "safetensors" else OSError(28, "No space left")
+
+    def fail(*args: Any, **kwargs: Any) -> None:
+        raise error
+
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    with monkeypatch.context() as patched:
+        if where == "swap":
+            import os
+
+            replace = os.replace
+            patched.setattr(os, "replace", lambda a, b: fail() if str(a).endswith(".part") else replace(a, b))
+        else:
+            of = PreTrainedModel if where == "weights" else PreTrainedTokenizerBase
+            patched.setattr(of, "save_pretrained", fail)
+        with pytest.raises(RunError, match="cannot be saved.*[Nn]o space left"):
+            save_policy(role, folder)
+    assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
+    assert [p.name for p in tmp_path.iterdir()] == ["policy"]
+    save_policy(role, folder)  # and the next one goes through
+    assert (folder / "model.safetensors").read_bytes() != before["model.safetensors"]
+    assert [p.name for p in tmp_path.iterdir()] == ["policy"]
+
+
+def test_there_is_nothing_to_save_of_the_reference(tmp_path: Path) -> None:
+    role, _ = make("tiny", None)
+    with pytest.raises(ModelError, match="nothing to save"):
+        save_policy(role.trunk.reference(), tmp_path / "x")
+
+
+def test_a_role_without_a_head_is_no_preference_model(tmp_path: Path) -> None:
+    own = Trunk(load_language_model("tiny"), None)
+    with pytest.raises(ModelError, match="no scalar head"):
+        save_preference_model(own.add_role("r"), tmp_path / "x", pad_id=0)
+    assert not list(tmp_path.iterdir())

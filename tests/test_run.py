@@ -1,0 +1,159 @@
+"""A run folder: stages done once, checkpoints that outlive a kill, metrics without repeats, errors that lose nothing."""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+
+from preflab.errors import RunError
+from preflab.run import Run, read_metrics, to_json, write_json
+
+
+@dataclass(frozen=True)
+class Config:
+    size: int = 1
+    name: str = "x"
+
+
+def open_run(folder: Path, config: Config = Config()) -> Run:
+    return Run(folder, config, recipe="test", quiet=True, checkpoint_seconds=0.0)
+
+
+def test_a_stage_is_worked_out_once_and_read_back_after(tmp_path: Path) -> None:
+    calls = []
+
+    def work() -> dict[str, object]:
+        calls.append(1)
+        return {"answer": 42, "nan": float("nan")}
+
+    with open_run(tmp_path) as run:
+        first = run.stage("a", work)
+    with open_run(tmp_path) as run:
+        assert run.resumed
+        assert run.stage("a", work) == first
+    assert calls == [1]
+    assert first["answer"] == 42
+    assert first["nan"] is None  # JSON has no nan
+    assert first["seconds"] >= 0
+
+
+def test_a_stage_that_was_cut_off_continues_from_its_checkpoint_and_metrics_hold_no_step_twice(tmp_path: Path) -> None:
+    """Steps 1-3, checkpoint after 2, death; then 3-4."""
+    with open_run(tmp_path) as run:
+        for step in (1, 2, 3):
+            run.log("train", step=step)
+            if step == 2:
+                run.checkpoint("train", lambda: {"w": torch.tensor([2.0])}, force=True)
+    with open_run(tmp_path) as run:
+        state = run.resume("train")
+        assert state is not None
+        assert state["w"].tolist() == [2.0]
+        assert run.resume("other") is None
+        for step in (3, 4):
+            run.log("train", step=step)
+        run.stage("train", lambda: {})
+        assert run.resume("train") is None
+    assert [m["step"] for m in read_metrics(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_a_half_written_metrics_line_is_cut_off(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.log("a", step=1)
+        run.stage("a", lambda: {})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"stage": "b", "st')
+    with open_run(tmp_path) as run:
+        assert len(run.metrics()) == 1
+
+
+def test_only_the_newest_checkpoint_is_kept(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        for number in (1.0, 2.0):
+            run.checkpoint("train", lambda number=number: {"w": torch.tensor(number)}, force=True)
+    assert len(list((tmp_path / "checkpoints").glob("train-*"))) == 1
+
+
+def test_checkpoints_wait_for_their_interval(tmp_path: Path) -> None:
+    with Run(tmp_path, Config(), recipe="test", quiet=True, checkpoint_seconds=1e6) as run:
+        assert not run.checkpoint("train", lambda: {"w": torch.zeros(1)})
+        assert run.checkpoint("train", lambda: {"w": torch.zeros(1)}, force=True)
+
+
+def test_pieces_of_work_survive_a_cut_line(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.keep("samples", "0", [1, 2])
+        run.keep("samples", "8", [3])
+        path = tmp_path / "results" / "samples.jsonl"
+        path.write_bytes(path.read_bytes()[:-4])  # a kill in the middle of a write
+        assert run.kept("samples") == {"0": [1, 2]}
+        run.keep("samples", "8", [3])
+        assert run.kept("samples") == {"0": [1, 2], "8": [3]}
+
+
+def test_other_settings_under_the_same_name_are_refused_and_named(tmp_path: Path) -> None:
+    open_run(tmp_path).close()
+    with pytest.raises(RunError, match=r"size was 1, now 2.*--fresh"):
+        open_run(tmp_path, Config(size=2))
+
+
+def test_two_processes_cannot_share_a_folder(tmp_path: Path) -> None:
+    with open_run(tmp_path), pytest.raises(RunError, match="in use by another process"):
+        open_run(tmp_path)
+
+
+def test_a_full_disk_says_so_and_leaves_the_old_file(tmp_path: Path) -> None:
+    if not Path("/dev/full").is_char_device():
+        pytest.skip("needs /dev/full to write to a device that is always full")
+    path = tmp_path / "state.json"
+    write_json(path, {"old": 1})
+    (tmp_path / "state.json.part").symlink_to("/dev/full")
+    with pytest.raises(RunError, match=r"disk is full.*kept"):
+        write_json(path, {"new": 2})
+    assert json.loads(path.read_text()) == {"old": 1}
+
+
+def test_a_folder_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(RunError, match="cannot be written"):
+        open_run(tmp_path / "file" / "run")
+
+
+def test_a_damaged_checkpoint_is_an_error_not_a_silent_restart(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.checkpoint("train", lambda: {"w": torch.zeros(1000)}, force=True)
+    (path,) = (tmp_path / "checkpoints").glob("train-*")
+    os.truncate(path, 100)
+    with open_run(tmp_path) as run, pytest.raises(RunError, match="cannot be read"):
+        run.resume("train")
+
+
+def test_seeds_differ_by_purpose_and_seed_but_not_by_order(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        a, b = run.seed_of("a"), run.seed_of("b")
+        assert (run.seed_of("b"), run.seed_of("a")) == (b, a)
+        assert a != b
+
+
+def test_json_takes_dataclasses_paths_and_tensors() -> None:
+    value = {"config": Config(), "path": Path("x"), "t": torch.tensor([1.5, float("inf")]), 3: (1, None, True)}
+    assert to_json(value) == {
+        "config": {"size": 1, "name": "x"},
+        "path": "x",
+        "t": [1.5, None],
+        "3": [1, None, True],
+    }
+
+
+def test_progress_without_a_terminal_prints_rate_and_time_left(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with Run(tmp_path, Config(), recipe="test") as run, run.progress("work", 4, "steps") as advance:
+        for _ in range(4):
+            advance(note="loss 0.5")
+    said = capsys.readouterr().err
+    assert "4/4 steps" in said
+    assert "left" in said
+    assert "loss 0.5" in said
