@@ -177,6 +177,7 @@ class Trunk:
             r=self.adapters.rank,
             lora_alpha=self.adapters.alpha,
             target_modules=self._linear,
+            fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in self.model.modules()),
             layers_to_transform=None if top is None or top >= depth else list(range(depth - top, depth)),
             bias="none",
             task_type="CAUSAL_LM",
@@ -272,18 +273,17 @@ class Role:
         What lies below the lowest adapter is computed once for a batch, whichever roles ask.
         """
         split = self.trunk._split
-        frozen = self.trunk.is_only_head(self.name)
-        with self.trunk.playing(self.name) as model, self.trunk.precision(self.name):
-            with torch.set_grad_enabled(torch.is_grad_enabled() and not frozen):
-                if split is not None:
-                    out: Tensor = split.upper(rows, split.lower(rows))
-                else:
-                    out = trunk_of(model)(
-                        input_ids=rows.ids,
-                        position_ids=rows.positions,
-                        attention_mask=rows.mask,
-                        use_cache=False,
-                    ).last_hidden_state
+        frozen = torch.no_grad() if self.trunk.is_only_head(self.name) else contextlib.nullcontext()
+        with self.trunk.playing(self.name) as model, self.trunk.precision(self.name), frozen:
+            if split is not None:
+                out: Tensor = split.upper(rows, split.lower(rows))
+            else:
+                out = trunk_of(model)(
+                    input_ids=rows.ids,
+                    position_ids=rows.positions,
+                    attention_mask=rows.mask,
+                    use_cache=False,
+                ).last_hidden_state
         return out.flatten(0, 1)
 
     def scores(self, rows: Rows) -> Float[Tensor, " reply"]:
@@ -291,10 +291,19 @@ class Role:
         scores: Tensor = self.head(self.hidden(rows)[rows.read_at])
         return scores
 
+    def features(self, rows: Rows) -> Float[Tensor, "item hidden"]:
+        """The hidden state before each reply token is known: what ``values`` reads."""
+        return self.hidden(rows)[rows.predict_at]
+
     def values(self, rows: Rows) -> Float[Tensor, " item"]:
         """The head's reading before each reply token is known."""
-        values: Tensor = self.head(self.hidden(rows)[rows.predict_at])
+        values: Tensor = self.head(self.features(rows))
         return values
+
+    @property
+    def is_only_head(self) -> bool:
+        """Whether nothing but the head is trained; then ``features`` never change."""
+        return self.trunk.is_only_head(self.name)
 
     def logprobs(
         self, rows: Rows, *, temperature: float = 1.0, with_entropy: bool = False

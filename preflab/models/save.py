@@ -61,13 +61,14 @@ def merged(role: Role) -> nn.Module:
     trunk = role.trunk
     if role.name is None:
         raise ModelError("the reference is the model as it was loaded; there is nothing to save")
+    body = trunk._body_of.get(role.name, role.name)  # a role that is only a head reads another's body
     if trunk.adapters is None:
-        own: nn.Module = copy.deepcopy(trunk._copies[role.name])
+        own: nn.Module = copy.deepcopy(trunk._copies[body])
         return own.requires_grad_(False)
     with trunk.playing(role.name):
         whole: Any = copy.deepcopy(trunk._peft)
     whole = whole.float()
-    model: nn.Module = whole.merge_and_unload(adapter_names=[adapter_name(role.name)])
+    model: nn.Module = whole.merge_and_unload(adapter_names=[adapter_name(body)])
     return model.requires_grad_(False)
 
 

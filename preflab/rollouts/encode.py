@@ -139,7 +139,7 @@ class Encoder:
         # the tokenizer makes that spelling a special token. No reply ends with it, for all end with ``end_id``.
         ordinary = [i for i in reversed(range(len(self.tokenizer))) if i not in self.stop_ids]
         names = zip(ordinary, self.tokenizer.convert_ids_to_tokens(ordinary), strict=True)
-        unspellable = (i for i, name in names if name and self.tokenizer.decode([i]) != name)
+        unspellable = (i for i, name in names if name and len(name) > 1 and name[0] in "Ġ\u2581")
         return int(next(unspellable, ordinary[0]))
 
     def _find_habits(self) -> tuple[tuple[int, ...], str]:

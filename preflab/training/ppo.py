@@ -65,6 +65,8 @@ class PPOConfig:
     """Nats taken from the score of a reply that does not end its turn."""
     value_warmup_steps: int = 0
     """First steps that train the value model alone."""
+    head_passes: int = 16
+    """Where the value model is only a head: updates of it per step, over hidden states that are at hand anyway."""
     gap_limit: float | None = 0.5
     """Stop when sampler and trainer disagree by more than this mean |difference| in nats per token."""
     max_tokens: int = 4096
@@ -110,6 +112,8 @@ class _Experience:
     returns: Float[Tensor, "sample token"]
     first_sample: list[int]
     """Index of each row's first sample."""
+    features: Float[Tensor, "sample token hidden"] | None
+    """What the value head reads, where nothing below it is trained."""
 
 
 class PPOTraining:
@@ -141,9 +145,10 @@ class PPOTraining:
         if not self.prompts:
             raise DataError(f"no prompt fits in {room} tokens")
         updates = config.steps * config.epochs * config.minibatches
+        value_updates = config.steps * config.head_passes if value.is_only_head else updates
         self.score_offset = score_offset
         self.policy_optimiser = Optimiser(policy.weights(), config.policy, total_steps=updates)
-        self.value_optimiser = Optimiser(value.weights(), config.value, total_steps=updates)
+        self.value_optimiser = Optimiser(value.weights(), config.value, total_steps=value_updates)
         self.kl_coefficient = config.kl_coefficient
         self.step_count = 0
         self.stopped = ""
@@ -213,6 +218,7 @@ class PPOTraining:
         first = [sum(len(rs) for rs in sampled[:i]) for i in range(len(rows))]
         grids["sampler"][mask] = torch.tensor([lp for r in flat for lp in r.logprobs])
         n_tokens = 0
+        features = torch.zeros(*mask.shape, self.policy.trunk.hidden_size) if self.value.is_only_head else None
         for batch in batches_by_length([len(row) for row in rows], max_tokens=config.max_tokens):
             together = collate([rows[i] for i in batch], pad_id=self.encoder.pad_id)
             where = _where(batch, rows, first, mask)
@@ -222,7 +228,10 @@ class PPOTraining:
             assert entropy is not None
             for key, tokens in (("logp", logp), ("ref_logp", ref_logp), ("entropy", entropy)):
                 grids[key][where] = tokens
-            grids["values"][where] = self.value.values(together)
+            read = self.value.features(together)
+            grids["values"][where] = self.value.head(read)
+            if features is not None:
+                features[where] = read.float()
             n_tokens += 3 * together.n_tokens
         finished = torch.tensor([r.finished for r in flat])
         final = scores - config.missing_end_penalty * (~finished).float()
@@ -232,7 +241,7 @@ class PPOTraining:
         metrics |= {"sampled_tokens": float(mask.sum()), "measured_tokens": float(n_tokens)}
         whitened = masked_whiten(advantages, mask)
         logp, ref_logp, values = grids["logp"], grids["ref_logp"], grids["values"]
-        return _Experience(rows, mask, logp, ref_logp, values, whitened, returns, first), metrics
+        return _Experience(rows, mask, logp, ref_logp, values, whitened, returns, first, features), metrics
 
     def _measure(
         self,
@@ -292,30 +301,57 @@ class PPOTraining:
                 for key, number in self._minibatch(experience, chunk.tolist(), train_policy=not warming).items():
                     sums[key] = sums.get(key, 0.0) + number
                 updates += 1
-        return {key: total if key.endswith("_tokens") else total / updates for key, total in sums.items()}
+        found = {key: total if key.endswith("_tokens") else total / updates for key, total in sums.items()}
+        return found | (self._fit_head(experience) if experience.features is not None else {})
+
+    def _fit_head(self, experience: _Experience) -> dict[str, float]:
+        """Several updates of a value head over all hidden states of the step at once."""
+        assert experience.features is not None
+        features, mask = experience.features[experience.mask], experience.mask
+        old, returns = experience.values[mask], experience.returns[mask]
+        first = norm = 0.0
+        for n in range(self.config.head_passes):
+            loss = value_loss(self.value.head(features), old, returns, clip=self.config.value_clip).mean()
+            loss.backward()  # type: ignore[no-untyped-call]
+            first = first if n else float(loss.detach())
+            norm = self.value_optimiser.step()["gradient_norm"]
+        return {"value_loss": first, "value_gradient_norm": norm}
 
     def _minibatch(self, experience: _Experience, rows: list[int], *, train_policy: bool) -> dict[str, float]:
-        """One optimiser step for policy and value model; losses are means over the minibatch's tokens."""
-        config = self.config
+        """One optimiser step for each model; losses are means over the minibatch's tokens."""
         own = _where(rows, experience.rows, experience.first_sample, experience.mask)
-        n_items = len(own[0])
-        found = {"policy_loss": 0.0, "value_loss": 0.0, "clip_fraction": 0.0, "update_kl": 0.0, "trained_tokens": 0.0}
+        n_items, whole_value = len(own[0]), experience.features is None
+        found = {"policy_loss": 0.0, "clip_fraction": 0.0, "update_kl": 0.0, "trained_tokens": 0.0}
+        found |= {"value_loss": 0.0} if whole_value else {}
         lengths = [len(experience.rows[i]) for i in rows]
-        for micro in batches_by_length(lengths, max_tokens=max(1, config.max_tokens // 2)):
+        for micro in batches_by_length(lengths, max_tokens=max(1, self.config.max_tokens // 2)):
             chosen = [rows[m] for m in micro]
             together = collate([experience.rows[i] for i in chosen], pad_id=self.encoder.pad_id)
             where = _where(chosen, experience.rows, experience.first_sample, experience.mask)
             if train_policy:
                 self._policy_pass(experience, together, where, n_items, found)
-            values = self.value.values(together)
-            loss = value_loss(values, experience.values[where], experience.returns[where], clip=config.value_clip)
-            (loss.sum() / n_items).backward()  # type: ignore[no-untyped-call]
-            found["value_loss"] += float(loss.detach().sum()) / n_items
-            found["trained_tokens"] += together.n_tokens * (2 if train_policy else 1)
+            if whole_value:
+                self._value_pass(experience, together, where, n_items, found)
         if train_policy:
             done = self.policy_optimiser.step()
             found |= {"policy_gradient_norm": done["gradient_norm"], "learning_rate": done["learning_rate"]}
-        return found | {"value_gradient_norm": self.value_optimiser.step()["gradient_norm"]}
+        if whole_value:
+            found["value_gradient_norm"] = self.value_optimiser.step()["gradient_norm"]
+        return found
+
+    def _value_pass(
+        self,
+        experience: _Experience,
+        together: RowBatch,
+        where: tuple[Tensor, Tensor],
+        n_items: int,
+        found: dict[str, float],
+    ) -> None:
+        values, old, returns = self.value.values(together), experience.values[where], experience.returns[where]
+        loss = value_loss(values, old, returns, clip=self.config.value_clip)
+        (loss.sum() / n_items).backward()  # type: ignore[no-untyped-call]
+        found["value_loss"] += float(loss.detach().sum()) / n_items
+        found["trained_tokens"] += together.n_tokens
 
     def _policy_pass(
         self,
@@ -331,6 +367,7 @@ class PPOTraining:
         (loss.sum() / n_items).backward()  # type: ignore[no-untyped-call]
         new = logp.detach()
         found["policy_loss"] += float(loss.detach().sum()) / n_items
+        found["trained_tokens"] += together.n_tokens
         found["clip_fraction"] += float(clip_fraction(new, old, advantages, clip=self.config.clip)) * len(new) / n_items
         found["update_kl"] += float(kl_k3(old, new).sum()) / n_items
 

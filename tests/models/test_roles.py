@@ -212,6 +212,42 @@ def test_fresh_weights_depend_on_seed_and_name_and_on_nothing_drawn_before(adapt
     assert torch.initial_seed() == after
 
 
+@pytest.mark.parametrize("adapters", [LOW_RANK, None])
+def test_a_role_that_is_only_a_head_begins_as_its_body_s_and_trains_nothing_else(
+    adapters: AdapterConfig | None,
+) -> None:
+    own = trunk(adapters)
+    pm = own.add_role("pm", head=True)
+    train(pm)
+    value = own.add_head("value", on="pm")
+    assert torch.equal(value.values(batch()), pm.values(batch()))
+    before, body = pm.scores(batch()).detach(), numbers(pm)
+    value.values(batch()).sum().backward()
+    assert value.weights().keys() == {"head.weight"} == learners(value)
+    assert not any(w.grad is not None and w.grad.any() for w in pm.weights().values())
+    with torch.no_grad():
+        value.head.weight.add_(1.0)
+    assert torch.equal(pm.scores(batch()).detach(), before)
+    assert torch.equal(numbers(value), body)
+
+
+@pytest.mark.parametrize("head", [True, False])
+def test_adapters_on_the_top_give_the_same_numbers_whichever_roles_asked_before(head: bool) -> None:
+    """What lies below the adapters is shared between the roles that read one batch."""
+    own = trunk(AdapterConfig(rank=2, alpha=4.0, top_layers=1))
+    a, b = own.add_role("a", head=head), own.add_role("b", head=head)
+    train(a)
+    one, other = batch(), collate([Row.of([9, 8], [7])], pad_id=0)
+    with torch.no_grad():
+        expected = {r.name: r.hidden(batch()) for r in (a, b, own.reference())}
+        assert not torch.allclose(expected["a"], expected["b"])
+        for role in (a, own.reference(), b, a):
+            assert torch.equal(role.hidden(one), expected[role.name])
+            role.hidden(other)
+        whole = own.model.base_model(input_ids=one.ids, position_ids=one.positions, attention_mask=one.mask)
+        assert torch.equal(whole.last_hidden_state.flatten(0, 1), expected["a"])  # the last to play
+
+
 # state ---------------------------------------------------------------------------------------------------
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 import torch
-from tokenizers import Tokenizer, models, pre_tokenizers
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
@@ -39,6 +39,7 @@ def like_gpt2() -> PreTrainedTokenizerFast:
     words = ["<|endoftext|>", "!", *sorted(set(pre_tokenizers.ByteLevel.alphabet()) - {"!"}), "Ġy"]
     raw = Tokenizer(models.BPE(vocab={w: i for i, w in enumerate(words)}, merges=[("Ġ", "y")]))
     raw.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    raw.decoder = decoders.ByteLevel()
     return PreTrainedTokenizerFast(tokenizer_object=raw, eos_token="<|endoftext|>", bos_token="<|endoftext|>")
 
 
@@ -181,13 +182,27 @@ def test_a_save_that_fails_leaves_the_old_folder_whole(
         else:
             of = PreTrainedModel if where == "weights" else PreTrainedTokenizerBase
             patched.setattr(of, "save_pretrained", fail)
-        with pytest.raises(RunError, match="cannot be saved.*[Nn]o space left"):
+        with pytest.raises(RunError, match=r"cannot be saved.*[Nn]o space left"):
             save_policy(role, folder)
     assert {p.name: p.read_bytes() for p in folder.iterdir()} == before
     assert [p.name for p in tmp_path.iterdir()] == ["policy"]
     save_policy(role, folder)  # and the next one goes through
     assert (folder / "model.safetensors").read_bytes() != before["model.safetensors"]
     assert [p.name for p in tmp_path.iterdir()] == ["policy"]
+
+
+@pytest.mark.parametrize("adapters", [AdapterConfig(rank=2, alpha=4.0), None])
+def test_a_role_that_is_only_a_head_is_saved_with_the_body_it_reads(
+    adapters: AdapterConfig | None, tmp_path: Path
+) -> None:
+    role, encoder = make("tiny", adapters)
+    value = role.trunk.add_head("value", on="r")
+    row = [Row.of([5, 6], [7, 1])]
+    save_preference_model(value, tmp_path / "v", pad_id=encoder.pad_id)
+    model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "v")
+    with torch.no_grad():
+        found = model(torch.tensor([[5, 6, 7, 1]])).logits[0]
+        torch.testing.assert_close(found, role.scores(collate(row, pad_id=0)), rtol=1e-4, atol=1e-5)
 
 
 def test_there_is_nothing_to_save_of_the_reference(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Sampling against transformers' own, against one prompt at a time, and against the trainer's numbers."""
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 
@@ -107,7 +108,7 @@ def test_uneven_prompts_together_give_what_each_gives_alone(name: str, max_batch
 def test_the_sampler_s_log_probabilities_are_the_trainer_s(name: str, temperature: float) -> None:
     role, encoder = roles(name)
     config = SamplingConfig(max_new_tokens=16, temperature=temperature, max_batch=7)
-    for (one, two) in generate(role, prompts(encoder), encoder, config, n=2, generator=torch.Generator().manual_seed(1)):
+    for one, two in generate(role, prompts(encoder), encoder, config, n=2, generator=torch.Generator().manual_seed(1)):
         for rollout in (one, two):
             expected = trainer_logprobs(role, rollout, temperature)
             torch.testing.assert_close(torch.tensor(rollout.logprobs), expected, rtol=1e-4, atol=1e-4)
@@ -140,12 +141,11 @@ def tokens_run(role: Role) -> list[tuple[int, int]]:
     """[sample, token] of every forward pass from now on."""
     seen: list[tuple[int, int]] = []
     layer = role.trunk.model.base_model.layers[0]
-    seen_by = layer.register_forward_hook(lambda m, args, o: seen.append(tuple(args[0].shape[:2])))
-    seen_by.id_for_removal = seen_by
+    layer.register_forward_hook(lambda m, args, o: seen.append(tuple(args[0].shape[:2])))
     return seen
 
 
-def never_ending(n: int = 1) -> tuple[Role, Encoder]:
+def never_ending() -> tuple[Role, Encoder]:
     """A tiny policy and an encoder whose end of turn it cannot sample."""
     trunk = Trunk(LanguageModel(tiny_model(), tiny_tokenizer(), "tiny", "", ""), AdapterConfig(rank=2, alpha=4.0))
     encoder = Encoder(tiny_tokenizer(), max_tokens=120)
@@ -197,9 +197,12 @@ def test_another_role_used_while_sampling_does_not_take_over() -> None:
     other = Role(role.trunk, "other")
     batch = collate([Row.of([5], [6])], pad_id=0)
     expected = generate(role, prompts(encoder), encoder, GREEDY)
-    for intruder in (lambda n: other.scores(batch), lambda n: role.trunk.reference().hidden(batch)):
-        found = generate(role, prompts(encoder), encoder, GREEDY, progress=lambda n, f=intruder: f(n) and None)
-        assert found == expected
+    for intrude in (lambda: other.scores(batch), lambda: role.trunk.reference().hidden(batch)):
+
+        def progress(n: int, intrude: Callable[[], Tensor] = intrude) -> None:
+            intrude()
+
+        assert generate(role, prompts(encoder), encoder, GREEDY, progress=progress) == expected
 
 
 def test_adapters_are_on() -> None:
@@ -302,7 +305,7 @@ def test_a_sampler_makes_dialogues_one_turn_longer_and_can_be_repeated() -> None
 
 def test_a_sampler_drops_early_turns_but_answers_the_dialogue_it_was_given() -> None:
     role, encoder = roles("tiny")
-    long = Dialogue.of("x" * 90, "y", "and now?")
+    long = Dialogue.of("x" * 100, "y", "and now?")
     short = Dialogue.of("and now?")
     (one,), (two,) = (ReplySampler(role, encoder, GREEDY)([d]) for d in (long, short))
     assert one.prompt == long

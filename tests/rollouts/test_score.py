@@ -88,7 +88,9 @@ def test_neighbours_with_one_prompt_share_its_tokens(monkeypatch: pytest.MonkeyP
 @given(st.permutations(range(6)), st.sampled_from([1, 40, 4096]))
 @settings(max_examples=15, deadline=None)
 def test_a_score_depends_on_its_dialogue_alone(order: list[int], max_tokens: int) -> None:
-    dialogues = [Dialogue.of(p).with_reply(r) for p in ("hi", "and a longer one") for r in ("yes", "no, not at all", "")]
+    dialogues = [
+        Dialogue.of(p).with_reply(r) for p in ("hi", "and a longer one") for r in ("yes", "no, not at all", "")
+    ]
     whole = PreferenceScorer(ROLE, ENCODER)(dialogues)
     found = PreferenceScorer(ROLE, ENCODER, max_tokens=max_tokens)([dialogues[i] for i in order])
     torch.testing.assert_close(found, whole[list(order)], rtol=1e-5, atol=1e-5)

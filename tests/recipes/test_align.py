@@ -1,0 +1,172 @@
+"""The main job on a tiny random model: everything it leaves behind, a kill at random moments, no network."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+SMOKE = ["align", "--scale", "smoke", "--max-comparisons", "24", "--name", "r"]
+
+NO_NETWORK = """
+import socket, sys
+class Refused(socket.socket):
+    def __init__(self, family=-1, *a, **k):
+        if family != socket.AF_UNIX:
+            raise AssertionError("a socket was opened")
+        super().__init__(family, *a, **k)
+socket.socket = Refused
+socket.create_connection = socket.getaddrinfo = lambda *a, **k: (_ for _ in ()).throw(AssertionError("a lookup was made"))
+"""
+
+OFTEN = """
+import preflab.run
+start = preflab.run.Run.__init__
+def often(self, *a, **k):
+    start(self, *a, **{**k, "checkpoint_seconds": 0.0})
+preflab.run.Run.__init__ = often
+"""
+
+
+def command(home: Path, *arguments: str, before: str = "") -> tuple[list[str], dict[str, str]]:
+    code = f"{before}\nimport sys\nfrom preflab.cli import main\nsys.exit(main())"
+    environment = os.environ | {"HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path.cwd())}
+    return [sys.executable, "-c", code, *arguments, "--runs", str(home / "runs")], environment
+
+
+def run(home: Path, *arguments: str, before: str = "") -> subprocess.CompletedProcess[str]:
+    line, environment = command(home, *arguments, before=before)
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300, check=False)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One unbroken smoke run, with sockets refused and a checkpoint after every step."""
+    home = tmp_path_factory.mktemp("unbroken")
+    done = run(home, *SMOKE, before=NO_NETWORK + OFTEN)
+    assert done.returncode == 0, done.stderr
+    return home / "runs" / "r"
+
+
+def results(folder: Path) -> dict[str, object]:
+    """Every result but the wall times."""
+
+    def timeless(value: object) -> object:
+        if isinstance(value, dict):
+            return {k: timeless(v) for k, v in value.items() if "seconds" not in k}
+        return [timeless(v) for v in value] if isinstance(value, list) else value
+
+    found = {p.stem: timeless(json.loads(p.read_text())) for p in (folder / "results").glob("*.json")}
+    found["metrics"] = [timeless(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
+    return found
+
+
+def test_a_run_leaves_settings_record_metrics_results_models_and_a_report(finished: Path) -> None:
+    there = {p.name for p in finished.iterdir()}
+    assert {"config.json", "record.json", "metrics.jsonl", "results", "checkpoints", "report.html"} <= there
+    record = json.loads((finished / "record.json").read_text())
+    assert record["data"]["digest"].startswith("sha256:")
+    assert len(record["model"]["sha256"]) == 64
+    assert record["counts"]["train"] == {"shortened": 0, "refused": []}
+    stages = {m["stage"] for m in results(finished)["metrics"]}  # type: ignore[attr-defined, union-attr]
+    assert stages == {"preference", "preference_judge", "ppo"}
+
+
+def test_no_prompt_is_trained_on_and_measured_on(finished: Path) -> None:
+    measured = {m["prompt"][-1]["content"] for m in results(finished)["measure"]["examples"]}  # type: ignore[index]
+    assert measured
+    data = results(finished)["data"]
+    assert sum(data["comparisons"].values()) == 24  # type: ignore[index]
+
+
+def test_the_saved_models_load_elsewhere_with_the_scores_of_the_run(finished: Path) -> None:
+    from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, AutoTokenizer
+
+    policy = AutoModelForCausalLM.from_pretrained(finished / "policy")
+    assert policy.num_parameters() > 0
+    model = AutoModelForSequenceClassification.from_pretrained(finished / "preference_model")
+    tokenizer = AutoTokenizer.from_pretrained(finished / "preference_model")
+    base = json.loads((finished / "results" / "best_of_n.json").read_text())["base"]
+    examples = json.loads((finished / "results" / "measure.json").read_text())["examples"]
+    for example, text, score in list(zip(examples, base["texts"], base["pm"], strict=True))[:4]:
+        prompt = tokenizer.apply_chat_template(example["prompt"], tokenize=False, add_generation_prompt=True)
+        ids = tokenizer(prompt + text + "<|end|>", add_special_tokens=False, return_tensors="pt")["input_ids"]
+        with torch.no_grad():
+            assert model(input_ids=ids).logits.item() == pytest.approx(score, abs=1e-4)
+
+
+def test_starting_a_finished_run_again_changes_nothing(finished: Path) -> None:
+    before = results(finished)
+    again = run(finished.parents[1], *SMOKE)
+    assert again.returncode == 0, again.stderr
+    assert results(finished) == before
+
+
+def killed_until_done(home: Path, rng: random.Random, reach: float) -> int:
+    """Start, kill -9 up to ``reach`` seconds after work began, start again ... until a run gets through; the kills."""
+    line, environment = command(home, *SMOKE, before=OFTEN)
+    metrics = home / "runs" / "r" / "metrics.jsonl"
+    for kills in range(30):
+        errors = home / "errors.txt"
+        with errors.open("w") as file:
+            process = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=file)
+        began = metrics.stat().st_mtime_ns if metrics.exists() else 0
+        deadline = time.monotonic() + 60
+        while process.poll() is None and time.monotonic() < deadline:  # importing takes the first seconds
+            if metrics.exists() and metrics.stat().st_mtime_ns != began:
+                break
+            time.sleep(0.02)
+        try:
+            process.wait(timeout=reach * rng.random() + 0.4 * kills)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+            continue
+        assert process.returncode == 0, errors.read_text()
+        return kills
+    pytest.fail("the run never got through")
+
+
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
+def test_a_run_killed_at_random_moments_ends_bit_for_bit_where_the_unbroken_one_ends(
+    finished: Path, tmp_path: Path, seed: int
+) -> None:
+    assert killed_until_done(tmp_path, random.Random(seed), reach=1.0) > 0
+    folder = tmp_path / "runs" / "r"
+    assert results(folder) == results(finished)
+    for name in ("pm", "pm_judge", "policy"):
+        ours, theirs = (load_file(f / "checkpoints" / f"{name}.safetensors") for f in (folder, finished))
+        assert ours.keys() == theirs.keys()
+        assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+
+
+def test_a_run_stopped_early_goes_on_with_a_later_until(tmp_path: Path) -> None:
+    first = run(tmp_path, *SMOKE, "--until", "preference")
+    assert first.returncode == 0, first.stderr
+    folder = tmp_path / "runs" / "r"
+    assert (folder / "preference_model").is_dir()
+    assert not (folder / "policy").exists()
+    assert (folder / "report.html").exists()
+    second = run(tmp_path, *SMOKE)
+    assert second.returncode == 0, second.stderr
+    assert (folder / "policy").is_dir()
+
+
+def test_full_weights_take_the_same_road(tmp_path: Path) -> None:
+    done = run(tmp_path, *SMOKE, "--set", "full_weights=true", "--set", "value_model=model")
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "runs" / "r" / "policy").is_dir()
+
+
+def test_the_smoke_run_takes_under_a_minute(tmp_path: Path) -> None:
+    started = time.monotonic()
+    done = run(tmp_path, *SMOKE)
+    assert done.returncode == 0, done.stderr
+    assert time.monotonic() - started < 60
