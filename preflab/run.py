@@ -225,7 +225,7 @@ class Run:
 
         path = self.folder / "checkpoints" / name
         try:
-            return load_file(path)
+            return dict(load_file(path))
         except (OSError, SafetensorError) as error:
             raise RunError(f"{path}: the checkpoint cannot be read ({error}); begin anew with --fresh") from error
 
@@ -243,7 +243,7 @@ class Run:
         """What ``save_weights`` kept."""
         from safetensors.torch import load_file
 
-        return load_file(self.folder / "checkpoints" / f"{name}.safetensors")
+        return dict(load_file(self.folder / "checkpoints" / f"{name}.safetensors"))
 
     def _seconds(self, stage: str) -> float:
         return float(self._state["seconds"].get(stage, 0.0)) + time.monotonic() - self._stage_started
@@ -315,7 +315,9 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Callable[...,
             nonlocal count
             count += n
             rate = f"{count / max(1e-9, time.monotonic() - started):.2f}/s"
-            bars.update(task, advance=n, rate=rate, **({"note": note} if note else {}))
+            bars.update(task, advance=n, rate=rate)
+            if note:
+                bars.update(task, note=note)
 
         yield advance
 
@@ -333,11 +335,9 @@ def _lines(label: str, total: int, unit: str, done: int) -> Callable[..., None]:
             rate = count / max(1e-9, now - started)
             left = max(0, total - done - count) / max(rate, 1e-9)
             tail = f"  {note}" if note else ""
-            print(
-                f"{label:<26} {done + count}/{total} {unit}  {rate:.2f}/s  left {left // 60:.0f}:{left % 60:02.0f}{tail}",
-                file=sys.stderr,
-                flush=True,
-            )
+            left_text = f"{left // 60:.0f}:{left % 60:02.0f}"
+            line = f"{label:<26} {done + count}/{total} {unit}  {rate:.2f}/s  left {left_text}{tail}"
+            print(line, file=sys.stderr, flush=True)
 
     return advance
 

@@ -1,4 +1,4 @@
-"""Shared by all tests: one thread (the models are tiny, and two would only wait for each other), no hub, no telemetry."""
+"""Shared by all tests: one thread (the models are tiny, and two would only wait for each other) and no hub."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A run folder: stages done once, checkpoints that outlive a kill, metrics without repeats, errors that lose nothing."""
+"""A run folder: stages done once, checkpoints that outlive a kill, no step logged twice, errors that lose nothing."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def test_a_stage_that_was_cut_off_continues_from_its_checkpoint_and_metrics_hold
         assert run.resume("other") is None
         for step in (3, 4):
             run.log("train", step=step)
-        run.stage("train", lambda: {})
+        run.stage("train", dict)
         assert run.resume("train") is None
     assert [m["step"] for m in read_metrics(tmp_path)] == [1, 2, 3, 4]
 
@@ -62,7 +62,7 @@ def test_a_stage_that_was_cut_off_continues_from_its_checkpoint_and_metrics_hold
 def test_a_half_written_metrics_line_is_cut_off(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
         run.log("a", step=1)
-        run.stage("a", lambda: {})
+        run.stage("a", dict)
     with (tmp_path / "metrics.jsonl").open("a") as file:
         file.write('{"stage": "b", "st')
     with open_run(tmp_path) as run:

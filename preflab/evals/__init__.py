@@ -1,0 +1,1 @@
+"""Measurements: preference models, sets of replies, simple baselines, plots, verdicts."""

@@ -21,14 +21,15 @@ def save_policy(role: Role, folder: Path) -> Path:
     return folder
 
 
-def save_preference_model(role: Role, folder: Path, *, pad_id: int) -> Path:
+def save_preference_model(role: Role, folder: Path, *, pad_id: int, chat_template: str | None = None) -> Path:
     """A folder for ``AutoModelForSequenceClassification``.
 
     That class reads the score at the last token that is not padding, so the configuration names a padding
     token that never ends a reply: with the end-of-turn token as padding it would read one token early.
 
     Args:
-        pad_id  the encoder's padding token.
+        pad_id         the encoder's padding token.
+        chat_template  saved in place of the tokenizer's own: one whose text ends where the score is read.
 
     Raises:
         ModelError: this architecture has no sequence classifier in transformers.
@@ -52,7 +53,7 @@ def save_preference_model(role: Role, folder: Path, *, pad_id: int) -> Path:
     _copy_buffers(trunk.base_model, body)
     with torch.no_grad():
         classifier.score.weight.copy_(role.head.weight)
-    _save(folder, classifier, role, pad_token=pad_id)
+    _save(folder, classifier, role, pad_token=pad_id, chat_template=chat_template)
     return folder
 
 
@@ -80,7 +81,7 @@ def _copy_buffers(source: nn.Module, target: nn.Module) -> None:
             there[name].copy_(buffer)
 
 
-def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None) -> None:
+def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, chat_template: str | None = None) -> None:
     """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole."""
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
@@ -88,6 +89,8 @@ def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None) ->
     tokenizer: Any = copy.deepcopy(role.trunk.source.tokenizer)
     if pad_token is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token)
+    if chat_template is not None:
+        tokenizer.chat_template = chat_template
     try:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)

@@ -43,7 +43,7 @@ def compare(
     }
     gains: dict[str, dict[str, Estimate]] = {"best_of_n": {}, "ppo": {}}
     wins: dict[str, dict[str, Estimate]] = {"best_of_n": {}, "ppo": {}}
-    by_category: dict[str, dict[str, Estimate]] = {}
+    by_category: dict[str, Estimate] = {}
     categories = np.array([category for _, category in prompts])
     for judge in JUDGES:
         base, best = (np.array(best_of_n[who][judge]) for who in ("base", "best"))

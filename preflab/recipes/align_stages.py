@@ -311,7 +311,8 @@ class Stages:
         folder, saved = self.run.folder, {}
         with self.run.progress("saving models", 2 if self.run.is_done("ppo") else 1, "models") as advance:
             pad = self.encoder.pad_id
-            save_preference_model(self.role("pm"), folder / "preference_model", pad_id=pad)
+            template = self.encoder.scoring_template
+            save_preference_model(self.role("pm"), folder / "preference_model", pad_id=pad, chat_template=template)
             saved["preference_model"] = "AutoModelForSequenceClassification"
             advance()
             if self.run.is_done("ppo"):

@@ -77,6 +77,18 @@ class Encoder:
             kept.append(int(token))
         return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
 
+    @property
+    def scoring_template(self) -> str:
+        """A chat template whose text ends with the token where a score is read, for saving with a preference model.
+
+        Many templates put a line break behind the end of a turn; other libraries would read the score there.
+        """
+        own = self.template or self.tokenizer.chat_template
+        if not isinstance(own, str):
+            raise ModelError("the tokenizer has several chat templates; keep the one for dialogues")
+        whole = f"{{% set rendered %}}{own}{{% endset %}}"
+        return whole + "{{ rendered if add_generation_prompt else rendered.rstrip() }}"
+
     def _render(self, dialogue: Dialogue, *, generation: bool) -> list[int]:
         cut = _unused("".join(message.text for message in dialogue.messages))
         messages = [{"role": m.role, "content": self._broken(m.text, cut)} for m in dialogue.messages]

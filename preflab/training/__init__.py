@@ -1,0 +1,1 @@
+"""Methods that change weights: preference models and PPO, as generators of steps."""

@@ -63,6 +63,9 @@ class PPOConfig:
     """Stop the run when the mean KL of a batch exceeds this many nats per reply."""
     missing_end_penalty: float = 1.0
     """Nats taken from the score of a reply that does not end its turn."""
+    centre_by_prompt: bool = False
+    """Take the mean advantage of a prompt's samples from each of them before whitening: less noise where the value
+    model does not yet tell prompts apart. Needs several samples per prompt."""
     value_warmup_steps: int = 0
     """First steps that train the value model alone."""
     head_passes: int = 16
@@ -83,6 +86,8 @@ class PPOConfig:
             raise ConfigError(
                 f"kl_coefficient must be at least 0, got {self.kl_coefficient}; a negative one pays for KL"
             )
+        if self.centre_by_prompt and self.samples_per_prompt < 2:
+            raise ConfigError("centre_by_prompt needs samples_per_prompt of at least 2")
         if self.sampling.temperature == 0:
             raise ConfigError("PPO needs samples: temperature must be above 0")
 
@@ -239,6 +244,8 @@ class PPOTraining:
         advantages, returns = gae(rewards, grids["values"], mask, discount=config.discount, trace=config.trace)
         metrics = self._measure(grids, mask, scores, finished, rewards, returns, advantages)
         metrics |= {"sampled_tokens": float(mask.sum()), "measured_tokens": float(n_tokens)}
+        if config.centre_by_prompt:
+            advantages = _centred(advantages, mask, [len(rs) for rs in sampled])
         whitened = masked_whiten(advantages, mask)
         logp, ref_logp, values = grids["logp"], grids["ref_logp"], grids["values"]
         return _Experience(rows, mask, logp, ref_logp, values, whitened, returns, first, features), metrics
@@ -283,7 +290,7 @@ class PPOTraining:
 
     def _check_gap(self, metrics: dict[str, float]) -> None:
         limit = self.config.gap_limit
-        if limit is not None and metrics["sampler_gap"] > limit:
+        if limit is not None and not metrics["sampler_gap"] <= limit:  # nan too
             raise TrainingStopped(
                 f"sampler and trainer disagree by {metrics['sampler_gap']:.3f} nats per token (limit {limit}): "
                 "they do not run the same policy, and its gradient would be wrong"
@@ -398,6 +405,14 @@ class PPOTraining:
         self.kl_coefficient = float(state["kl_coefficient"])
         self.step_count = int(state["step_count"])
         self.stopped = bytes(state["stopped"].tolist()).decode()
+
+
+def _centred(
+    advantages: Float[Tensor, "sample token"], mask: Bool[Tensor, "sample token"], sizes: Sequence[int]
+) -> Float[Tensor, "sample token"]:
+    """Advantages less the mean over all tokens of the same prompt's samples."""
+    pieces = zip(torch.split(advantages, list(sizes)), torch.split(mask, list(sizes)), strict=True)
+    return torch.cat([own - masked_mean(own, counts) for own, counts in pieces])
 
 
 def _where(

@@ -107,10 +107,10 @@ class PreferenceTraining:
         for micro in batches_by_length(lengths, max_tokens=self.config.max_tokens):
             chosen = [batch[m] for m in micro]
             together = collate([self.rows[i] for i in chosen], pad_id=self.pad_id)
-            scores = self.role.scores(together).split([len(self.rows[i].replies) for i in chosen])
+            scores = self.role.scores(together).split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
             losses = [self._loss(s, self.comparisons[i]) for s, i in zip(scores, chosen, strict=True)]
             loss = torch.stack(losses).sum() / len(batch)
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
             for s, i in zip(scores, chosen, strict=True):
                 r, c = count_right(s.detach(), self.comparisons[i])

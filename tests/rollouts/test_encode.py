@@ -282,3 +282,17 @@ def test_a_comparison_that_the_template_refuses_is_counted_and_the_rest_goes_on(
     assert found.comparisons == [good]
     (why,) = found.refused
     assert "comparison 0" in why and "no system role" in why
+
+
+def test_the_scoring_template_ends_where_the_score_is_read() -> None:
+    tokenizer = tiny_tokenizer()
+    breaking = "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>\n{% endfor %}"
+    tokenizer.chat_template = breaking + "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    encoder = Encoder(tokenizer, max_tokens=100)
+    dialogue = Dialogue.of("hi", "hello")
+    own = [*encoder.prompt(dialogue.prompt), *encoder.reply("hello")]
+    tokenizer.chat_template = encoder.scoring_template
+    text = tokenizer.apply_chat_template(dialogue.to_json(), tokenize=False)
+    assert tokenizer(text, add_special_tokens=False)["input_ids"] == own
+    prompt = tokenizer.apply_chat_template(dialogue.prompt.to_json(), tokenize=False, add_generation_prompt=True)
+    assert tuple(tokenizer(prompt, add_special_tokens=False)["input_ids"]) == encoder.prompt(dialogue.prompt)

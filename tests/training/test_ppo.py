@@ -239,7 +239,7 @@ def test_a_sampler_that_is_not_the_trained_policy_stops_the_run() -> None:
     batch = [[replace(r, logprobs=tuple(lp - 3 for lp in r.logprobs)) for r in rs] for rs in sampled(training)]
     _, metrics = training._experience(batch, torch.zeros(6))
     assert metrics["sampler_gap"] == pytest.approx(3.0, abs=1e-4)
-    with pytest.raises(TrainingStopped, match="disagree by 3.000"):
+    with pytest.raises(TrainingStopped, match=r"disagree by 3\.000"):
         training._check_gap(metrics)
 
 

@@ -25,7 +25,10 @@ COMPARISONS = [
 CONFIG = PreferenceConfig(batch_comparisons=2, epochs=2, optimiser=OptimiserConfig(learning_rate=1e-2))
 
 
-def make(adapters: AdapterConfig | None = AdapterConfig(rank=4, alpha=8.0)) -> tuple[Role, Encoder, Encoded]:
+ADAPTERS = AdapterConfig(rank=4, alpha=8.0)
+
+
+def make(adapters: AdapterConfig | None = ADAPTERS) -> tuple[Role, Encoder, Encoded]:
     source = load_language_model("tiny", precision="fp32")
     role = Trunk(source, adapters).add_role("pm", head=True)
     encoder = Encoder(source.tokenizer, max_tokens=256)
@@ -56,7 +59,7 @@ def gradients(max_tokens: int, config: PreferenceConfig) -> tuple[float, dict[st
 def test_loss_and_gradient_equal_an_oracle_that_runs_every_pair_apart(lapse: float) -> None:
     """Mean over comparisons of the mean over their pairs, each reply run on its own."""
     loss, found = gradients(10_000, replace(CONFIG, lapse=lapse))
-    role, encoder, encoded = make()
+    role, _, encoded = make()
     total = torch.zeros(())
     for row, comparison in zip(encoded.rows, encoded.comparisons, strict=True):
         scores = [role.scores(collate([row.alone(k)], pad_id=0))[0] for k in range(len(row.replies))]
