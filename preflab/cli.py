@@ -163,7 +163,7 @@ def _print_help(parser: argparse.ArgumentParser) -> int:
 
 def _align_options(parser: argparse.ArgumentParser) -> None:
     add = parser.add_argument
-    scales = "Default for the scales 'default' and 'gpu'"
+    scales = "Default for the scales 'default' and 'large'"
     add(
         "--policy",
         metavar="NAME",

@@ -206,7 +206,7 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(
         (["align", "--until", "dpo"], "unknown stage 'dpo'; known are preference, best-of-n, ppo, measure"),
         (["align", "--seed", "x"], "invalid int value: 'x'"),
         (["run", "algin"], "unknown recipe 'algin'; did you mean 'align'?"),
-        (["run", "align", "--scale", "huge"], "no scale 'huge'; known are default, smoke, gpu"),
+        (["run", "align", "--scale", "huge"], "no scale 'huge'; known are default, smoke, large"),
         (["align", "--name", "../x"], "--name '../x': expected letters"),
         (["align", "--set", "seed"], "expected key=value"),
         (["align", "--config", "none.yaml"], "none.yaml: no such file"),
@@ -350,7 +350,7 @@ def test_what_help_says_of_the_defaults_is_so(home: Path) -> None:
 def test_list_names_recipes_formats_and_what_is_built_in(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["list"]) == 0
     shown = capsys.readouterr().out
-    for word in ("align ", "default, smoke, gpu", "ultrafeedback", "starter", "smollm2"):
+    for word in ("align ", "default, smoke, large", "ultrafeedback", "starter", "smollm2"):
         assert word in shown
 
 

@@ -76,9 +76,7 @@ def torch_dtype(precision: Precision) -> torch.dtype:
 
 
 def bf16_is_fast() -> bool:
-    """Whether this machine has bf16 matrix instructions (GPU, AVX512-BF16 or AMX)."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
+    """Whether this processor has bf16 matrix instructions (AVX512-BF16 or AMX)."""
     probe = getattr(torch.cpu, "_is_avx512_bf16_supported", None)
     return bool(probe and probe())
 

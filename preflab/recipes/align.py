@@ -15,6 +15,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
 from preflab.recipes.align_report import write_report
@@ -44,7 +45,7 @@ class Config:
     split: str | None = None
     """Which part of a data set that has parts."""
     max_comparisons: int | None = None
-    """Use only the first so many."""
+    """Use only so many, drawn by the seed."""
     seed: int = 0
     precision: Precision = "auto"
     """bf16 where the machine multiplies it in hardware, otherwise fp32."""
@@ -65,30 +66,45 @@ class Config:
     value_model: Literal["head", "model"] = "head"
     """PPO's value function: a head on the frozen preference model (one forward pass, no backward), or a whole model
     of its own that starts from the preference model (Stiennon et al.)."""
-    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=40))
+    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=32))
     """How replies are drawn, for best-of-n, PPO and measuring alike."""
     evaluation_prompts: int = 64
     """Held-out prompts on which policies are compared."""
-    best_of_n: int = 16
+    best_of_n: int = 8
     """The largest n; every power of two up to it is measured."""
     replies_per_prompt: int = 2
     """Replies of the trained policy to each evaluation prompt."""
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
-            steps=24,
+            steps=20,
             prompts_per_step=16,
             samples_per_prompt=4,
             epochs=1,
             minibatches=2,
-            kl_coefficient=0.05,
+            value_clip=None,
+            trace=1.0,
+            kl_coefficient=0.02,
             kl_limit=30.0,
-            policy=OptimiserConfig(learning_rate=2e-4, schedule="constant", warmup_steps=4),
-            value=OptimiserConfig(learning_rate=2e-4, schedule="constant", warmup_steps=4),
+            missing_end_penalty=0.5,
+            centre_by_prompt=True,
+            value_warmup_steps=1,
+            head_passes=32,
+            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
+            value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
         )
     )
-    """Its ``sampling`` is replaced by the one above."""
+    """Its ``sampling`` is the one above, and is not set here."""
     until: Until = "measure"
     """Stop after this stage; start the run again with a later one to go on."""
+
+    def __post_init__(self) -> None:
+        if self.ppo.sampling not in (SamplingConfig(), self.sampling):
+            raise ConfigError("ppo.sampling is not read: set sampling, which best-of-n, PPO and measuring share")
+        if not 0 < self.held_out_share < 1 or not 0 < self.judge_share < 1:
+            shares = f"{self.held_out_share} and {self.judge_share}"
+            raise ConfigError(f"held_out_share and judge_share must lie between 0 and 1, got {shares}")
+        if self.max_comparisons is not None and self.max_comparisons < 1:
+            raise ConfigError(f"max_comparisons must be at least 1, got {self.max_comparisons}")
 
 
 def default() -> Config:
@@ -113,8 +129,8 @@ def smoke() -> Config:
     )
 
 
-def gpu() -> Config:
-    """One 24 GB GPU and a model of one to two billion parameters; give real comparisons. Not measured by us."""
+def large() -> Config:
+    """Sizes for one to two billion parameters and real comparisons. Not measured by us, and on the CPU so far."""
     small = default()
     return replace(
         small,
@@ -135,7 +151,7 @@ def gpu() -> Config:
     )
 
 
-SCALES: dict[str, Callable[[], Config]] = {"default": default, "smoke": smoke, "gpu": gpu}
+SCALES: dict[str, Callable[[], Config]] = {"default": default, "smoke": smoke, "large": large}
 
 
 def main(config: Config, run: Run) -> None:

@@ -77,23 +77,25 @@ class Stages:
     def parts(self) -> dict[str, list[Comparison]]:
         """Train, judge and held-out comparisons; no prompt in two of them."""
         config = self.config
-        loaded = load_comparisons(
-            config.comparisons, format=config.format, split=config.split, limit=config.max_comparisons
-        )
+        loaded = load_comparisons(config.comparisons, format=config.format, split=config.split)
+        chosen = list(loaded.comparisons)
+        if config.max_comparisons is not None:
+            generator = torch.Generator().manual_seed(self.run.seed_of("which comparisons"))
+            drawn = torch.randperm(len(chosen), generator=generator)[: config.max_comparisons]
+            chosen = [chosen[i] for i in sorted(drawn.tolist())]
         self.run.record(
             "data",
             source=loaded.source,
             format=loaded.format,
             digest=loaded.digest,
             records=loaded.records,
+            used=len(chosen),
             refused=loaded.refused,
             first_refused=loaded.first_refused,
         )
         rest = 1 - config.held_out_share
         shares = {"train": rest * (1 - config.judge_share), "judge": rest * config.judge_share}
-        return split_by_prompt(
-            loaded.comparisons, shares | {"held_out": config.held_out_share}, seed=self.run.seed_of("split")
-        )
+        return split_by_prompt(chosen, shares | {"held_out": config.held_out_share}, seed=self.run.seed_of("split"))
 
     @cached_property
     def encoded(self) -> dict[str, Encoded]:

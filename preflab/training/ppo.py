@@ -293,7 +293,7 @@ class PPOTraining:
         if limit is not None and not metrics["sampler_gap"] <= limit:  # nan too
             raise TrainingStopped(
                 f"sampler and trainer disagree by {metrics['sampler_gap']:.3f} nats per token (limit {limit}): "
-                "they do not run the same policy, and its gradient would be wrong"
+                "they do not run the same policy, and its gradient would be wrong. Begin under another --name"
             )
 
     def _update(self, experience: _Experience, generator: torch.Generator) -> dict[str, float]:

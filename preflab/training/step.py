@@ -72,7 +72,8 @@ class Optimiser:
         if not torch.isfinite(norm):
             self._adam.zero_grad()
             raise TrainingStopped(
-                f"the gradient is not finite at step {self.step_count + 1}: lower the learning rate or use fp32"
+                f"the gradient is not finite at step {self.step_count + 1}: "
+                "lower the learning rate or use fp32, under another --name"
             )
         self._adam.step()
         self._adam.zero_grad()

@@ -3,6 +3,7 @@
 import math
 import re
 from collections import Counter, defaultdict
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -54,7 +55,7 @@ def mean_log_ratio(comparisons: list[Comparison]) -> float:
 def wording(reply: str) -> set[str]:
     """Words, pairs of neighbouring words, and the opening, marked with ``^``, of one and of two words."""
     words = re.findall(r"[a-z']+|[!?]|\d+", reply.lower())
-    found = set(words) | {" ".join(two) for two in zip(words, words[1:], strict=False)}
+    found = set(words) | {" ".join(two) for two in pairwise(words)}
     return found | {"^" + words[0], "^" + " ".join(words[:2])} if words else found
 
 

@@ -1,0 +1,72 @@
+"""The documentation is true: snippets run, records are of the format they stand under, links lead somewhere."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preflab.data.sources import recognise, source_named
+
+ROOT = Path(__file__).parents[1]
+PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\]\(([^()\s]+)\)")
+
+
+def blocks(page: Path, language: str) -> list[tuple[int, str]]:
+    """Line number and text of every fenced block of that language."""
+    text = page.read_text(encoding="utf-8")
+    found = (m for m in BLOCK.finditer(text) if m[1] == language)
+    return [(text.count("\n", 0, m.start(2)) + 1, m[2]) for m in found]
+
+
+def anchors(page: Path) -> set[str]:
+    """What headings can be linked to by, as code hosts make it."""
+    prose = BLOCK.sub("", page.read_text(encoding="utf-8"))
+    headings = re.findall(r"^#+ (.+)$", prose, re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_snippets_of_the_tour_run_in_order_in_one_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    tour = ROOT / "docs" / "tour.md"
+    snippets = blocks(tour, "python")
+    assert len(snippets) >= 8
+    names: dict[str, Any] = {"__name__": "tour"}
+    for line, snippet in snippets:
+        exec(compile("\n" * (line - 1) + snippet, str(tour), "exec"), names)  # errors name the page's own line
+    assert len(names["row"]) == 6
+    assert names["row"].path_tokens == 9
+    assert names["ppo"].step_count == 3
+    assert "40 of 40 records kept" in capsys.readouterr().out
+
+
+def test_every_record_of_bring_your_own_is_of_the_format_it_stands_under() -> None:
+    page = ROOT / "docs" / "bring-your-own.md"
+    lines = page.read_text(encoding="utf-8").splitlines()
+    seen: dict[str, int] = {}
+    for start, block in blocks(page, "json"):
+        heading = next(line for line in reversed(lines[:start]) if line.startswith("### "))
+        name = heading.removeprefix("### ").strip("`")
+        for record in map(json.loads, block.splitlines()):
+            assert recognise(record).name == name
+            assert len(source_named(name).read(record).replies) >= 2
+            seen[name] = seen.get(name, 0) + 1
+    assert set(seen) == {"preflab_jsonl", "ultrafeedback", "openai_chat", "hh", "trl"}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    broken = []
+    for target in LINK.findall(BLOCK.sub("", page.read_text(encoding="utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        there = page.parent / path if path else page
+        if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
+            broken.append(target)
+    assert broken == []
