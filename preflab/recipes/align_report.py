@@ -284,12 +284,11 @@ def _ppo_plots(steps: list[Json], config: Json) -> dict[str, str]:
 
 def _root_kl_plot(steps: list[Json], r: Json) -> str:
     """Score against sqrt(KL), both measured from the base policy; best-of-n and the end of PPO on the same axes."""
-    shift = r["best_of_n"]["centre"]["pm"] if "best_of_n" in r else 0.0
-    root, score = [math.sqrt(max(0.0, s["kl"])) for s in steps], [s["score"] - shift for s in steps]
+    root, score = [math.sqrt(max(0.0, s["kl"])) for s in steps], [s["score"] for s in steps]  # PPO logs centred scores
     series = [Series(label="PPO steps (training prompts)", x=root, y=score, style="points")]
     if fit := r.get("measure", {}).get("root_kl_fit"):
         ends = [min(root), max(root)]
-        line = [fit["intercept"] + fit["slope"] * x - shift for x in ends]
+        line = [fit["intercept"] + fit["slope"] * x for x in ends]
         series.append(Series(label="straight line through them", x=ends, y=line, style="dashed", colour=-1))
     if "best_of_n" in r:
         curve = r["best_of_n"]["curve"]

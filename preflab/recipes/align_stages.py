@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -60,7 +61,7 @@ class Stages:
         self.run.record(
             "model",
             name=source.name,
-            location=source.location,
+            location=source.location.replace(str(Path.home()), "~"),  # a record names no person
             sha256=source.sha256,
             dtype=str(source.model.dtype),
             parameters=sum(p.numel() for p in source.model.parameters()),
