@@ -268,3 +268,34 @@ def test_what_is_logged_is_finite_and_complete() -> None:
 def test_impossible_settings_are_refused(change: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         replace(CONFIG, **change)  # type: ignore[arg-type]
+
+
+def test_advantages_centred_by_prompt_have_mean_zero_over_each_prompts_tokens() -> None:
+    training = make(replace(CONFIG, centre_by_prompt=True))
+    nudge(training.policy)
+    experience, _ = training._experience(sampled(training), torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5]))
+    for row in range(3):
+        own = experience.advantages[2 * row : 2 * row + 2][experience.mask[2 * row : 2 * row + 2]]
+        assert float(own.mean()) == pytest.approx(0.0, abs=1e-5)
+    with pytest.raises(ConfigError, match="samples_per_prompt"):
+        replace(CONFIG, centre_by_prompt=True, samples_per_prompt=1)
+
+
+def test_a_value_head_learns_its_returns_without_touching_the_model_below() -> None:
+    training = make(replace(CONFIG, steps=1, head_passes=200, value_clip=None), only_head=True)
+    body = Role(training.value.trunk, "pm").state()
+    (step,) = list(training)
+    assert step.metrics["value_loss"] >= 0
+    for name, weight in Role(training.value.trunk, "pm").state().items():
+        torch.testing.assert_close(weight, body[name], rtol=0, atol=0)
+
+
+def test_the_value_model_warms_up_before_the_policy_moves() -> None:
+    training = make(replace(CONFIG, value_warmup_steps=1))
+    before = training.policy.state()
+    steps = iter(training)
+    next(steps)
+    for name, weight in training.policy.state().items():
+        torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
+    next(steps)
+    assert any(not torch.equal(weight, before[name]) for name, weight in training.policy.state().items())
