@@ -9,6 +9,7 @@ Measures  accuracy; score [nats]; win rate; KL [nats per reply]. 95 % intervals,
 Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
 Differs   The preference models start from the policy itself, not from a pre-trained preference model;
           adapters in place of full weights; hundreds of comparisons, not hundreds of thousands.
+Result    docs/papers.md#align
 """
 
 from collections.abc import Callable
