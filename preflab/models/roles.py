@@ -112,8 +112,7 @@ class Trunk:
         Raises:
             ConfigError: the name is taken, or ``start_from`` is not a role or lacks the head that is asked for.
         """
-        if name in self.names or not name.isidentifier():
-            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
+        self._check_name(name)
         if start_from is not None and start_from not in self.names:
             raise ConfigError(f"no role {start_from!r} to start {name!r} from; roles so far: {', '.join(self.names)}")
         if head and start_from is not None and start_from not in self._heads:
@@ -143,14 +142,18 @@ class Trunk:
         Raises:
             ConfigError: the name is taken, or ``on`` is no role with a head and a body of its own.
         """
-        if name in self.names or not name.isidentifier():
-            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
+        self._check_name(name)
         if on not in self._heads or on in self._body_of:
             raise ConfigError(f"role {on!r} has no body and head of its own that {name!r} could read from")
         self._heads[name] = copy.deepcopy(self._heads[on])
         self._body_of[name] = on
         self.names.append(name)
         return Role(self, name)
+
+    def _check_name(self, name: str) -> None:
+        """Refuse a name for a new role that is taken or not a plain one."""
+        if name in self.names or not name.isidentifier():
+            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
 
     def is_only_head(self, name: str | None) -> bool:
         """Whether a role reads another's hidden states and trains nothing but its head."""
@@ -232,9 +235,9 @@ class Trunk:
 
     def named_weights(self, name: str) -> dict[str, nn.Parameter]:
         """The trainable weights of one role, the head's under ``head.``."""
-        weights: dict[str, nn.Parameter] = {}
+        weights: dict[str, nn.Parameter]
         if name in self._body_of:
-            pass
+            weights = {}
         elif self.adapters is None:
             weights = dict(self._copies[name].named_parameters())
         else:

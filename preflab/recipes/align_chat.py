@@ -11,7 +11,6 @@ from preflab.recipes.align_stages import Stages
 from preflab.recipes.launch import reopen
 from preflab.rollouts.generate import ReplySampler
 from preflab.rollouts.score import PreferenceScorer
-from preflab.run import read_json
 
 
 class Models(NamedTuple):
@@ -40,7 +39,6 @@ def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int 
         given = {"temperature": temperature, "max_new_tokens": max_new_tokens}
         sampling = replace(config.sampling, **{k: v for k, v in given.items() if v is not None})
         stages = Stages(config, run)
-        _check_model(stages, folder)
         if sampling.max_new_tokens >= stages.encoder.max_tokens:
             raise ConfigError(f"--max-new-tokens must leave room in the context of {stages.encoder.max_tokens} tokens")
         policy = stages.trunk.add_role("policy")
@@ -49,12 +47,3 @@ def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int 
             ReplySampler(role, stages.encoder, sampling, seed=run.seed) for role in (stages.trunk.reference(), policy)
         )
         yield Models(before, after, stages.scorer("pm"))
-
-
-def _check_model(stages: Stages, folder: Path) -> None:
-    """Refuse weights that are not those the run recorded; adapters fit only the ones they were trained on."""
-    recorded = read_json(folder / "record.json").get("model", {}).get("sha256")
-    source = stages.trunk.source
-    if recorded is not None and source.sha256 != recorded:
-        stages.run.record("model", sha256=recorded)
-        raise RunError(f"{source.name} ({source.location}) has other weights now than when {folder} was trained")
