@@ -46,6 +46,8 @@ class Rollout:
     """The sampler's own, nats, one a token."""
     finished: bool
     """Whether the model ended its turn itself."""
+    version: int = 0
+    """Of the weights it was drawn with; counts the pushes to the engine."""
 
 
 @torch.no_grad()
