@@ -9,7 +9,7 @@ Nothing here knows text or models: ids in, index arithmetic and tensors out. Mas
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import torch
@@ -92,31 +92,65 @@ class Row:
         *prefix, own = self.lineage(self.replies[reply])
         return Row.of([t for s in prefix for t in self.segments[s]], self.segments[own])
 
+    @cached_property
+    def spans(self) -> tuple[tuple[int, int], ...]:
+        """Of each segment, numbered depth first: its own number, and one past the last of its descendants.
+
+        Segment a is b or an ancestor of b just when ``spans[a][0] <= spans[b][0] < spans[a][1]``.
+        """
+        size = [1] * len(self.segments)
+        for s in reversed(range(len(self.segments))):
+            if self.parents[s] >= 0:
+                size[self.parents[s]] += size[s]
+        spans: list[tuple[int, int]] = []
+        free, root = [0] * len(self.segments), 0  # the next number below each segment; below none
+        for s, parent in enumerate(self.parents):
+            enter = root if parent < 0 else free[parent]
+            if parent < 0:
+                root += size[s]
+            else:
+                free[parent] += size[s]
+            free[s] = enter + 1
+            spans.append((enter, enter + size[s]))
+        return tuple(spans)
+
     def mask(self) -> Bool[Tensor, "token token"]:
-        """``mask[i, j]``: token i sees token j."""
-        n = len(self)
-        seen = torch.zeros(n, n, dtype=torch.bool)
-        for s, tokens in enumerate(self.segments):
-            start, stop = self.starts[s], self.starts[s] + len(tokens)
-            seen[start:stop, start:stop] = torch.ones(len(tokens), len(tokens), dtype=torch.bool).tril()
-            for ancestor in self.lineage(s)[:-1]:
-                first = self.starts[ancestor]
-                seen[start:stop, first : first + len(self.segments[ancestor])] = True
-        return seen
+        """``mask[i, j]``: token i sees token j, which lies before it and on its way to the root."""
+        enter, leave = _token_spans([self])
+        on_the_way = (enter[None, :] <= enter[:, None]) & (enter[:, None] < leave[None, :])
+        return on_the_way.tril()
+
+
+def _token_spans(rows: Sequence[Row]) -> tuple[Int[Tensor, " token"], Int[Tensor, " token"]]:
+    """Spans of the segments of all rows, numbered on from row to row, one a token."""
+    enter: list[int] = []
+    leave: list[int] = []
+    first = 0
+    for row in rows:
+        for tokens, (a, b) in zip(row.segments, row.spans, strict=True):
+            enter += [first + a] * len(tokens)
+            leave += [first + b] * len(tokens)
+        first += len(row.segments)
+    return torch.tensor(enter), torch.tensor(leave)
 
 
 @dataclass(frozen=True)
 class RowBatch:
-    """Rows padded to one length, with the index of everything a loss needs.
+    """Rows laid end to end in one sequence without padding, with the index of everything a loss needs.
 
     Reply tokens are flattened over the batch, replies in order: row 0 reply 0, row 0 reply 1 ...
-    ``read_at`` and ``predict_at`` index the flattened [row * token] axis of the hidden states.
+    ``read_at`` and ``predict_at`` index the token axis.
     """
 
-    ids: Int[Tensor, "row token"]
-    positions: Int[Tensor, "row token"]
-    mask: Bool[Tensor, "row 1 token token"]
-    """Who sees whom; padding sees only itself, so that no softmax is over nothing."""
+    ids: Int[Tensor, "1 token"]
+    positions: Int[Tensor, "1 token"]
+    """Distance of each token from its root."""
+    enter: Int[Tensor, " token"]
+    """Number of each token's segment (`Row.spans`), counted on from row to row, so that no row sees another."""
+    leave: Int[Tensor, " token"]
+    """One past the number of that segment's last descendant."""
+    lengths: tuple[int, ...]
+    """Tokens of each row."""
     read_at: Int[Tensor, " reply"]
     """Where each reply's score is read: its last token."""
     predict_at: Int[Tensor, " item"]
@@ -125,85 +159,75 @@ class RowBatch:
     """The reply tokens themselves."""
     reply_of: Int[Tensor, " item"]
     """Which reply each reply token belongs to."""
-    n_tokens: int
-    """Real tokens, padding not counted."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens the model runs over, each prefix once."""
+        return self.ids.numel()
 
     @property
     def n_replies(self) -> int:
         """Replies in the batch."""
         return len(self.read_at)
 
-    @property
-    def n_padded(self) -> int:
-        """Tokens the model runs over, padding included."""
-        return self.ids.numel()
 
-    def to(self, device: torch.device | str) -> "RowBatch":
-        """The same batch on another device."""
-        moved = {k: v.to(device) for k, v in vars(self).items() if isinstance(v, Tensor)}
-        return replace(self, **moved)  # type: ignore[arg-type]  # mypy does not see which keys are there
-
-
-def collate(rows: Sequence[Row], *, pad_id: int) -> RowBatch:
+def collate(rows: Sequence[Row]) -> RowBatch:
     """Lay rows of any shape into one batch.
-
-    ``pad_id`` may equal any other token: nothing downstream looks for it.
 
     Raises:
         DataError: no rows.
     """
     if not rows:
         raise DataError("cannot collate zero rows")
-    longest = max(len(row) for row in rows)
-    ids = torch.full((len(rows), longest), pad_id)
-    positions = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.eye(longest, dtype=torch.bool).repeat(len(rows), 1, 1)
+    ids: list[int] = []
+    positions: list[int] = []
     read_at: list[int] = []
     predict_at: list[int] = []
     targets: list[int] = []
     reply_of: list[int] = []
-    for r, row in enumerate(rows):
-        n, base = len(row), r * longest
-        ids[r, :n] = torch.tensor([t for tokens in row.segments for t in tokens])
-        positions[r, :n] = torch.tensor(
-            [d + i for d, s in zip(row.depths, row.segments, strict=True) for i in range(len(s))]
-        )
-        mask[r, :n, :n] = row.mask()
+    for row in rows:
+        base = len(ids)
+        for depth, tokens in zip(row.depths, row.segments, strict=True):
+            ids += tokens
+            positions += range(depth, depth + len(tokens))
         for s in row.replies:
-            start, parent = row.starts[s], row.parents[s]
-            before = row.starts[parent] + len(row.segments[parent]) - 1
-            predict_at += [base + before, *range(base + start, base + start + len(row.segments[s]) - 1)]
+            start, parent, n = base + row.starts[s], row.parents[s], len(row.segments[s])
+            before = base + row.starts[parent] + len(row.segments[parent]) - 1
+            predict_at += [before, *range(start, start + n - 1)]
             targets += row.segments[s]
-            reply_of += [len(read_at)] * len(row.segments[s])
-            read_at.append(base + start + len(row.segments[s]) - 1)
+            reply_of += [len(read_at)] * n
+            read_at.append(start + n - 1)
+    enter, leave = _token_spans(rows)
     return RowBatch(
-        ids=ids,
-        positions=positions,
-        mask=mask[:, None],
+        ids=torch.tensor([ids]),
+        positions=torch.tensor([positions]),
+        enter=enter,
+        leave=leave,
+        lengths=tuple(len(row) for row in rows),
         read_at=torch.tensor(read_at, dtype=torch.long),
         predict_at=torch.tensor(predict_at, dtype=torch.long),
         targets=torch.tensor(targets, dtype=torch.long),
         reply_of=torch.tensor(reply_of, dtype=torch.long),
-        n_tokens=sum(len(row) for row in rows),
     )
 
 
 def batches_by_length(lengths: Sequence[int], *, max_tokens: int, max_rows: int | None = None) -> Iterator[list[int]]:
-    """Indices grouped so that rows of similar length share a batch, longest first.
+    """Indices grouped into batches that fit, longest rows first.
 
-    Longest first means that a batch too large for memory fails at once and not after an hour.
+    Longest first means that a row too large for memory fails at once and not after an hour.
 
     Args:
         lengths     tokens per row.
-        max_tokens  padded tokens a batch may hold; a row longer than that is a batch of its own.
+        max_tokens  tokens a batch may hold; a row longer than that is a batch of its own.
         max_rows    rows a batch may hold.
     """
     batch: list[int] = []
+    size = 0
     for i in sorted(range(len(lengths)), key=lambda i: (-lengths[i], i)):
-        full = batch and (lengths[batch[0]] * (len(batch) + 1) > max_tokens or len(batch) == max_rows)
-        if full:
+        if batch and (size + lengths[i] > max_tokens or len(batch) == max_rows):
             yield batch
-            batch = []
+            batch, size = [], 0
         batch.append(i)
+        size += lengths[i]
     if batch:
         yield batch

@@ -10,13 +10,15 @@ import copy
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol, TypedDict, runtime_checkable
+from typing import Any
 
 import torch
-from jaxtyping import Bool, Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from preflab.errors import ConfigError, ModelError
+from preflab.models.attention import NAME, Placed, Rows, place, run_body
+from preflab.models.check import Probe, check_rows, linear_names, logit_shape, trunk_of
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
 from preflab.models.split import LayerSplit, find_split
@@ -35,41 +37,6 @@ class AdapterConfig:
     def __post_init__(self) -> None:
         if self.rank < 1 or (self.top_layers is not None and self.top_layers < 1):
             raise ConfigError(f"rank and top_layers must be at least 1 (top_layers None: every layer), got {self}")
-
-
-@runtime_checkable
-class Rows(Protocol):
-    """The part of ``data.rows.RowBatch`` that a trunk reads."""
-
-    @property
-    def ids(self) -> Int[Tensor, "row token"]:
-        """Tokens, padded."""
-        ...
-
-    @property
-    def positions(self) -> Int[Tensor, "row token"]:
-        """Distance of each token from its root."""
-        ...
-
-    @property
-    def mask(self) -> Bool[Tensor, "row 1 token token"]:
-        """Who sees whom."""
-        ...
-
-    @property
-    def read_at(self) -> Int[Tensor, " reply"]:
-        """Where each score is read, in the flattened batch."""
-        ...
-
-    @property
-    def predict_at(self) -> Int[Tensor, " item"]:
-        """Where each reply token is predicted, in the flattened batch."""
-        ...
-
-    @property
-    def targets(self) -> Int[Tensor, " item"]:
-        """The reply tokens."""
-        ...
 
 
 _NOBODY = "?"
@@ -98,7 +65,9 @@ class Trunk:
         self._body_of: dict[str, str] = {}  # a role that reads another's hidden states -> that other
         self.names: list[str] = []
         self._linear = linear_names(self.model)
+        self.model.set_attn_implementation(NAME)
         check_rows(self.model)
+        self._placed: tuple[Rows, Placed] | None = None
         self._split = self._find_split()
 
     @property
@@ -126,7 +95,7 @@ class Trunk:
             else:
                 self._add_adapter(name)
             if head:
-                self._heads[name] = ScalarHead(self.hidden_size)
+                self._heads[name] = ScalarHead(self.hidden_size).to(self.device)
         self.names.append(name)
         role = Role(self, name)
         if start_from is not None:
@@ -164,7 +133,19 @@ class Trunk:
         if self.adapters is None or self.adapters.top_layers is None:
             return None
         at = int(self.model.config.num_hidden_layers) - self.adapters.top_layers
-        return find_split(trunk_of(self.model), at, _probe(self.model))
+        return find_split(trunk_of(self.model), at, place(Probe.of(self.model), self.device))
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        device: torch.device = self.model.get_input_embeddings().weight.device
+        return device
+
+    def place(self, rows: Rows) -> Placed:
+        """A batch as the model takes it; remembered for as long as the same batch is asked for."""
+        if self._placed is None or self._placed[0] is not rows:
+            self._placed = rows, place(rows, self.device)
+        return self._placed[1]
 
     def reference(self) -> "Role":
         """The trunk as it was loaded, adapters off; never trained."""
@@ -270,33 +251,33 @@ class Role:
         """Trainable weights by name; none for the reference."""
         return {} if self.name is None else self.trunk.named_weights(self.name)
 
-    def hidden(self, rows: Rows) -> Float[Tensor, "item hidden"]:
-        """Last hidden state of every token of the batch, rows laid end to end (padding included).
+    @property
+    def device(self) -> torch.device:
+        """Where its weights lie and its results come out; batches are moved there."""
+        return self.trunk.device
+
+    def hidden(self, rows: Rows) -> Float[Tensor, "token hidden"]:
+        """Last hidden state of every token of the batch.
 
         What lies below the lowest adapter is computed once for a batch, whichever roles ask.
         """
-        split = self.trunk._split
+        split, placed = self.trunk._split, self.trunk.place(rows)
         frozen = torch.no_grad() if self.trunk.is_only_head(self.name) else contextlib.nullcontext()
         with self.trunk.playing(self.name) as model, self.trunk.precision(self.name), frozen:
             if split is not None:
-                out: Tensor = split.upper(rows, split.lower(rows))
+                out: Tensor = split.upper(placed, split.lower(placed))
             else:
-                out = trunk_of(model)(
-                    input_ids=rows.ids,
-                    position_ids=rows.positions,
-                    attention_mask=rows.mask,
-                    use_cache=False,
-                ).last_hidden_state
+                out = run_body(trunk_of(model), placed, input_ids=placed.ids)
         return out.flatten(0, 1)
 
     def scores(self, rows: Rows) -> Float[Tensor, " reply"]:
         """The head's reading at each reply's last token, in nats."""
-        scores: Tensor = self.head(self.hidden(rows)[rows.read_at])
+        scores: Tensor = self.head(self.hidden(rows)[self.trunk.place(rows).read_at])
         return scores
 
     def features(self, rows: Rows) -> Float[Tensor, "item hidden"]:
         """The hidden state before each reply token is known: what ``values`` reads."""
-        return self.hidden(rows)[rows.predict_at]
+        return self.hidden(rows)[self.trunk.place(rows).predict_at]
 
     def values(self, rows: Rows) -> Float[Tensor, " item"]:
         """The head's reading before each reply token is known."""
@@ -312,11 +293,11 @@ class Role:
         self, rows: Rows, *, temperature: float = 1.0, with_entropy: bool = False
     ) -> tuple[Float[Tensor, " item"], Float[Tensor, " item"] | None]:
         """Log-probability of each reply token in nats, and its entropy on request."""
-        hidden = self.hidden(rows)[rows.predict_at]
+        hidden = self.features(rows)
         with self.trunk.playing(self.name) as model:
             return token_logprobs(
                 hidden,
-                rows.targets,
+                self.trunk.place(rows).targets,
                 model.get_output_embeddings().weight,
                 temperature=temperature,
                 with_entropy=with_entropy,
@@ -353,84 +334,3 @@ class Role:
 def adapter_name(role: str) -> str:
     """What peft calls a role's adapter: never the name of a layer ("layers") or of a method ("train")."""
     return f"role_{role}"
-
-
-def trunk_of(model: Any) -> Any:
-    """The part of a causal language model below its output layer."""
-    return model.base_model  # transformers' own name for it
-
-
-def linear_names(model: Any) -> list[str]:
-    """Last path component of every linear layer but the output layer."""
-    out = model.get_output_embeddings()
-    kinds = (nn.Linear,)
-    found = {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if isinstance(m, kinds) and m is not out}
-    found |= {n.rsplit(".", 1)[-1] for n, m in model.named_modules() if type(m).__name__ == "Conv1D"}
-    return sorted(found)
-
-
-class LogitShape(TypedDict):
-    """How logits follow from ``hidden @ unembedding.T``: times ``scale``, then capped."""
-
-    softcap: float | None
-    scale: float
-
-
-def logit_shape(config: object) -> LogitShape:
-    """How a family bends its logits after the output layer (Gemma caps, Granite and Cohere scale)."""
-    scale = 1.0
-    if (by := getattr(config, "logits_scaling", None)) is not None:
-        scale = 1.0 / float(by)
-    elif (by := getattr(config, "logit_scale", None)) is not None:
-        scale = float(by)
-    cap = getattr(config, "final_logit_softcapping", None)
-    return {"softcap": float(cap) if cap else None, "scale": scale}
-
-
-class Probe(NamedTuple):
-    """A prefix of four tokens and two branches of four, to try a model out on."""
-
-    ids: Int[Tensor, "1 token"]
-    positions: Int[Tensor, "1 token"]
-    mask: Bool[Tensor, "1 1 token token"]
-
-
-def _probe(model: Any) -> Probe:
-    embeddings = model.get_input_embeddings().weight
-    tokens = [(7 * i + k) % min(int(embeddings.shape[0]), 200) for k in (3, 5, 11) for i in range(4)]
-    mask = torch.ones(12, 12, dtype=torch.bool, device=embeddings.device).tril()
-    mask[8:, 4:8] = False
-    ids, positions = (torch.tensor([x], device=embeddings.device) for x in (tokens, [*range(8), *range(4, 8)]))
-    return Probe(ids, positions, mask[None, None])
-
-
-def check_rows(model: Any) -> None:
-    """Run a small branched row and its branches alone; refuse a model that tells them apart.
-
-    Raises:
-        ModelError: the model does not honour positions and masks (recurrent layers, ALiBi, sliding
-            windows that ignore the mask), or its logits are not its output layer's.
-    """
-    embeddings = model.get_input_embeddings()
-    probe = _probe(model)
-    with torch.no_grad():
-        branched = trunk_of(model)(
-            input_ids=probe.ids, position_ids=probe.positions, attention_mask=probe.mask, use_cache=False
-        ).last_hidden_state[0]
-        alone_ids = torch.cat([probe.ids[:, :4], probe.ids[:, 8:]], dim=1)  # the prefix and the second branch
-        full = model(input_ids=alone_ids, use_cache=False, output_hidden_states=True)
-        alone = full.hidden_states[-1][0]
-        logits = branched[8:].to(embeddings.weight.dtype) @ model.get_output_embeddings().weight.T
-        shape = logit_shape(model.config)
-        bent = logits.float() * shape["scale"]
-        if shape["softcap"]:
-            bent = shape["softcap"] * torch.tanh(bent / shape["softcap"])
-    tolerance = 0.15 if embeddings.weight.dtype != torch.float32 else 1e-3
-    size = alone[4:].float().abs().mean()
-    if (branched[8:].float() - alone[4:].float()).abs().mean() > tolerance * size:
-        raise ModelError(
-            f"{type(model).__name__} gives other numbers for a row with branches than for its branches alone; "
-            "it ignores custom positions or masks, and cannot be used here yet"
-        )
-    if (bent - full.logits[0, 4:].float()).abs().mean() > tolerance * full.logits.float().abs().mean():
-        raise ModelError(f"{type(model).__name__}: its logits are not its output layer times its hidden state")

@@ -12,6 +12,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preflab.models.attention import Placed, run_body
+
 
 class LayerSplit:
     """A transformer body cut below layer ``at``. Build one with ``find_split``, which checks that it is exact."""
@@ -19,25 +21,20 @@ class LayerSplit:
     def __init__(self, body: Any, at: int) -> None:
         self.body = body
         self._halves = nn.ModuleList(body.layers[:at]), nn.ModuleList(body.layers[at:])
-        self._memo: tuple[Any, Tensor] | None = None
+        self._memo: tuple[Placed, Tensor] | None = None
 
     @torch.no_grad()
-    def lower(self, rows: Any) -> Float[Tensor, "row token hidden"]:
+    def lower(self, rows: Placed) -> Float[Tensor, "1 token hidden"]:
         """Hidden states below the cut; remembered for as long as the same batch is asked for."""
         if self._memo is None or self._memo[0] is not rows:
             with self._only(0):
-                self._memo = rows, self._run(rows, {"input_ids": rows.ids})
+                self._memo = rows, run_body(self.body, rows, input_ids=rows.ids)
         return self._memo[1]
 
-    def upper(self, rows: Any, lower: Float[Tensor, "row token hidden"]) -> Float[Tensor, "row token hidden"]:
+    def upper(self, rows: Placed, lower: Float[Tensor, "1 token hidden"]) -> Float[Tensor, "1 token hidden"]:
         """From there to the last hidden state, with whatever adapter is active."""
         with self._only(1):
-            return self._run(rows, {"inputs_embeds": lower})
-
-    def _run(self, rows: Any, inputs: dict[str, Tensor]) -> Tensor:
-        out = self.body(**inputs, position_ids=rows.positions, attention_mask=rows.mask, use_cache=False)
-        hidden: Tensor = out.last_hidden_state
-        return hidden
+            return run_body(self.body, rows, inputs_embeds=lower)
 
     @contextlib.contextmanager
     def _only(self, half: int) -> Iterator[None]:
@@ -52,7 +49,7 @@ class LayerSplit:
             self.body.layers, self.body.norm = layers, norm
 
 
-def find_split(body: Any, at: int, probe: Any) -> LayerSplit | None:
+def find_split(body: Any, at: int, probe: Placed) -> LayerSplit | None:
     """A split that gives the whole body's numbers on the probe rows; None for a body that cannot be split.
 
     Bodies that do more to their input embeddings than look them up (scaling, learned positions) give other
@@ -63,7 +60,7 @@ def find_split(body: Any, at: int, probe: Any) -> LayerSplit | None:
         return None
     split = LayerSplit(body, at)
     with torch.no_grad():
-        whole = split._run(probe, {"input_ids": probe.ids})
+        whole = run_body(body, probe, input_ids=probe.ids)
         try:
             halves = split.upper(probe, split.lower(probe))
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):

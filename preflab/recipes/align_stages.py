@@ -160,7 +160,6 @@ class Stages:
             train.rows,
             train.comparisons,
             self.config.preference,
-            pad_id=self.encoder.pad_id,
             seed=self.run.seed_of(f"order of {part}"),
         )
         stage = "preference" if name == "pm" else "preference_judge"
@@ -175,7 +174,7 @@ class Stages:
         self.run.save_weights(name, role.state())
         n_replies = sum(len(row.replies) for row in held_out.rows)
         with self.run.progress("  held-out replies", n_replies, "replies") as advance:
-            scores = score_rows(role, held_out.rows, pad_id=self.encoder.pad_id, progress=advance)
+            scores = score_rows(role, held_out.rows, progress=advance)
         baselines = [
             length_baseline(train.comparisons, held_out.comparisons),
             bag_of_words_baseline(train.comparisons, held_out.comparisons),
@@ -287,10 +286,7 @@ class Stages:
         texts = self._texts(rollouts)
         rows = [Row.of(rs[0].prompt, *(r.tokens for r in rs)) for rs in rollouts]
         temperature = self.config.sampling.temperature
-        pad = self.encoder.pad_id
-        own, ref = (
-            logprob_rows(r, rows, pad_id=pad, temperature=temperature) for r in (policy, self.trunk.reference())
-        )
+        own, ref = (logprob_rows(r, rows, temperature=temperature) for r in (policy, self.trunk.reference()))
         kl = np.array(
             [[float((a - b).sum()) for a, b in zip(x, y, strict=True)] for x, y in zip(own, ref, strict=True)]
         )

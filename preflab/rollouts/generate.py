@@ -13,7 +13,8 @@ from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError, ModelError
-from preflab.models.roles import Role, logit_shape, trunk_of
+from preflab.models.check import logit_shape, trunk_of
+from preflab.models.roles import Role
 from preflab.rollouts.cache import roomy_cache, select
 from preflab.rollouts.encode import Encoder, fit_prompt
 

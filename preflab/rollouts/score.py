@@ -19,16 +19,16 @@ Progress = Callable[[int], None]
 
 @torch.no_grad()
 def score_rows(
-    role: Role, rows: Sequence[Row], *, pad_id: int, max_tokens: int = 4096, progress: Progress | None = None
+    role: Role, rows: Sequence[Row], *, max_tokens: int = 4096, progress: Progress | None = None
 ) -> list[Float[Tensor, " reply"]]:
     """A score in nats for each reply of each row. ``progress`` hears of replies.
 
     Args:
-        max_tokens  padded tokens per forward pass; changes speed and memory, not results.
+        max_tokens  tokens per forward pass; changes speed and memory, not results.
     """
     scores: list[Tensor] = [torch.empty(0)] * len(rows)
     for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
-        together = role.scores(collate([rows[i] for i in batch], pad_id=pad_id))
+        together = role.scores(collate([rows[i] for i in batch])).cpu()
         pieces = torch.split(together, [len(rows[i].replies) for i in batch])
         for i, piece in zip(batch, pieces, strict=True):
             scores[i] = piece
@@ -39,14 +39,14 @@ def score_rows(
 
 @torch.no_grad()
 def logprob_rows(
-    role: Role, rows: Sequence[Row], *, pad_id: int, max_tokens: int = 4096, temperature: float = 1.0
+    role: Role, rows: Sequence[Row], *, max_tokens: int = 4096, temperature: float = 1.0
 ) -> list[list[Float[Tensor, " token"]]]:
     """Log-probabilities in nats of every reply token: per row, per reply."""
     found: list[list[Tensor]] = [[]] * len(rows)
     for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
         chosen = [rows[i] for i in batch]
-        logp, _ = role.logprobs(collate(chosen, pad_id=pad_id), temperature=temperature)
-        pieces = iter(torch.split(logp, [len(row.segments[s]) for row in chosen for s in row.replies]))
+        logp, _ = role.logprobs(collate(chosen), temperature=temperature)
+        pieces = iter(torch.split(logp.cpu(), [len(row.segments[s]) for row in chosen for s in row.replies]))
         for i, row in zip(batch, chosen, strict=True):
             found[i] = [next(pieces) for _ in row.replies]
     return found
@@ -85,7 +85,6 @@ class PreferenceScorer:
         scores = score_rows(
             self.role,
             rows,
-            pad_id=self.encoder.pad_id,
             max_tokens=self.max_tokens,
             progress=progress,
         )
@@ -93,7 +92,7 @@ class PreferenceScorer:
 
 
 def _rows_within(max_tokens: int, prefix: tuple[int, ...], replies: Sequence[tuple[int, ...]]) -> Iterator[Row]:
-    """Rows of at most ``max_tokens`` that share out the replies in order: a row's cost grows with its square."""
+    """Rows of at most ``max_tokens`` that share out the replies in order: attention grows with a row's square."""
     own: list[tuple[int, ...]] = []
     size = len(prefix)
     for reply in replies:

@@ -73,7 +73,7 @@ class PPOConfig:
     gap_limit: float | None = 0.5
     """Stop when sampler and trainer disagree by more than this mean |difference| in nats per token."""
     max_tokens: int = 4096
-    """Padded tokens per forward pass without gradient; half of it with."""
+    """Tokens per forward pass without gradient; half of it with."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     policy: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4, schedule="constant"))
     value: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4, schedule="constant"))
@@ -225,7 +225,7 @@ class PPOTraining:
         n_tokens = 0
         features = torch.zeros(*mask.shape, self.policy.trunk.hidden_size) if self.value.is_only_head else None
         for batch in batches_by_length([len(row) for row in rows], max_tokens=config.max_tokens):
-            together = collate([rows[i] for i in batch], pad_id=self.encoder.pad_id)
+            together = collate([rows[i] for i in batch])
             where = _where(batch, rows, first, mask)
             temperature = config.sampling.temperature
             logp, entropy = self.policy.logprobs(together, temperature=temperature, with_entropy=True)
@@ -333,7 +333,7 @@ class PPOTraining:
         lengths = [len(experience.rows[i]) for i in rows]
         for micro in batches_by_length(lengths, max_tokens=max(1, self.config.max_tokens // 2)):
             chosen = [rows[m] for m in micro]
-            together = collate([experience.rows[i] for i in chosen], pad_id=self.encoder.pad_id)
+            together = collate([experience.rows[i] for i in chosen])
             where = _where(chosen, experience.rows, experience.first_sample, experience.mask)
             if train_policy:
                 self._policy_pass(experience, together, where, n_items, found)

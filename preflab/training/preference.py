@@ -35,7 +35,7 @@ class PreferenceConfig:
     ties: bool = True
     """Train on tied pairs with probability one half; False drops them (Ouyang et al.)."""
     max_tokens: int = 2048
-    """Padded tokens per forward pass."""
+    """Tokens per forward pass."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 
     def steps(self, n_comparisons: int) -> int:
@@ -54,8 +54,7 @@ class PreferenceStep:
     """Share of pairs with a clear label that the scores order rightly, before the update."""
     n_pairs: int
     n_tokens: int
-    """Real tokens run, each prefix once."""
-    n_padded: int
+    """Tokens run, each prefix once, nothing padded."""
     gradient_norm: float
     learning_rate: float
 
@@ -70,7 +69,6 @@ class PreferenceTraining:
         comparisons: Sequence[Comparison],
         config: PreferenceConfig,
         *,
-        pad_id: int,
         seed: int,
     ) -> None:
         if config.batch_comparisons < 1 or config.epochs < 1:
@@ -83,7 +81,7 @@ class PreferenceTraining:
         self.n_without_pairs = len(rows) - len(usable)
         self.rows = [r for r, _ in usable]
         self.comparisons = [c for _, c in usable]
-        self.role, self.config, self.pad_id, self.seed = role, config, pad_id, seed
+        self.role, self.config, self.seed = role, config, seed
         self.total_steps = config.steps(len(self.rows))
         self.optimiser = Optimiser(role.weights(), config.optimiser, total_steps=self.total_steps)
 
@@ -102,12 +100,12 @@ class PreferenceTraining:
 
     def _step(self, batch: list[int]) -> PreferenceStep:
         total = torch.zeros(())
-        right, clear, pairs, tokens, padded = 0.0, 0, 0, 0, 0
+        right, clear, pairs, tokens = 0.0, 0, 0, 0
         lengths = [len(self.rows[i]) for i in batch]
         for micro in batches_by_length(lengths, max_tokens=self.config.max_tokens):
             chosen = [batch[m] for m in micro]
-            together = collate([self.rows[i] for i in chosen], pad_id=self.pad_id)
-            scores = self.role.scores(together).split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
+            together = collate([self.rows[i] for i in chosen])
+            scores = self.role.scores(together).cpu().split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
             losses = [self._loss(s, self.comparisons[i]) for s, i in zip(scores, chosen, strict=True)]
             loss = torch.stack(losses).sum() / len(batch)
             loss.backward()  # type: ignore[no-untyped-call]
@@ -116,7 +114,7 @@ class PreferenceTraining:
                 r, c = count_right(s.detach(), self.comparisons[i])
                 right, clear = right + r, clear + c
                 pairs += sum(1 for _ in self.comparisons[i].pairs(ties=self.config.ties))
-            tokens, padded = tokens + together.n_tokens, padded + together.n_padded
+            tokens += together.n_tokens
         done = self.optimiser.step()
         return PreferenceStep(
             step=self.optimiser.step_count,
@@ -124,7 +122,6 @@ class PreferenceTraining:
             accuracy=right / clear if clear else float("nan"),
             n_pairs=pairs,
             n_tokens=tokens,
-            n_padded=padded,
             **done,
         )
 

@@ -68,24 +68,37 @@ def test_a_tree_worked_out_by_hand() -> None:
 
 
 def test_a_batch_worked_out_by_hand() -> None:
-    batch = collate([Row.of([5], [6, 7]), TREE], pad_id=9)
-    assert batch.ids.tolist() == [[5, 6, 7, 9, 9, 9, 9, 9], [10, 11, 12, 13, 14, 15, 16, 17]]
-    assert batch.positions.tolist() == [[0, 1, 2, 0, 0, 0, 0, 0], [0, 1, 2, 3, 2, 4, 5, 4]]
-    # row 0 begins at 0, row 1 at 8; scores: last token of [6, 7], of [14], of [15, 16], of [17]
-    assert batch.read_at.tolist() == [2, 8 + 4, 8 + 6, 8 + 7]
+    batch = collate([Row.of([5], [6, 7]), TREE])
+    assert batch.ids.tolist() == [[5, 6, 7, 10, 11, 12, 13, 14, 15, 16, 17]]
+    assert batch.positions.tolist() == [[0, 1, 2, 0, 1, 2, 3, 2, 4, 5, 4]]
+    # row 0 begins at 0, row 1 at 3; scores: last token of [6, 7], of [14], of [15, 16], of [17]
+    assert batch.read_at.tolist() == [2, 3 + 4, 3 + 6, 3 + 7]
     assert batch.targets.tolist() == [6, 7, 14, 15, 16, 17]
     # 6 is predicted by 5, 7 by 6; 14 by 11, 15 by 13, 16 by 15, 17 by 13
-    assert batch.predict_at.tolist() == [0, 1, 8 + 1, 8 + 3, 8 + 5, 8 + 3]
+    assert batch.predict_at.tolist() == [0, 1, 3 + 1, 3 + 3, 3 + 5, 3 + 3]
     assert batch.reply_of.tolist() == [0, 0, 1, 2, 2, 3]
-    assert (batch.n_tokens, batch.n_padded, batch.n_replies) == (11, 16, 4)
-    assert batch.mask[0, 0, 5].int().tolist() == [0, 0, 0, 0, 0, 1, 0, 0]  # padding sees itself only
+    assert (batch.n_tokens, batch.lengths, batch.n_replies) == (11, (3, 8), 4)
 
 
-def test_moving_a_batch_keeps_all_of_it() -> None:
-    batch = collate([TREE], pad_id=0)
-    moved = batch.to("cpu")
-    assert moved.n_tokens == batch.n_tokens
-    assert torch.equal(moved.mask, batch.mask)
+def test_segments_are_numbered_depth_first_and_on_from_row_to_row() -> None:
+    # TREE depth first: 0, 1 with its children 3 and 4, then 2
+    assert TREE.spans == ((0, 5), (1, 4), (4, 5), (2, 3), (3, 4))
+    batch = collate([Row.of([5], [6, 7]), TREE])
+    assert batch.enter.tolist() == [0, 1, 1, 2, 2, 3, 3, 6, 4, 4, 5]
+    assert batch.leave.tolist() == [2, 2, 2, 7, 7, 6, 6, 7, 5, 5, 6]
+
+
+def test_a_row_may_hold_several_trees_that_do_not_see_each_other() -> None:
+    forest = Row(((1, 2), (3,), (4,), (5, 6)), (-1, 0, -1, 2), (1, 3))
+    assert forest.spans == ((0, 2), (1, 2), (2, 4), (3, 4))
+    assert forest.mask().int().tolist() == [
+        [1, 0, 0, 0, 0, 0],
+        [1, 1, 0, 0, 0, 0],
+        [1, 1, 1, 0, 0, 0],
+        [0, 0, 0, 1, 0, 0],
+        [0, 0, 0, 1, 1, 0],
+        [0, 0, 0, 1, 1, 1],
+    ]
 
 
 @pytest.mark.parametrize(
@@ -108,7 +121,7 @@ def test_what_is_no_tree_is_refused(
 
 def test_no_rows_make_no_batch() -> None:
     with pytest.raises(DataError, match="zero rows"):
-        collate([], pad_id=0)
+        collate([])
 
 
 # properties ----------------------------------------------------------------------------------------------
@@ -128,21 +141,21 @@ def test_a_token_sees_itself_and_whatever_lies_on_the_way_to_its_root(tree: Tree
 
     seen = [[sees(i, j) for j in range(len(row))] for i in range(len(row))]
     assert row.mask().tolist() == seen
-    positions = collate([row], pad_id=0).positions[0]
+    positions = collate([row]).positions[0]
     assert positions.tolist() == [sum(line) - 1 for line in seen]  # as far from the root as tokens are seen
 
 
-def compare(own: Role, rows: list[Row], pad_id: int) -> None:
+def compare(own: Role, rows: list[Row]) -> None:
     """Every branch of every row against itself run alone."""
     with torch.no_grad():
-        batch = collate(rows, pad_id=pad_id)
+        batch = collate(rows)
         scores, hidden = own.scores(batch), own.hidden(batch)
         logp, entropy = own.logprobs(batch, temperature=0.7, with_entropy=True)
         assert entropy is not None
         reply = 0
         for row in rows:
             for k in range(len(row.replies)):
-                alone = collate([row.alone(k)], pad_id=0)
+                alone = collate([row.alone(k)])
                 mine = batch.reply_of == reply
                 alone_logp, alone_entropy = own.logprobs(alone, temperature=0.7, with_entropy=True)
                 close = {"rtol": 1e-5, "atol": 1e-5}
@@ -155,44 +168,43 @@ def compare(own: Role, rows: list[Row], pad_id: int) -> None:
                 reply += 1
 
 
-@given(st.lists(trees(), min_size=1, max_size=3), st.sampled_from([0, 1, 77]))
+@given(st.lists(trees(), min_size=1, max_size=3))
 @settings(max_examples=25, deadline=None)
 def test_a_branch_gives_the_numbers_it_gives_alone_whatever_shares_its_row_and_batch(
-    rows: list[Tree], pad: int
+    rows: list[Tree],
 ) -> None:
-    compare(role("tiny"), [Row(*tree) for tree in rows], pad)
+    compare(role("tiny"), [Row(*tree) for tree in rows])
 
 
 @pytest.mark.skipif(not STORIES.is_dir(), reason="the shared stories260k model is not beside the repository")
-@given(st.lists(trees(), min_size=1, max_size=3), st.sampled_from([0, 2]))
+@given(st.lists(trees(), min_size=1, max_size=3))
 @settings(max_examples=10, deadline=None)
-def test_a_trained_model_agrees(rows: list[Tree], pad: int) -> None:
-    compare(role(str(STORIES)), [Row(*tree) for tree in rows], pad)
+def test_a_trained_model_agrees(rows: list[Tree]) -> None:
+    compare(role(str(STORIES)), [Row(*tree) for tree in rows])
 
 
 @given(trees(), st.integers(0, 9))
 @settings(max_examples=15, deadline=None)
-def test_the_amount_of_padding_changes_nothing(tree: Tree, more: int) -> None:
+def test_a_longer_neighbour_changes_nothing(tree: Tree, more: int) -> None:
     row = Row(*tree)
     longer = Row.of(range(3, 3 + len(row)), range(3, 4 + more))
     with torch.no_grad():
-        alone = role("tiny").scores(collate([row], pad_id=0))
-        beside = role("tiny").scores(collate([row, longer], pad_id=0))
+        alone = role("tiny").scores(collate([row]))
+        beside = role("tiny").scores(collate([row, longer]))
     torch.testing.assert_close(beside[:-1], alone, rtol=1e-5, atol=1e-5)
 
 
-def test_padding_with_the_end_token_does_not_move_the_place_where_the_score_is_read() -> None:
+def test_the_score_is_read_at_the_end_token_wherever_else_that_token_stands() -> None:
     """TRL's fault: with pad == eos the last token "that is not padding" is the one before the end."""
     end = 1
-    rows = [Row.of([5, 6], [7, end], [8, 9, 10, end]), Row.of([5], [end])]
-    batch = collate(rows, pad_id=end)
+    rows = [Row.of([5, end, 6], [7, end], [8, end, 10, end]), Row.of([5], [end])]
+    batch = collate(rows)
     assert batch.ids.flatten()[batch.read_at].tolist() == [end, end, end]
-    assert batch.read_at.tolist() == [3, 7, 9]
+    assert batch.read_at.tolist() == [4, 8, 10]
     with torch.no_grad():
-        as_end, as_other = (role("tiny").scores(collate(rows, pad_id=pad)) for pad in (end, 0))
-        before_end = role("tiny").scores(collate([Row.of([5, 6], [7])], pad_id=0))
-    torch.testing.assert_close(as_end, as_other, rtol=0, atol=0)
-    assert abs(float(as_end[0] - before_end[0])) > 1e-3
+        at_end = role("tiny").scores(batch)
+        before_end = role("tiny").scores(collate([Row.of([5, end, 6], [7])]))
+    assert abs(float(at_end[0] - before_end[0])) > 1e-3
 
 
 # batches -------------------------------------------------------------------------------------------------
@@ -207,13 +219,12 @@ def test_batches_hold_every_index_once_within_the_limits(lengths: list[int], mos
     batches = list(batches_by_length(lengths, max_tokens=most, max_rows=rows))
     assert sorted(i for batch in batches for i in batch) == list(range(len(lengths)))
     for batch in batches:
-        padded = len(batch) * max(lengths[i] for i in batch)
-        assert padded <= most or len(batch) == 1
+        assert sum(lengths[i] for i in batch) <= most or len(batch) == 1
         assert rows is None or len(batch) <= rows
     flat = [lengths[i] for batch in batches for i in batch]
     assert flat == sorted(flat, reverse=True)  # longest first
 
 
 def test_equal_lengths_keep_their_order_and_long_rows_are_alone() -> None:
-    # 9 > 6 is alone; 3 * 2 = 6 fits, a third row of 3 does not
+    # 9 > 6 is alone; 3 + 3 = 6 fits, a third row of 3 does not
     assert list(batches_by_length([3, 9, 3, 3], max_tokens=6)) == [[1], [0, 2], [3]]

@@ -17,8 +17,9 @@ from transformers import (
 
 from preflab.data.rows import Row, RowBatch, collate
 from preflab.errors import ConfigError, ModelError
+from preflab.models.check import linear_names, logit_shape
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk, linear_names, logit_shape
+from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
 LOW_RANK = AdapterConfig(rank=2, alpha=4.0)
@@ -26,7 +27,14 @@ SIZES = {"vocab_size": 64, "hidden_size": 16, "num_hidden_layers": 2, "num_atten
 
 
 def batch() -> RowBatch:
-    return collate([Row.of([5, 6, 7], [8, 9], [10, 11, 12]), Row.of([20], [21])], pad_id=0)
+    return collate([Row.of([5, 6, 7], [8, 9], [10, 11, 12]), Row.of([20], [21])])
+
+
+def mask() -> Tensor:
+    """The batch's rows side by side: blocks on the diagonal, nothing between them."""
+    return torch.block_diag(Row.of([5, 6, 7], [8, 9], [10, 11, 12]).mask(), Row.of([20], [21]).mask())[
+        None, None
+    ].bool()
 
 
 def trunk(adapters: AdapterConfig | None = LOW_RANK, seed: int = 0) -> Trunk:
@@ -72,7 +80,7 @@ def test_training_one_role_leaves_the_others_and_the_reference_bit_for_bit(adapt
     bare = load_language_model("tiny", precision="fp32")
     with torch.no_grad():
         out = bare.model.base_model(
-            input_ids=batch().ids, position_ids=batch().positions, attention_mask=batch().mask
+            input_ids=batch().ids, position_ids=batch().positions, attention_mask=mask()
         ).last_hidden_state.flatten()
     own = trunk(adapters)
     trained, idle = own.add_role("trained", head=True), own.add_role("idle", head=True)
@@ -127,7 +135,7 @@ def test_playing_may_be_nested_and_comes_back_to_the_outer_role() -> None:
             own.add_role(f"made_{inner.name}")
             with own.playing("a") as model, torch.no_grad():
                 out = model.base_model(
-                    input_ids=batch().ids, position_ids=batch().positions, attention_mask=batch().mask
+                    input_ids=batch().ids, position_ids=batch().positions, attention_mask=mask()
                 ).last_hidden_state.flatten()
             assert torch.equal(out, expected[: len(out)])
     with own.playing(None), own.playing("a"):
@@ -237,14 +245,14 @@ def test_adapters_on_the_top_give_the_same_numbers_whichever_roles_asked_before(
     own = trunk(AdapterConfig(rank=2, alpha=4.0, top_layers=1))
     a, b = own.add_role("a", head=head), own.add_role("b", head=head)
     train(a)
-    one, other = batch(), collate([Row.of([9, 8], [7])], pad_id=0)
+    one, other = batch(), collate([Row.of([9, 8], [7])])
     with torch.no_grad():
         expected = {r.name: r.hidden(batch()) for r in (a, b, own.reference())}
         assert not torch.allclose(expected["a"], expected["b"])
         for role in (a, own.reference(), b, a):
             assert torch.equal(role.hidden(one), expected[role.name])
             role.hidden(other)
-        whole = own.model.base_model(input_ids=one.ids, position_ids=one.positions, attention_mask=one.mask)
+        whole = own.model.base_model(input_ids=one.ids, position_ids=one.positions, attention_mask=mask())
         assert torch.equal(whole.last_hidden_state.flatten(0, 1), expected["a"])  # the last to play
 
 
@@ -306,7 +314,7 @@ def test_other_families_pass_the_check_train_and_agree_with_their_own_logits(
         own = source.model(input_ids=torch.tensor([[5, 6, 7, 8, 9]])).logits[0].log_softmax(-1)
     expected = torch.stack([own[2, 8], own[3, 9]])
     role = Trunk(source, adapters).add_role("r", head=True)
-    logp = role.logprobs(collate([Row.of([5, 6, 7], [10, 11], [8, 9])], pad_id=0))[0].detach()[2:]
+    logp = role.logprobs(collate([Row.of([5, 6, 7], [10, 11], [8, 9])]))[0].detach()[2:]
     torch.testing.assert_close(logp, expected, rtol=1e-4, atol=1e-4)
     before = float(role.logprobs(batch())[0].detach().sum())
     train(role, rate=0.003)

@@ -85,7 +85,7 @@ def test_a_policy_gives_the_same_log_probabilities_elsewhere(
     role, encoder = make(source, adapters)
     prompt, reply = encoder.prompt(PROMPTS[0]), encoder.reply(REPLIES[0])
     with torch.no_grad():
-        expected, _ = role.logprobs(collate([Row.of(prompt, reply)], pad_id=encoder.pad_id))
+        expected, _ = role.logprobs(collate([Row.of(prompt, reply)]))
         save_policy(role, tmp_path / "policy")
         model, report = AutoModelForCausalLM.from_pretrained(tmp_path / "policy", output_loading_info=True)
         logits = model(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
@@ -107,7 +107,7 @@ def test_a_preference_model_gives_the_same_scores_elsewhere_alone_and_in_a_padde
     role, encoder = make(source, adapters)
     rows = [Row.of(encoder.prompt(p), encoder.reply(r)) for p in PROMPTS for r in REPLIES]
     with torch.no_grad():
-        expected = role.scores(collate(rows, pad_id=encoder.pad_id))
+        expected = role.scores(collate(rows))
     save_preference_model(role, tmp_path / "pm", pad_id=encoder.pad_id)
     model: Any
     model, report = AutoModelForSequenceClassification.from_pretrained(tmp_path / "pm", output_loading_info=True)
@@ -139,12 +139,12 @@ def test_the_text_form_of_a_dialogue_scores_alike_where_the_template_ends_with_t
     rows = [Row.of(encoder.prompt(p), encoder.reply(r)) for p in PROMPTS for r in REPLIES]
     with torch.no_grad():
         found = model(**tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)).logits[:, 0]
-        torch.testing.assert_close(found, role.scores(collate(rows, pad_id=0)), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, role.scores(collate(rows)), rtol=1e-4, atol=1e-5)
 
 
 def test_saving_changes_nothing_in_the_trunk(tmp_path: Path) -> None:
     role, encoder = make("pad == eos", AdapterConfig(rank=2, alpha=4.0))
-    batch = collate([Row.of([5, 6], [7])], pad_id=0)
+    batch = collate([Row.of([5, 6], [7])])
     with torch.no_grad():
         before = role.scores(batch), role.trunk.reference().hidden(batch)
         save_policy(role, tmp_path / "policy")
@@ -202,7 +202,7 @@ def test_a_role_that_is_only_a_head_is_saved_with_the_body_it_reads(
     model = AutoModelForSequenceClassification.from_pretrained(tmp_path / "v")
     with torch.no_grad():
         found = model(torch.tensor([[5, 6, 7, 1]])).logits[0]
-        torch.testing.assert_close(found, role.scores(collate(row, pad_id=0)), rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(found, role.scores(collate(row)), rtol=1e-4, atol=1e-5)
 
 
 def test_there_is_nothing_to_save_of_the_reference(tmp_path: Path) -> None:

@@ -5,14 +5,16 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from preflab.data.rows import Row, RowBatch, collate
+from preflab.models.attention import place
+from preflab.models.check import trunk_of
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Trunk, trunk_of
+from preflab.models.roles import AdapterConfig, Trunk
 from preflab.models.split import find_split
 from preflab.models.tiny import tiny_tokenizer
 
 
 def batch() -> RowBatch:
-    return collate([Row.of([5, 6, 7], [8, 9, 1], [10, 11, 12, 13, 1]), Row.of([5, 6], [8, 1])], pad_id=0)
+    return collate([Row.of([5, 6, 7], [8, 9, 1], [10, 11, 12, 13, 1]), Row.of([5, 6], [8, 1])])
 
 
 def trunk(top_layers: int | None) -> Trunk:
@@ -72,7 +74,7 @@ def test_adapters_on_every_layer_leave_nothing_to_share() -> None:
 @pytest.mark.parametrize("at", [0, 2, 5])
 def test_a_cut_outside_the_layers_is_no_split(at: int) -> None:
     model = load_language_model("tiny", precision="fp32").model
-    assert find_split(trunk_of(model), at, batch()) is None
+    assert find_split(trunk_of(model), at, place(batch(), torch.device("cpu"))) is None
 
 
 def test_a_body_that_adds_positions_to_its_embeddings_stays_whole() -> None:
@@ -89,7 +91,7 @@ def test_a_body_whose_second_half_does_not_add_up_stays_whole() -> None:
     body = trunk_of(model)
     body.embed_tokens.register_forward_hook(lambda *_: None)
     body.layers[1].register_forward_pre_hook(lambda _, args: (args[0] * 1.0, *args[1:]))
-    assert find_split(body, 1, batch()) is not None  # harmless hooks are no obstacle
+    assert find_split(body, 1, place(batch(), torch.device("cpu"))) is not None  # harmless hooks are no obstacle
     plain = body.forward
 
     def scaled(*args: object, inputs_embeds: torch.Tensor | None = None, **kwargs: object) -> object:
@@ -97,7 +99,7 @@ def test_a_body_whose_second_half_does_not_add_up_stays_whole() -> None:
         return plain(*args, inputs_embeds=None if inputs_embeds is None else inputs_embeds * 2, **kwargs)
 
     body.forward = scaled
-    assert find_split(body, 1, batch()) is None
+    assert find_split(body, 1, place(batch(), torch.device("cpu"))) is None
 
 
 def test_a_role_that_is_only_a_head_starts_from_the_others_and_trains_nothing_else() -> None:

@@ -61,7 +61,7 @@ def prompts(encoder: Encoder) -> list[tuple[int, ...]]:
 
 def trainer_logprobs(role: Role, rollout: Rollout, temperature: float) -> Tensor:
     with torch.no_grad():
-        return role.logprobs(collate([Row.of(rollout.prompt, rollout.tokens)], pad_id=0), temperature=temperature)[0]
+        return role.logprobs(collate([Row.of(rollout.prompt, rollout.tokens)]), temperature=temperature)[0]
 
 
 # greedy --------------------------------------------------------------------------------------------------
@@ -195,7 +195,7 @@ def test_progress_counts_every_sampled_token() -> None:
 def test_another_role_used_while_sampling_does_not_take_over() -> None:
     role, encoder = roles("tiny")
     other = Role(role.trunk, "other")
-    batch = collate([Row.of([5], [6])], pad_id=0)
+    batch = collate([Row.of([5], [6])])
     expected = generate(role, prompts(encoder), encoder, GREEDY)
     for intrude in (lambda: other.scores(batch), lambda: role.trunk.reference().hidden(batch)):
 

@@ -31,12 +31,12 @@ ROLE, ENCODER = make()
 @pytest.mark.parametrize("max_tokens", [1, 13, 10_000])
 def test_scores_come_in_the_order_of_the_rows_whatever_the_batch(max_tokens: int) -> None:
     heard: list[int] = []
-    found = score_rows(ROLE, ROWS, pad_id=0, max_tokens=max_tokens, progress=heard.append)
+    found = score_rows(ROLE, ROWS, max_tokens=max_tokens, progress=heard.append)
     assert [len(f) for f in found] == [1, 2, 3, 1]
     assert sum(heard) == 7
     with torch.no_grad():
         for row, scores in zip(ROWS, found, strict=True):
-            alone = [ROLE.scores(collate([row.alone(k)], pad_id=0))[0] for k in range(len(row.replies))]
+            alone = [ROLE.scores(collate([row.alone(k)]))[0] for k in range(len(row.replies))]
             torch.testing.assert_close(scores, torch.stack(alone), rtol=1e-5, atol=1e-5)
     assert not found[0].requires_grad
 
@@ -44,18 +44,18 @@ def test_scores_come_in_the_order_of_the_rows_whatever_the_batch(max_tokens: int
 @pytest.mark.parametrize("max_tokens", [1, 13, 10_000])
 @pytest.mark.parametrize("temperature", [0.7, 1.0])
 def test_log_probabilities_too(max_tokens: int, temperature: float) -> None:
-    found = logprob_rows(ROLE, ROWS, pad_id=0, max_tokens=max_tokens, temperature=temperature)
+    found = logprob_rows(ROLE, ROWS, max_tokens=max_tokens, temperature=temperature)
     assert [[len(r) for r in f] for f in found] == [[1], [2, 1], [3, 1, 2], [1]]
     with torch.no_grad():
         for row, replies in zip(ROWS, found, strict=True):
             for k, logp in enumerate(replies):
-                alone, _ = ROLE.logprobs(collate([row.alone(k)], pad_id=0), temperature=temperature)
+                alone, _ = ROLE.logprobs(collate([row.alone(k)]), temperature=temperature)
                 torch.testing.assert_close(logp, alone, rtol=1e-5, atol=1e-5)
 
 
 def test_no_rows_no_numbers() -> None:
-    assert score_rows(ROLE, [], pad_id=0) == []
-    assert logprob_rows(ROLE, [], pad_id=0) == []
+    assert score_rows(ROLE, []) == []
+    assert logprob_rows(ROLE, []) == []
     assert PreferenceScorer(ROLE, ENCODER)([]).shape == (0,)
 
 

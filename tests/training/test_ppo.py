@@ -70,7 +70,7 @@ def sampled(training: PPOTraining) -> list[list[Rollout]]:
 
 def alone(role: Role, prefix: Sequence[int], tokens: Sequence[int], temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities and values of one reply, from full logits of one plain sequence."""
-    batch = collate([Row.of(prefix, tokens)], pad_id=0)
+    batch = collate([Row.of(prefix, tokens)])
     hidden = role.hidden(batch)
     with role.trunk.playing(role.name) as model:
         logits = hidden @ model.get_output_embeddings().weight.T

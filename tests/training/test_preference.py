@@ -36,7 +36,7 @@ def make(adapters: AdapterConfig | None = ADAPTERS) -> tuple[Role, Encoder, Enco
 
 
 def training(role: Role, encoder: Encoder, encoded: Encoded, config: PreferenceConfig = CONFIG) -> PreferenceTraining:
-    return PreferenceTraining(role, encoded.rows, encoded.comparisons, config, pad_id=encoder.pad_id, seed=3)
+    return PreferenceTraining(role, encoded.rows, encoded.comparisons, config, seed=3)
 
 
 def gradients(max_tokens: int, config: PreferenceConfig) -> tuple[float, dict[str, torch.Tensor]]:
@@ -62,7 +62,7 @@ def test_loss_and_gradient_equal_an_oracle_that_runs_every_pair_apart(lapse: flo
     role, _, encoded = make()
     total = torch.zeros(())
     for row, comparison in zip(encoded.rows, encoded.comparisons, strict=True):
-        scores = [role.scores(collate([row.alone(k)], pad_id=0))[0] for k in range(len(row.replies))]
+        scores = [role.scores(collate([row.alone(k)]))[0] for k in range(len(row.replies))]
         own = []
         for pair in comparison.pairs():
             p = torch.sigmoid(scores[pair.a] - scores[pair.b]) * (1 - lapse) + lapse / 2
