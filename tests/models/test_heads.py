@@ -47,7 +47,7 @@ def test_values_and_gradients_equal_the_full_log_softmax(
         temperature=temperature,
         softcap=softcap,
         scale=scale,
-        chunk=chunk,
+        at_once=chunk * VOCAB,
         with_entropy=True,
     )
     (logp * weights).sum().backward()
@@ -69,27 +69,104 @@ def test_two_tokens_by_hand() -> None:
     assert entropy.item() == pytest.approx(math.log(4) - 0.75 * math.log(3), abs=1e-6)
 
 
-@pytest.mark.parametrize("trained", ["hidden", "unembedding"])
+@pytest.mark.parametrize("at_once", [VOCAB, 50, 10_000])
+@pytest.mark.parametrize(
+    ("temperature", "softcap", "scale"), [(1.0, None, 1.0), (0.7, None, 8.0), (1.0, 2.0, 1.0), (0.7, 2.0, 0.25)]
+)
+@pytest.mark.parametrize("frozen", ["hidden", "unembedding"])
+@pytest.mark.parametrize("with_entropy", [True, False])
+def test_gradients_are_the_same_when_one_side_is_frozen(
+    frozen: str, temperature: float, softcap: float | None, scale: float, at_once: int, with_entropy: bool
+) -> None:
+    weights = torch.linspace(-1, 1, ITEMS)
+    hidden, targets, unembedding = inputs()
+    full = oracle(hidden, unembedding, temperature, softcap, scale)
+    (full.gather(-1, targets[:, None]).squeeze(-1) * weights).sum().backward()
+
+    own_hidden, _, own_unembedding = inputs()
+    (own_hidden if frozen == "hidden" else own_unembedding).requires_grad_(False)
+    shape = {"temperature": temperature, "softcap": softcap, "scale": scale}
+    logp, _ = token_logprobs(own_hidden, targets, own_unembedding, at_once=at_once, with_entropy=with_entropy, **shape)
+    (logp * weights).sum().backward()
+    for own, expected in ((own_hidden, hidden), (own_unembedding, unembedding)):
+        if own.requires_grad:
+            torch.testing.assert_close(own.grad, expected.grad, rtol=1e-4, atol=1e-6)
+        else:
+            assert own.grad is None
+
+
+def test_float64_gradients_equal_finite_differences() -> None:
+    """The sums are kept in fp32, so the tolerance is fp32's."""
+    hidden, targets, unembedding = inputs()
+    hidden, unembedding = (t.detach()[:, :3].requires_grad_() for t in (hidden, unembedding))
+    weights = torch.linspace(-1, 1, ITEMS)
+
+    def loss() -> Tensor:
+        return (token_logprobs(hidden, targets, unembedding, softcap=3.0, at_once=40)[0] * weights).sum()
+
+    loss().backward()
+    for weight in (hidden, unembedding):
+        assert weight.grad is not None
+        for at in [(0, 0), (5, 1), (10, 2)]:
+            with torch.no_grad():
+                weight[at] += 1e-2
+                up = float(loss())
+                weight[at] -= 2e-2
+                down = float(loss())
+                weight[at] += 1e-2
+            assert float(weight.grad[at]) == pytest.approx((up - down) / 2e-2, rel=2e-2, abs=2e-3)
+
+
+@pytest.mark.parametrize("at_once", [2, 4, 100])
+def test_extreme_logits_stay_finite_block_by_block(at_once: int) -> None:
+    # logits 300, -300, 299, 0, in any order of blocks: P(first) = e / (e + 1), all others nothing
+    unembedding = torch.tensor([[300.0], [-300.0], [299.0], [0.0]])
+    for order in ([0, 1, 2, 3], [1, 3, 2, 0], [3, 2, 1, 0]):
+        hidden = torch.ones(2, 1, requires_grad=True)
+        targets = torch.tensor([order.index(0), order.index(1)])
+        logp, entropy = token_logprobs(
+            hidden, targets, unembedding[order].requires_grad_(), at_once=at_once, with_entropy=True
+        )
+        p = math.e / (math.e + 1)
+        assert entropy is not None
+        torch.testing.assert_close(logp, torch.tensor([math.log(p), math.log(p) - 600]))
+        torch.testing.assert_close(entropy, torch.full((2,), -p * math.log(p) - (1 - p) * math.log(1 - p)))
+        logp.sum().backward()
+        assert hidden.grad is not None
+        # d/dh: (300 - mean) + (-300 - mean), mean = 300 p + 299 (1 - p)
+        torch.testing.assert_close(
+            hidden.grad[0], torch.tensor([300 - (300 * p + 299 * (1 - p))]), rtol=1e-4, atol=1e-3
+        )
+
+
+@pytest.mark.parametrize("trained", ["hidden", "unembedding", "both"])
 def test_no_logits_are_held_between_forward_and_backward(trained: str) -> None:
-    items, chunk = 64, 8
-    hidden, unembedding = torch.randn(items, HIDDEN), torch.randn(500, HIDDEN)
-    (hidden if trained == "hidden" else unembedding).requires_grad_()
+    items, vocab = 64, 500
+    hidden, unembedding = torch.randn(items, HIDDEN), torch.randn(vocab, HIDDEN)
+    hidden.requires_grad_(trained != "unembedding")
+    unembedding.requires_grad_(trained != "hidden")
     held: list[int] = []
 
     def note(t: Tensor) -> Tensor:
         held.append(t.numel())
         return t
 
-    targets = torch.zeros(items, dtype=torch.long)
     with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        token_logprobs(hidden, targets, unembedding, chunk=chunk)[0].sum().backward()
-    # the backward pass makes them again, a chunk at a time; nothing as large as [items, vocab] ever is
-    assert max(held) <= max(chunk * 500, unembedding.numel())
+        token_logprobs(hidden, torch.zeros(items, dtype=torch.long), unembedding)
+    # hidden states, output layer, and a few numbers an item (or a vector, if the output layer is frozen)
+    assert sum(held) <= unembedding.numel() + items * (2 * HIDDEN + 3)
 
-    held.clear()
-    with torch.autograd.graph.saved_tensors_hooks(note, lambda t: t):
-        token_logprobs(hidden, targets, unembedding, chunk=chunk)
-    assert sum(n for n in held if n != unembedding.numel()) < items * 500  # the chunks together neither
+
+def test_bf16_weights_give_gradients_close_to_full_precision() -> None:
+    hidden, targets, unembedding = inputs()
+    token_logprobs(hidden, targets, unembedding)[0].sum().backward()
+    low = [t.detach().bfloat16().requires_grad_() for t in (hidden, unembedding)]
+    token_logprobs(low[0], targets, low[1], at_once=100)[0].sum().backward()
+    for own, exact in zip(low, (hidden, unembedding), strict=True):
+        assert own.grad is not None
+        assert own.grad.dtype == torch.bfloat16
+        assert exact.grad is not None
+        torch.testing.assert_close(own.grad.float(), exact.grad, rtol=0.05, atol=0.05)
 
 
 def test_without_gradients_nothing_is_recorded() -> None:
