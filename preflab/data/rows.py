@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
-from jaxtyping import Bool, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from preflab.errors import DataError
@@ -170,6 +170,9 @@ class RowBatch:
         """Replies in the batch."""
         return len(self.read_at)
 
+    def per_reply(self, values: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
+        """Sum of something known of each reply token over each reply."""
+        return values.new_zeros(self.n_replies).index_add(0, self.reply_of.to(values.device), values)
 
 def collate(rows: Sequence[Row]) -> RowBatch:
     """Lay rows of any shape into one batch.

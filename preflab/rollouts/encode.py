@@ -11,11 +11,12 @@ into ordinary tokens that spell it, so that it ends no turn and begins none.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
+from preflab.data.trees import graft
 from preflab.errors import DataError, ModelError
 
 PLAIN_TEMPLATE = (
@@ -182,25 +183,118 @@ class Encoded:
         return sum(len(row) for row in self.rows)
 
 
+@dataclass(frozen=True)
+class EncodedTrees:
+    """Judged dialogues as trees: one row each, unless what is said later does not continue what was said before."""
+
+    rows: list[Row]
+    comparisons: list[tuple[Comparison, ...]]
+    """For each row those whose replies it holds, in their order."""
+    shortened: int = 0
+    """Turns whose prompt lost its earliest exchanges to fit; they begin a row of their own."""
+    refused: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class EncodedDialogues:
+    """Dialogues as rows to learn the assistant's turns from."""
+
+    rows: list[Row]
+    dialogue_of: list[int]
+    """For each row the number of its dialogue; a dialogue takes several rows where it is too long for one."""
+    shortened: int = 0
+    """Turns whose prompt lost its earliest exchanges to fit."""
+    refused: list[str] = field(default_factory=list)
+    """Why turns were left out."""
+
+
 def encode_comparisons(encoder: Encoder, comparisons: Sequence[Comparison]) -> Encoded:
     """One row a comparison: the prompt once, a branch per reply. Replies are never cut."""
-    rows, kept, refused, shortened = [], [], [], 0
+    rows, kept, refused, shortened = [], [], list[str](), 0
     for n, comparison in enumerate(comparisons):
-        replies = [encoder.reply(reply) for reply in comparison.replies]
         where = comparison.provenance.id or f"comparison {n}"
-        try:
-            fitted = fit_prompt(encoder, comparison.prompt, room=encoder.max_tokens - max(len(r) for r in replies))
-        except DataError as error:
-            refused.append(f"{where}: {error}")
-            continue
-        if fitted is None:
-            refused.append(f"{where}: prompt and longest reply exceed {encoder.max_tokens} tokens")
-            continue
-        prefix, cut = fitted
-        shortened += cut
-        rows.append(Row.of(prefix, *replies))
-        kept.append(comparison)
+        if (turn := _turn(encoder, comparison.prompt, comparison.replies, where, refused)) is not None:
+            shortened += turn.cut
+            rows.append(Row.of(turn.prefix, *turn.replies))
+            kept.append(comparison)
     return Encoded(rows, kept, shortened, refused)
+
+
+def encode_conversations(encoder: Encoder, conversations: Sequence[Sequence[Comparison]]) -> EncodedTrees:
+    """One row a conversation: a dialogue that was judged at several of its turns, in order.
+
+    The prompt of each turn goes on from one of the replies before it; which, its tokens say. Every reply has the
+    tokens that `encode_comparisons` would give it. Where the template tells earlier turns otherwise than they were
+    said (it leaves out past thoughts, say), or where early turns had to be dropped, the turn begins a new row.
+    """
+    rows, kept, refused, shortened = list[Row](), list[tuple[Comparison, ...]](), list[str](), 0
+    for n, conversation in enumerate(conversations):
+        begun = len(rows)
+        for t, comparison in enumerate(conversation):
+            where = comparison.provenance.id or f"conversation {n}, turn {t}"
+            if (turn := _turn(encoder, comparison.prompt, comparison.replies, where, refused)) is not None:
+                shortened += turn.cut
+                if _add(rows, begun, turn):
+                    kept.append((comparison,))
+                else:
+                    kept[-1] = (*kept[-1], comparison)
+    return EncodedTrees(rows, kept, shortened, refused)
+
+
+def encode_dialogues(encoder: Encoder, dialogues: Sequence[Dialogue], *, last_only: bool = False) -> EncodedDialogues:
+    """One row a dialogue, in which every turn of the assistant counts, or the last one alone.
+
+    A turn that does not continue the tokens before it begins a new row, as in `encode_conversations`.
+    """
+    rows, dialogue_of, refused, shortened = list[Row](), list[int](), list[str](), 0
+    for n, dialogue in enumerate(dialogues):
+        begun = len(rows)
+        spoken = [i for i, message in enumerate(dialogue.messages) if message.role == "assistant"]
+        if not spoken:
+            refused.append(f"dialogue {n}: the assistant says nothing")
+        for i in spoken[-1:] if last_only else spoken:
+            where = f"dialogue {n}, message {i}"
+            if i == 0:
+                refused.append(f"{where}: the assistant speaks first, to nobody")
+                continue
+            prompt, reply = Dialogue(dialogue.messages[:i]), dialogue.messages[i].text
+            if (turn := _turn(encoder, prompt, (reply,), where, refused)) is not None:
+                shortened += turn.cut
+                dialogue_of += [n] * _add(rows, begun, turn)
+    return EncodedDialogues(rows, dialogue_of, shortened, refused)
+
+
+class _Turn(NamedTuple):
+    """A prompt that fits beside its longest reply."""
+
+    prefix: tuple[int, ...]
+    replies: list[tuple[int, ...]]
+    cut: bool
+    """Whether the prompt lost turns."""
+
+
+def _turn(encoder: Encoder, prompt: Dialogue, replies: Sequence[str], where: str, refused: list[str]) -> _Turn | None:
+    """Tokens of one prompt and its replies; None if they cannot be used, and why is added to ``refused``."""
+    tokens = [encoder.reply(reply) for reply in replies]
+    try:
+        fitted = fit_prompt(encoder, prompt, room=encoder.max_tokens - max(map(len, tokens)))
+    except DataError as error:
+        refused.append(f"{where}: {error}")
+        return None
+    if fitted is None:
+        refused.append(f"{where}: prompt and longest reply exceed {encoder.max_tokens} tokens")
+        return None
+    return _Turn(fitted[0], tokens, fitted[1])
+
+
+def _add(rows: list[Row], begun: int, turn: _Turn) -> bool:
+    """Grow the last row by a turn if it is of the same dialogue and the turn continues it; True for a new row."""
+    grown = graft(rows[-1], turn.prefix, *turn.replies) if len(rows) > begun else None
+    if grown is None:
+        rows.append(Row.of(turn.prefix, *turn.replies))
+        return True
+    rows[-1] = grown
+    return False
 
 
 def fit_prompt(encoder: Encoder, prompt: Dialogue, *, room: int) -> tuple[tuple[int, ...], bool] | None:

@@ -59,7 +59,9 @@ def test_dpo_values_worked_out_by_hand(
         (2.0, 0.75, 0.5, 0.0, 3.0),  # 0.75 * 1^2 + 0.25 * 3^2
     ],
 )
-def test_ipo_values_worked_out_by_hand(gap: float, prob_a: float, tau: float, smoothing: float, expected: float) -> None:
+def test_ipo_values_worked_out_by_hand(
+    gap: float, prob_a: float, tau: float, smoothing: float, expected: float
+) -> None:
     assert ipo(gap, prob_a, tau, smoothing) == pytest.approx(expected, abs=1e-12)
 
 

@@ -11,10 +11,11 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from preflab.data.comparison import Comparison, Provenance
-from preflab.data.dialogue import Dialogue
+from preflab.data.dialogue import Dialogue, Message
+from preflab.data.rows import Row
 from preflab.errors import DataError, ModelError
 from preflab.models.tiny import SPECIAL, tiny_tokenizer
-from preflab.rollouts.encode import Encoder, encode_comparisons, fit_prompt
+from preflab.rollouts.encode import Encoder, encode_comparisons, encode_conversations, encode_dialogues, fit_prompt
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 PAD, END, SYSTEM, USER, ASSISTANT = range(5)
@@ -296,3 +297,92 @@ def test_the_scoring_template_ends_where_the_score_is_read() -> None:
     assert tokenizer(text, add_special_tokens=False)["input_ids"] == own
     prompt = tokenizer.apply_chat_template(dialogue.prompt.to_json(), tokenize=False, add_generation_prompt=True)
     assert tuple(tokenizer(prompt, add_special_tokens=False)["input_ids"]) == encoder.prompt(dialogue.prompt)
+
+
+# trees and dialogues -------------------------------------------------------------------------------------
+
+TURNS = [
+    Comparison(prompt=Dialogue.of("hi"), replies=("hello", "what"), ranks=(0, 1)),
+    Comparison(prompt=Dialogue.of("hi", "hello", "sing"), replies=("la la", "no"), ranks=(0, 1)),
+    Comparison(prompt=Dialogue.of("hi", "hello", "sing", "no", "please"), replies=("la", "never"), ranks=(0, 1)),
+]
+
+
+def alone(row: Row) -> list[Row]:
+    return [row.alone(k) for k in range(len(row.replies))]
+
+
+def test_a_dialogue_with_two_replies_at_every_turn_is_one_row() -> None:
+    found = encode_conversations(encoder(), [TURNS, TURNS[:1]])
+    assert found.comparisons == [tuple(TURNS), (TURNS[0],)]
+    tree = found.rows[0]
+    # prompt, two replies, the user behind the first, two replies, the user behind the second of those, two replies
+    assert tree.parents == (-1, 0, 0, 1, 3, 3, 5, 6, 6)
+    assert tree.replies == (1, 2, 4, 5, 7, 8)
+    one_by_one = encode_comparisons(encoder(), TURNS)
+    assert alone(tree) == [branch for row in one_by_one.rows for branch in alone(row)]
+    assert len(tree) < one_by_one.n_tokens
+
+
+def test_a_turn_that_had_to_lose_its_beginning_starts_a_row_of_its_own() -> None:
+    long = len(encoder().prompt(TURNS[2].prompt)) + len(encoder().reply("never"))
+    found = encode_conversations(encoder(long - 1), [TURNS])
+    assert found.comparisons == [tuple(TURNS[:2]), (TURNS[2],)]
+    assert (found.shortened, found.refused) == (1, [])
+    assert found.rows[1].segments[0] == encoder().prompt(Dialogue.of("sing", "no", "please"))
+
+
+def test_a_turn_that_does_not_fit_at_all_is_refused_and_the_next_goes_on() -> None:
+    endless = Comparison(prompt=TURNS[1].prompt, replies=("x" * 300, "y"), ranks=(0, 1))
+    found = encode_conversations(encoder(), [[TURNS[0], endless, TURNS[2]]])
+    assert found.comparisons == [(TURNS[0], TURNS[2])]
+    assert found.refused == ["conversation 0, turn 1: prompt and longest reply exceed 256 tokens"]
+
+
+def test_dialogues_share_no_row_even_if_one_goes_on_from_the_other() -> None:
+    found = encode_conversations(encoder(), [TURNS[:1], TURNS[1:2]])
+    assert len(found.rows) == 2
+
+
+def test_a_template_that_tells_earlier_turns_otherwise_gets_a_row_a_turn() -> None:
+    forgetful = tiny_tokenizer()
+    forgetful.chat_template = (
+        "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] if loop.last else m['content'][:1] }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}"
+    )
+    own = Encoder(forgetful, max_tokens=256)
+    found = encode_conversations(own, [TURNS[:2]])
+    assert found.rows == encode_comparisons(own, TURNS[:2]).rows
+    assert len(encode_dialogues(own, [Dialogue.of("hi", "hello", "sing", "la")]).rows) == 2
+
+
+def test_every_turn_of_the_assistant_is_a_reply_of_one_row() -> None:
+    own, dialogue = encoder(), Dialogue.of("hi", "hello", "sing", "la la", "thanks")
+    found = encode_dialogues(own, [dialogue, Dialogue.of("x", "y")])
+    assert found.dialogue_of == [0, 1]
+    assert alone(found.rows[0]) == [
+        Row.of(own.prompt(Dialogue.of("hi")), own.reply("hello")),
+        Row.of(own.prompt(Dialogue.of("hi", "hello", "sing")), own.reply("la la")),
+    ]
+    last = encode_dialogues(own, [dialogue], last_only=True)
+    assert alone(last.rows[0]) == alone(found.rows[0])[1:]
+
+
+def test_a_dialogue_too_long_for_one_row_takes_several_and_loses_nothing_in_silence() -> None:
+    dialogue = Dialogue.of("hi", "hello", "sing", "la la", "more", "la la la")
+    found = encode_dialogues(encoder(24), [dialogue])
+    assert found.dialogue_of == [0, 0]
+    assert (found.shortened, found.refused) == (1, [])
+    assert sum(len(row.replies) for row in found.rows) == 3
+
+
+def test_turns_that_cannot_be_learned_from_are_refused_by_name() -> None:
+    speaks_first = Dialogue((Message("assistant", "hi"), Message("user", "a"), Message("assistant", "b")))
+    twice = Dialogue((Message("user", "a"), Message("assistant", "b"), Message("assistant", "c")))
+    found = encode_dialogues(encoder(), [speaks_first, twice, Dialogue.of("hello?")])
+    assert found.refused == [
+        "dialogue 0, message 0: the assistant speaks first, to nobody",
+        "dialogue 1, message 2: this dialogue does not await a reply",
+        "dialogue 2: the assistant says nothing",
+    ]
+    assert found.dialogue_of == [0, 1]
