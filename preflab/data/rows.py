@@ -174,6 +174,7 @@ class RowBatch:
         """Sum of something known of each reply token over each reply."""
         return values.new_zeros(self.n_replies).index_add(0, self.reply_of.to(values.device), values)
 
+
 def collate(rows: Sequence[Row]) -> RowBatch:
     """Lay rows of any shape into one batch.
 

@@ -156,7 +156,7 @@ class DPOTraining:
         assert self._reference is not None
         config = self.config
         n_comparisons = sum(self.pairs[i].n_comparisons for i in chosen)
-        loss, n_tokens, seen = 0.0, 0, list[Tensor]()
+        loss, n_tokens, seen = torch.zeros(()), 0, list[Tensor]()
         for own, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
             logp = batch.per_reply(self.role.logprobs(batch)[0])
             ratio = logp - self._reference[self._replies(own)].to(logp.device)
@@ -166,7 +166,7 @@ class DPOTraining:
             pairs = BatchPairs.of([(self.rows[i], self.pairs[i]) for i in own], logp.device)
             share = (self._loss(ratio[pairs.a], ratio[pairs.b], pairs.prob_a) * pairs.weight).sum() / n_comparisons
             share.backward()  # type: ignore[no-untyped-call]
-            loss += float(share.detach())
+            loss += share.detach().cpu()
             n_tokens += batch.n_tokens
             seen.append(_judged(implicit_reward(ratio.detach(), config.beta), logp.detach(), pairs))
         done = self.optimiser.step()
@@ -175,7 +175,7 @@ class DPOTraining:
         gap = clear[0] - clear[1]
         return DPOStep(
             step=self.optimiser.step_count,
-            loss=loss,
+            loss=float(loss),
             accuracy=float(((gap.sign() + 1) / 2).mean()),
             margin=chosen_reward - rejected_reward,
             chosen_reward=chosen_reward,

@@ -1,4 +1,4 @@
-"""Train a preference model: pairs and K-wise rankings, each comparison one row.
+"""Train a preference model: pairs and K-wise rankings, each comparison one row, a judged dialogue one row too.
 
 Every comparison weighs the same whatever its number of pairs (Ouyang et al. 2022, sec. 3.5), and the
 gradient does not depend on how a batch is split into forward passes.
@@ -12,10 +12,12 @@ import torch
 from torch import Tensor
 
 from preflab.data.comparison import Comparison
-from preflab.data.rows import Row, batches_by_length, collate
-from preflab.errors import ConfigError, DataError
+from preflab.data.rows import Row
+from preflab.errors import DataError
 from preflab.maths.preference import plackett_luce_loss, preference_loss
 from preflab.models.roles import Role
+from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state
+from preflab.training.pairs import Judgements, numbered
 from preflab.training.step import Optimiser, OptimiserConfig
 
 
@@ -25,7 +27,7 @@ class PreferenceConfig:
 
     epochs: int = 1
     batch_comparisons: int = 16
-    """Comparisons per optimiser step."""
+    """Rows per optimiser step: a comparison each, or a dialogue of several."""
     loss: Literal["all-pairs", "plackett-luce"] = "all-pairs"
     lapse: float = 0.0
     """Share of answers taken to be random (Christiano et al. 2017, sec. 2.2.3)."""
@@ -37,10 +39,6 @@ class PreferenceConfig:
     max_tokens: int = 2048
     """Tokens per forward pass."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-
-    def steps(self, n_comparisons: int) -> int:
-        """Optimiser steps a run takes."""
-        return self.epochs * max(1, -(-n_comparisons // self.batch_comparisons))
 
 
 @dataclass(frozen=True)
@@ -60,60 +58,58 @@ class PreferenceStep:
 
 
 class PreferenceTraining:
-    """A fit in progress. Iterate it for steps; ``state`` between steps is all that a resume needs."""
+    """A fit in progress. Iterate it for steps; ``state`` between steps is all that a resume needs.
+
+    ``comparisons`` says for each row what was judged of its replies: one comparison, or several where it is a tree.
+    """
 
     def __init__(
         self,
         role: Role,
         rows: Sequence[Row],
-        comparisons: Sequence[Comparison],
+        comparisons: Sequence[Judgements],
         config: PreferenceConfig,
         *,
         seed: int,
     ) -> None:
-        if config.batch_comparisons < 1 or config.epochs < 1:
-            raise ConfigError("epochs and batch_comparisons must be at least 1")
-        usable = [
-            (r, c) for r, c in zip(rows, comparisons, strict=True) if any(True for _ in c.pairs(ties=config.ties))
+        judged = [list(numbered(row, own)) for row, own in zip(rows, comparisons, strict=True)]
+        with_pairs = [
+            [(c, first) for c, first in own if any(True for _ in c.pairs(ties=config.ties))] for own in judged
         ]
+        usable = [(row, own) for row, own in zip(rows, with_pairs, strict=True) if own]
         if not usable:
             raise DataError("no comparison has a pair to learn from (all tied?)")
-        self.n_without_pairs = len(rows) - len(usable)
-        self.rows = [r for r, _ in usable]
-        self.comparisons = [c for _, c in usable]
-        self.role, self.config, self.seed = role, config, seed
-        self.total_steps = config.steps(len(self.rows))
+        self.n_without_pairs = sum(map(len, judged)) - sum(map(len, with_pairs))
+        self.rows = [row for row, _ in usable]
+        self.comparisons = [own for _, own in usable]
+        self.role, self.config = role, config
+        self.order = Epochs(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
+        self.total_steps = self.order.total_steps
         self.optimiser = Optimiser(role.weights(), config.optimiser, total_steps=self.total_steps)
 
     def __iter__(self) -> Iterator[PreferenceStep]:
         """From wherever the state stands to the end."""
         while self.optimiser.step_count < self.total_steps:
-            yield self._step(self._batch(self.optimiser.step_count))
-
-    def _batch(self, step: int) -> list[int]:
-        """Which comparisons step number ``step`` sees; a function of the seed alone, so a resume needs no cursor."""
-        per_epoch = self.total_steps // self.config.epochs
-        epoch, within = divmod(step, per_epoch)
-        order = torch.randperm(len(self.rows), generator=torch.Generator().manual_seed(self.seed * 10_007 + epoch))
-        size = self.config.batch_comparisons
-        return order[within * size : (within + 1) * size].tolist()
+            yield self._step(self.order.at(self.optimiser.step_count))
 
     def _step(self, batch: list[int]) -> PreferenceStep:
         total = torch.zeros(())
         right, clear, pairs, tokens = 0.0, 0, 0, 0
-        lengths = [len(self.rows[i]) for i in batch]
-        for micro in batches_by_length(lengths, max_tokens=self.config.max_tokens):
-            chosen = [batch[m] for m in micro]
-            together = collate([self.rows[i] for i in chosen])
+        n_comparisons = sum(len(self.comparisons[i]) for i in batch)
+        for chosen, together in forward_passes(self.rows, batch, max_tokens=self.config.max_tokens):
             scores = self.role.scores(together).cpu().split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
-            losses = [self._loss(s, self.comparisons[i]) for s, i in zip(scores, chosen, strict=True)]
-            loss = torch.stack(losses).sum() / len(batch)
+            judged = [
+                (s[first : first + len(c.replies)], c)
+                for s, i in zip(scores, chosen, strict=True)
+                for c, first in self.comparisons[i]
+            ]
+            loss = torch.stack([self._loss(s, c) for s, c in judged]).sum() / n_comparisons
             loss.backward()  # type: ignore[no-untyped-call]
             total += loss.detach()
-            for s, i in zip(scores, chosen, strict=True):
-                r, c = count_right(s.detach(), self.comparisons[i])
+            for s, comparison in judged:
+                r, c = count_right(s.detach(), comparison)
                 right, clear = right + r, clear + c
-                pairs += sum(1 for _ in self.comparisons[i].pairs(ties=self.config.ties))
+                pairs += sum(1 for _ in comparison.pairs(ties=self.config.ties))
             tokens += together.n_tokens
         done = self.optimiser.step()
         return PreferenceStep(
@@ -139,15 +135,11 @@ class PreferenceTraining:
 
     def state(self) -> dict[str, Tensor]:
         """Weights and optimiser."""
-        weights = {f"weights/{k}": v for k, v in self.role.state().items()}
-        return weights | {f"optimiser/{k}": v for k, v in self.optimiser.state().items()}
+        return fit_state(self.role, self.optimiser)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what ``state`` gave."""
-        self.role.load_state({k.removeprefix("weights/"): v for k, v in state.items() if k.startswith("weights/")})
-        self.optimiser.load_state(
-            {k.removeprefix("optimiser/"): v for k, v in state.items() if k.startswith("optimiser/")}
-        )
+        load_fit_state(self.role, self.optimiser, state)
 
 
 def count_right(scores: Tensor, comparison: Comparison) -> tuple[float, int]:

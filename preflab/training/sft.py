@@ -11,6 +11,7 @@ with a coefficient of their own belong to PPO-ptx. Dropout is off, as everywhere
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from preflab.data.rows import Row
@@ -79,16 +80,16 @@ class SFTTraining:
 
     def _step(self, chosen: list[int]) -> SFTStep:
         reply_tokens = sum(len(self.rows[i].segments[s]) for i in chosen for s in self.rows[i].replies)
-        loss, n_tokens = 0.0, 0
+        loss, n_tokens = torch.zeros(()), 0
         for _, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
             share = -self.role.logprobs(batch)[0].sum() / reply_tokens  # of the whole batch, however it is split
             share.backward()  # type: ignore[no-untyped-call]
-            loss += float(share.detach())
+            loss += share.detach().cpu()
             n_tokens += batch.n_tokens
         done = self.optimiser.step()
         return SFTStep(
             step=self.optimiser.step_count,
-            loss=loss,
+            loss=float(loss),
             n_rows=len(chosen),
             n_replies=sum(len(self.rows[i].replies) for i in chosen),
             reply_tokens=reply_tokens,

@@ -11,8 +11,8 @@ from preflab.data.rows import collate
 from preflab.errors import ConfigError, DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
-from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons
-from preflab.training.preference import PreferenceConfig, PreferenceTraining, count_right
+from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, encode_conversations
+from preflab.training.preference import PreferenceConfig, PreferenceStep, PreferenceTraining, count_right
 from preflab.training.step import OptimiserConfig
 
 COMPARISONS = [
@@ -85,10 +85,36 @@ def test_the_gradient_does_not_depend_on_how_the_batch_is_split(config: Preferen
         torch.testing.assert_close(split[name], whole[name], rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.parametrize("max_tokens", [1, 10_000])
+def test_a_dialogue_judged_at_every_turn_is_one_row_and_gives_what_its_turns_give(max_tokens: int) -> None:
+    turns = [
+        Comparison(prompt=Dialogue.of("hi"), replies=("hello", "what"), ranks=(0, 1)),
+        Comparison(prompt=Dialogue.of("hi", "hello", "sing"), replies=("la la", "no", "oh"), ranks=(0, 2, 1)),
+        Comparison(prompt=Dialogue.of("hi", "hello", "sing", "no", "please"), replies=("la", "never"), ranks=(0, 0)),
+    ]
+    role, encoder, _ = make()
+    trees, apart = encode_conversations(encoder, [turns, COMPARISONS[:1]]), encode_comparisons(encoder, turns)
+    singles = Encoded([*apart.rows, trees.rows[1]], [*turns, COMPARISONS[0]])
+    found: list[dict[str, torch.Tensor]] = []
+    steps: list[PreferenceStep] = []
+    for rows, judged in ((trees.rows, trees.comparisons), (singles.rows, singles.comparisons)):
+        role, _, _ = make()
+        config = replace(CONFIG, batch_comparisons=len(rows), max_tokens=max_tokens)
+        own = PreferenceTraining(role, rows, judged, config, seed=3)
+        steps.append(next(iter(own)))
+        found.append(role.state())
+    assert steps[0].loss == pytest.approx(steps[1].loss, abs=1e-6)
+    assert steps[0].accuracy == steps[1].accuracy
+    assert steps[0].n_pairs == steps[1].n_pairs == 8
+    assert steps[0].n_tokens < steps[1].n_tokens
+    assert steps[0].gradient_norm == pytest.approx(steps[1].gradient_norm, rel=1e-4)
+    assert found[0].keys() == found[1].keys()
+
+
 def test_every_epoch_sees_every_comparison_once_in_another_order() -> None:
     own = training(*make())
     assert own.total_steps == 6  # 2 epochs of ceil(5 / 2) steps
-    epochs = [[i for step in range(e * 3, e * 3 + 3) for i in own._batch(step)] for e in range(2)]
+    epochs = [[i for step in range(e * 3, e * 3 + 3) for i in own.order.at(step)] for e in range(2)]
     assert [sorted(e) for e in epochs] == [[0, 1, 2, 3, 4]] * 2
     assert epochs[0] != epochs[1]
 
