@@ -36,7 +36,7 @@ def row_pairs(row: Row, judgements: Judgements, *, ties: bool) -> RowPairs:
         DataError: the comparisons do not have as many replies as the row.
     """
     found = RowPairs(
-        n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(True for _ in c.pairs(ties=ties)))
+        n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(c.pairs(ties=ties)))
     )
     for comparison, first in numbered(row, judgements):
         pairs = list(comparison.pairs(ties=ties))
