@@ -35,9 +35,7 @@ def row_pairs(row: Row, judgements: Judgements, *, ties: bool) -> RowPairs:
     Raises:
         DataError: the comparisons do not have as many replies as the row.
     """
-    found = RowPairs(
-        n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(c.pairs(ties=ties)))
-    )
+    found = RowPairs(n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(c.pairs(ties=ties))))
     for comparison, first in numbered(row, judgements):
         pairs = list(comparison.pairs(ties=ties))
         found.a.extend(first + pair.a for pair in pairs)
