@@ -71,6 +71,24 @@ def ppo_policy_loss(
     return torch.maximum(-advantages * ratio, -advantages * ratio.clamp(1.0 - clip, 1.0 + clip))
 
 
+def reinforce_loss(logp: Float[Tensor, " *item"], advantages: Float[Tensor, " *item"]) -> Float[Tensor, " *item"]:
+    """The plain policy gradient as a loss, for samples of the very policy that is updated.
+
+    ``loss = -A * logp``, with gradient ``-A * grad logp`` (Williams 1992; Sutton et al. 2000). Summed over a reply's
+    tokens and averaged over replies its gradient is, in expectation, minus that of the mean reward, whatever baseline
+    was taken from the advantages, as long as it does not depend on the token itself. The value of the loss means
+    nothing. Not for a second update on the same samples: nothing here corrects for the policy having moved.
+
+    Args:
+        logp        [*item]  nats; the only argument that receives a gradient.
+        advantages  [*item]  reward units.
+
+    Returns:
+        loss        [*item]  reward units times nats.
+    """
+    return -advantages.detach() * logp
+
+
 def clip_fraction(
     logp_new: Float[Tensor, " *item"],
     logp_old: Float[Tensor, " *item"],
@@ -134,6 +152,27 @@ def value_loss(
         clipped = torch.clamp(values, old_values - clip, old_values + clip)
         error = torch.maximum(error, (clipped - returns).square())
     return 0.5 * error
+
+
+def value_clip_fraction(
+    values: Float[Tensor, " *item"],
+    old_values: Float[Tensor, " *item"],
+    returns: Float[Tensor, " *item"],
+    *,
+    clip: float | None = 0.2,
+) -> Float[Tensor, ""]:
+    """Share of items in which the clipped error of ``value_loss`` is the larger, so that no gradient flows.
+
+    Args:
+        values, old_values, returns, clip  as in ``value_loss``.
+
+    Returns:
+        fraction                           scalar, in [0, 1]; 0 without a clip or without items.
+    """
+    if clip is None or not values.numel():
+        return values.new_zeros(())
+    clipped = torch.clamp(values, old_values - clip, old_values + clip)
+    return ((clipped - returns).square() > (values - returns).square()).to(values.dtype).mean()
 
 
 def kl_k1(logp: Float[Tensor, " *item"], ref_logp: Float[Tensor, " *item"]) -> Float[Tensor, " *item"]:

@@ -101,3 +101,45 @@ def gae(
         advantages[:, t] = next_advantage = delta + discount * trace * next_advantage
         next_value = values[:, t]
     return advantages, advantages + values
+
+
+def leave_one_out(rewards: Float[Tensor, "prompt sample"]) -> Float[Tensor, "prompt sample"]:
+    """Advantage of each of a prompt's samples over the mean of the others: RLOO's baseline.
+
+    ``A_i = R_i - 1/(k - 1) * sum over j != i of R_j`` (Ahmadian et al. 2024, sec. 4.2; Kool et al. 2019). It equals
+    ``k/(k - 1) * (R_i - mean R)``; a prompt's advantages sum to 0. The others do not depend on sample i, so that the
+    baseline leaves the expected gradient as it is.
+
+    Args:
+        rewards     [prompt, sample]  reward units, of whole replies; at least two samples.
+
+    Returns:
+        advantages  [prompt, sample]  reward units.
+
+    Raises:
+        DataError: a prompt has a single sample, which leaves nothing to compare it with.
+    """
+    k = rewards.shape[1]
+    if k < 2:
+        raise DataError(f"leave-one-out needs at least 2 samples per prompt, got {k}")
+    rewards = rewards.detach()
+    return (rewards - rewards.mean(dim=1, keepdim=True)) * (k / (k - 1))
+
+
+def rewards_to_go(
+    rewards: Float[Tensor, "sample token"], mask: Bool[Tensor, "sample token"]
+) -> Float[Tensor, "sample token"]:
+    """Sum of a reply's rewards from each token on, without discount.
+
+    ``G_t = sum over s >= t of reward_s``: what token t can still influence (Sutton et al. 2000). ``G_0`` is the reward
+    of the whole reply.
+
+    Args:
+        rewards  [sample, token]  reward units.
+        mask     [sample, token]  True = counts.
+
+    Returns:
+        to_go    [sample, token]  reward units; 0 in padding.
+    """
+    rewards = torch.where(mask, rewards.detach(), 0.0)
+    return torch.where(mask, rewards.flip(1).cumsum(1).flip(1), 0.0)

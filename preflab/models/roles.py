@@ -304,6 +304,16 @@ class Role:
                 **logit_shape(model.config),
             )
 
+    def logits(self, rows: Rows, *, temperature: float = 1.0) -> Float[Tensor, "item vocab"]:
+        """Next-token logits before each reply token, over the whole vocabulary; memory is items times vocabulary."""
+        hidden = self.hidden(rows)[rows.predict_at]
+        with self.trunk.playing(self.name) as model:
+            weight, shape = model.get_output_embeddings().weight, logit_shape(model.config)
+        logits: Tensor = (hidden.to(weight.dtype) @ weight.T).float() * shape["scale"]
+        if shape["softcap"] is not None:
+            logits = shape["softcap"] * torch.tanh(logits / shape["softcap"])
+        return logits / temperature
+
     def state(self) -> dict[str, Tensor]:
         """A copy of the weights."""
         return {k: p.detach().clone() for k, p in self.weights().items()}

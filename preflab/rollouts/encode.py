@@ -69,6 +69,12 @@ class Encoder:
         cut = _unused(text)
         return (*self._tokens(self._broken(text, cut), cut), self.end_id)
 
+    def document(self, text: str) -> tuple[int, ...]:
+        """Tokens of plain text outside any dialogue (pretraining data), closed by the end-of-sequence token."""
+        cut = _unused(text)
+        end = self.tokenizer.eos_token_id
+        return (*self._tokens(self._broken(text, cut), cut), self.end_id if end is None else int(end))
+
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, up to the end of the turn."""
         kept: list[int] = []
