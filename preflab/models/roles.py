@@ -306,7 +306,7 @@ class Role:
 
     def logits(self, rows: Rows, *, temperature: float = 1.0) -> Float[Tensor, "item vocab"]:
         """Next-token logits before each reply token, over the whole vocabulary; memory is items times vocabulary."""
-        hidden = self.hidden(rows)[rows.predict_at]
+        hidden = self.features(rows)
         with self.trunk.playing(self.name) as model:
             weight, shape = model.get_output_embeddings().weight, logit_shape(model.config)
         logits: Tensor = (hidden.to(weight.dtype) @ weight.T).float() * shape["scale"]

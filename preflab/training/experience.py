@@ -97,15 +97,18 @@ def measure(
     rows = [Row.of(rs[0].prompt, *(r.tokens for r in rs)) for rs in sampled]
     flat = [r for rs in sampled for r in rs]
     first_sample = [sum(len(rs) for rs in sampled[:i]) for i in range(len(rows))]
-    lengths = torch.tensor([len(r.tokens) for r in flat])
-    mask = torch.arange(int(lengths.max())) < lengths[:, None]
-    grids = {key: torch.zeros(mask.shape) for key in ("logp", "ref_logp", "values", "entropy", "sampler")}
-    grids["sampler"][mask] = torch.tensor([lp for r in flat for lp in r.logprobs])
+    lengths, device = torch.tensor([len(r.tokens) for r in flat]), policy.device
+    mask = (torch.arange(int(lengths.max())) < lengths[:, None]).to(device)
+    names = ("logp", "ref_logp", "values", "entropy", "sampler")
+    grids = {key: torch.zeros(mask.shape, device=device) for key in names}
+    grids["sampler"][mask] = torch.tensor([lp for r in flat for lp in r.logprobs], device=device)
     head_only = value is not None and value.is_only_head
-    features = torch.zeros(*mask.shape, value.trunk.hidden_size) if value is not None and head_only else None
+    features = (
+        torch.zeros(*mask.shape, value.trunk.hidden_size, device=device) if value is not None and head_only else None
+    )
     kept, measured = None, 0
     for batch, with_graph in _passes([len(row) for row in rows], first, max_tokens):
-        together = collate([rows[i] for i in batch], pad_id=0)
+        together = collate([rows[i] for i in batch])
         where = grid_indices(batch, rows, first_sample, mask)
         own = own_values = None
         with torch.set_grad_enabled(with_graph and keep_policy):
@@ -114,14 +117,14 @@ def measure(
         grids["logp"][where], grids["entropy"][where] = own.detach(), entropy.detach()
         if reference is not None:
             with torch.no_grad():
-                grids["ref_logp"][where] = reference.logprobs(together, temperature=temperature)[0]
+                grids["ref_logp"][where] = reference.logprobs(together, temperature=temperature)[0].to(device)
         if value is not None:
             with torch.set_grad_enabled(with_graph and not head_only):
                 read = value.features(together)
                 own_values = value.head(read)
-            grids["values"][where] = own_values.detach()
+            grids["values"][where] = own_values.detach().to(device)
             if features is not None:
-                features[where] = read.detach().float()
+                features[where] = read.detach().float().to(device)
         trainable = [own if keep_policy else None, None if head_only else own_values]
         if with_graph:
             kept = Kept(batch, together, *trainable)
@@ -131,8 +134,8 @@ def measure(
         rows=rows,
         first_sample=first_sample,
         mask=mask,
-        finished=torch.tensor([r.finished for r in flat]),
-        scores=scores,
+        finished=torch.tensor([r.finished for r in flat], device=device),
+        scores=scores.to(device),
         sampler=grids["sampler"],
         logp=grids["logp"],
         entropy=grids["entropy"],
@@ -161,8 +164,8 @@ def grid_indices(
     """Grid indices of the reply tokens of these rows, in the order a collated batch holds them."""
     samples = [first_sample[i] + k for i in batch for k in range(len(rows[i].replies))]
     lengths = [len(rows[i].segments[s]) for i in batch for s in rows[i].replies]
-    sample = torch.tensor([s for s, n in zip(samples, lengths, strict=True) for _ in range(n)])
-    token = torch.tensor([t for n in lengths for t in range(n)])
+    sample = torch.tensor([s for s, n in zip(samples, lengths, strict=True) for _ in range(n)], device=mask.device)
+    token = torch.tensor([t for n in lengths for t in range(n)], device=mask.device)
     return sample, token
 
 
@@ -203,10 +206,10 @@ def exact_kl_of_rows(
     """
     found = []
     for row in rows:
-        batch = collate([row], pad_id=0)
+        batch = collate([row])
         own, ref = (role.logits(batch, temperature=temperature) for role in (policy, reference))
         each = exact_kl(own, ref)
-        found.append(each.new_zeros(len(row.replies)).index_add(0, batch.reply_of, each))
+        found.append(each.new_zeros(len(row.replies)).index_add(0, batch.reply_of.to(each.device), each))
     return torch.cat(found)
 
 

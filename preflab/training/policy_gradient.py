@@ -77,12 +77,13 @@ class Part:
 
     def per_reply(self, of_items: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
         """Sums over each reply's tokens."""
-        return of_items.new_zeros(len(self.batch.read_at)).index_add(0, self.batch.reply_of, of_items)
+        reply_of = self.batch.reply_of.to(of_items.device)
+        return of_items.new_zeros(self.batch.n_replies).index_add(0, reply_of, of_items)
 
     def of_reply(self, of_items: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
         """What every token of a reply has alike, once."""
         first = torch.cat([self.batch.reply_of.new_ones(1), self.batch.reply_of.diff()]) > 0
-        return of_items[first]
+        return of_items[first.to(of_items.device)]
 
 
 class PolicyGradient(ABC):
@@ -237,7 +238,7 @@ class PolicyGradient(ABC):
             first=plan[0][0],
             keep_policy=self._trains_policy,
         )
-        mask = experience.mask
+        mask, scores = experience.mask, experience.scores
         final = scores - config.missing_end_penalty * (~experience.finished).float()
         if config.missing_end_score is not None:
             final = torch.where(experience.finished, scores, config.missing_end_score)
@@ -334,7 +335,7 @@ class PolicyGradient(ABC):
         lengths = [len(experience.rows[i]) for i in rows]
         for micro in batches_by_length(lengths, max_tokens=max(1, self.config.max_tokens // 2)):
             chosen = [rows[m] for m in micro]
-            yield chosen, collate([experience.rows[i] for i in chosen], pad_id=0), None, None
+            yield chosen, collate([experience.rows[i] for i in chosen]), None, None
 
     def _policy_pass(self, part: Part, logp: Tensor | None, n_units: int, n_items: int) -> dict[str, float]:
         """Forward and backward; what has run forward already is not run again."""

@@ -58,7 +58,7 @@ class Pretraining:
         n_items = sum(len(row.segments[s]) for row in rows for s in row.replies)
         loss, n_tokens = 0.0, 0
         for micro in batches_by_length([len(row) for row in rows], max_tokens=self.max_tokens):
-            together = collate([rows[i] for i in micro], pad_id=0)
+            together = collate([rows[i] for i in micro])
             nats = -self.role.logprobs(together)[0].sum() / n_items
             (self.config.coefficient * nats).backward()  # type: ignore[no-untyped-call]
             loss, n_tokens = loss + float(nats.detach()), n_tokens + together.n_tokens

@@ -106,7 +106,7 @@ class ValueFit:
     ) -> dict[str, float]:
         """One forward and backward pass of a whole value model; ``kept`` is the forward pass, if it has been run."""
         values = self.role.values(together) if kept is None else kept
-        old, returns = targets.old[where], targets.returns[where]
+        old, returns = (grid[where].to(values.device) for grid in (targets.old, targets.returns))
         loss = value_loss(values, old, returns, clip=self.clip)
         (loss.sum() / n_items).backward()  # type: ignore[no-untyped-call]
         clipped = value_clip_fraction(values.detach(), old, returns, clip=self.clip)
@@ -124,7 +124,8 @@ class ValueFit:
         """Several updates of a value head over all hidden states of the step at once."""
         assert experience.features is not None
         mask = experience.mask
-        features, old, returns = experience.features[mask], targets.old[mask], targets.returns[mask]
+        grids = experience.features, targets.old, targets.returns
+        features, old, returns = (grid[mask].to(self.role.device) for grid in grids)
         found: dict[str, float] = {}
         for n in range(self.head_passes):
             values = self.role.head(features)

@@ -344,5 +344,3 @@ def test_the_reference_here_can_fail() -> None:
     _, credit, _ = training._measured(batch, SCORES, training._plan(3))
     with pytest.raises(AssertionError):
         close(credit.targets.returns[credit.targets.returns != 0], torch.cat(wanted["returns"]), 1e-4)  # type: ignore[union-attr]
-
-

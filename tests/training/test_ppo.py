@@ -88,7 +88,7 @@ def reference_losses(training: PPOTraining, batch: list[list[Rollout]], scores: 
     for rollout, score in zip(flat, scores.tolist(), strict=True):
         logp, _ = alone(training.policy, rollout.prompt, rollout.tokens, 0.9)
         ref, _ = alone(training.reference, rollout.prompt, rollout.tokens, 0.9)
-        _, value = alone(training.value, rollout.prompt, rollout.tokens, 0.9)
+        _, value = alone(training.fit.role, rollout.prompt, rollout.tokens, 0.9)
         logp, ref, value = logp.detach(), ref.detach(), value.detach()
         reward = [-beta * float(a - b) for a, b in zip(logp, ref, strict=True)]
         reward[-1] += score - (0.0 if rollout.finished else config.missing_end_penalty)
@@ -119,11 +119,14 @@ def test_rewards_advantages_and_returns_of_a_fixed_batch_equal_the_reference() -
     batch = sampled(training)
     scores = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
     expected = reference_losses(training, batch, scores)
-    experience, metrics = training._experience(batch, scores)
+    experience, credit, metrics = training._measured(batch, scores, training._plan(3))
     mask = experience.mask
-    for name in ("logp", "values", "advantages", "returns"):
+    assert credit.targets is not None
+    found = {"logp": experience.logp, "values": credit.targets.old}
+    found |= {"advantages": credit.advantages, "returns": credit.targets.returns}
+    for name, grid in found.items():
         wanted = torch.as_tensor(expected[name], dtype=torch.float64)
-        torch.testing.assert_close(getattr(experience, name)[mask].double(), wanted, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(grid[mask].double(), wanted, rtol=1e-4, atol=1e-5)
     rewards = expected["reward"]
     assert isinstance(rewards, list)
     assert metrics["reward"] == pytest.approx(sum(rewards) / 6, abs=1e-5)
@@ -134,9 +137,9 @@ def test_rewards_advantages_and_returns_of_a_fixed_batch_equal_the_reference() -
 def gradients(training: PPOTraining, batch: list[list[Rollout]], scores: Tensor, max_tokens: int) -> dict[str, Tensor]:
     """Policy and value gradients of one minibatch over the whole batch, after the policy has moved on."""
     training.config = replace(training.config, max_tokens=max_tokens)
-    experience, _ = training._experience(batch, scores)
+    experience, credit, _ = training._measured(batch, scores, training._plan(3))
     nudge(training.policy, 0.02)
-    nudge(training.value, 0.02)
+    nudge(training.fit.role, 0.02)
     caught: dict[str, Tensor] = {}
 
     def catch(part: str, role: Role) -> dict[str, float]:
@@ -144,8 +147,8 @@ def gradients(training: PPOTraining, batch: list[list[Rollout]], scores: Tensor,
         return {"gradient_norm": 0.0, "learning_rate": 0.0}
 
     training.policy_optimiser.step = lambda: catch("policy", training.policy)  # type: ignore[method-assign]
-    training.value_optimiser.step = lambda: catch("value", training.value)  # type: ignore[method-assign]
-    training._minibatch(experience, [0, 1, 2], train_policy=True)
+    training.fit.optimiser.step = lambda: catch("value", training.fit.role)  # type: ignore[method-assign]
+    training._minibatch(experience, credit, [0, 1, 2], None, 0)
     return caught
 
 
@@ -160,17 +163,17 @@ def test_gradients_equal_the_reference_however_the_minibatch_is_split(max_tokens
 
     other = make()
     other.policy.load_state(training.policy.state())
-    other.value.load_state(training.value.state())
+    other.fit.role.load_state(training.fit.role.state())
     flat = [r for rs in batch for r in rs]
     new = torch.cat([alone(other.policy, r.prompt, r.tokens, 0.9)[0] for r in flat])
-    values = torch.cat([alone(other.value, r.prompt, r.tokens, 0.9)[1] for r in flat])
+    values = torch.cat([alone(other.fit.role, r.prompt, r.tokens, 0.9)[1] for r in flat])
     ratio = (new - expected["logp"]).exp()
     a, returns = expected["advantages"], torch.tensor(expected["returns"], dtype=torch.float64)
     torch.maximum(-a * ratio, -a * ratio.clamp(0.8, 1.2)).mean().backward()
     old = expected["values"]
     clipped = old + (values - old).clamp(-0.2, 0.2)
     (0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)).mean().backward()
-    for part, role in (("policy", other.policy), ("value", other.value)):
+    for part, role in (("policy", other.policy), ("value", other.fit.role)):
         for name, weight in role.weights().items():
             assert weight.grad is not None
             torch.testing.assert_close(found[f"{part}.{name}"], weight.grad, rtol=1e-3, atol=1e-5)
@@ -210,18 +213,9 @@ def test_a_resumed_run_ends_bit_for_bit_where_the_unbroken_one_ends(cut: int, on
 
     assert [numbers(s) for s in resumed] == [numbers(s) for s in steps[cut:]]
     assert [s.rollouts for s in resumed] == [s.rollouts for s in steps[cut:]]
-    for part in ("policy", "value"):
-        for name, weight in getattr(straight, part).state().items():
-            torch.testing.assert_close(getattr(second, part).state()[name], weight, rtol=0, atol=0)
-
-
-def test_every_prompt_is_seen_once_before_any_is_seen_twice() -> None:
-    training = make(replace(CONFIG, steps=5))
-    seen = []
-    for step in range(5):
-        training.step_count = step
-        seen += training._draw_prompts()
-    assert [sorted(seen[i : i + 5]) for i in (0, 5, 10)] == [[0, 1, 2, 3, 4]] * 3
+    theirs = second.state()
+    for name, tensor in straight.state().items():
+        torch.testing.assert_close(theirs[name], tensor, rtol=0, atol=0)
 
 
 def test_the_kl_limit_ends_the_run_before_the_update_and_says_why() -> None:
@@ -237,7 +231,7 @@ def test_the_kl_limit_ends_the_run_before_the_update_and_says_why() -> None:
 def test_a_sampler_that_is_not_the_trained_policy_stops_the_run() -> None:
     training = make()
     batch = [[replace(r, logprobs=tuple(lp - 3 for lp in r.logprobs)) for r in rs] for rs in sampled(training)]
-    _, metrics = training._experience(batch, torch.zeros(6))
+    _, _, metrics = training._measured(batch, torch.zeros(6), training._plan(3))
     assert metrics["sampler_gap"] == pytest.approx(3.0, abs=1e-4)
     with pytest.raises(TrainingStopped, match=r"disagree by 3\.000"):
         training._check_gap(metrics)
@@ -273,9 +267,10 @@ def test_impossible_settings_are_refused(change: dict[str, object], message: str
 def test_advantages_centred_by_prompt_have_mean_zero_over_each_prompts_tokens() -> None:
     training = make(replace(CONFIG, centre_by_prompt=True))
     nudge(training.policy)
-    experience, _ = training._experience(sampled(training), torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5]))
+    scores = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
+    experience, credit, _ = training._measured(sampled(training), scores, training._plan(3))
     for row in range(3):
-        own = experience.advantages[2 * row : 2 * row + 2][experience.mask[2 * row : 2 * row + 2]]
+        own = credit.advantages[2 * row : 2 * row + 2][experience.mask[2 * row : 2 * row + 2]]
         assert float(own.mean()) == pytest.approx(0.0, abs=1e-5)
     with pytest.raises(ConfigError, match="samples_per_prompt"):
         replace(CONFIG, centre_by_prompt=True, samples_per_prompt=1)
@@ -283,10 +278,10 @@ def test_advantages_centred_by_prompt_have_mean_zero_over_each_prompts_tokens() 
 
 def test_a_value_head_learns_its_returns_without_touching_the_model_below() -> None:
     training = make(replace(CONFIG, steps=1, head_passes=200, value_clip=None), only_head=True)
-    body = Role(training.value.trunk, "pm").state()
+    body = Role(training.fit.role.trunk, "pm").state()
     (step,) = list(training)
     assert step.metrics["value_loss"] >= 0
-    for name, weight in Role(training.value.trunk, "pm").state().items():
+    for name, weight in Role(training.fit.role.trunk, "pm").state().items():
         torch.testing.assert_close(weight, body[name], rtol=0, atol=0)
 
 
