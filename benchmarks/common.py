@@ -36,7 +36,10 @@ DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 def arguments(about: str, **more: Any) -> argparse.ArgumentParser:
     """The options that every benchmark takes; ``more`` are defaults to change."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    parser.add_argument("--hh", help="comparisons by any name that preflab loads, HH's for the figures in the docs; else made-up lengths")
+    parser.add_argument(
+        "--hh",
+        help="comparisons by any name that preflab loads, HH's for the figures in the docs; else made-up lengths",
+    )
     parser.add_argument("--shape", default="9m", help="tiny, 9m, smollm2, 0.6b, 1.7b (random weights but for smollm2)")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--dtype", default="fp32", choices=list(DTYPES), help="bf16: autocast over fp32 weights")
