@@ -7,6 +7,8 @@ to that checkpoint, so that nothing stands there twice. Every file is replaced a
     <folder>/config.json    settings, resolved        record.json   versions, machine, data hashes, counts
              metrics.jsonl  one line a step           results/      one file a finished stage
              checkpoints/   the stage under way       state.json    where things stand; written last
+
+Several processes (`preflab.ranks`) share one run: the first writes, the others follow its state.
 """
 
 import contextlib
@@ -24,6 +26,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from preflab import ranks
+from preflab.checkpoint import load_tensors, remove, save_tensors
 from preflab.errors import RunError
 from preflab.progress import Advance, progress
 
@@ -53,9 +57,33 @@ class Run:
         quiet: bool = False,
         free: Sequence[str] = (),
     ) -> None:
-        self.folder, self.recipe, self.seed, self.quiet = Path(folder), recipe, seed, quiet
+        self.folder, self.recipe, self.seed = Path(folder), recipe, seed
+        self.quiet = quiet or not ranks.is_first()
         self.checkpoint_seconds = checkpoint_seconds
         self.resumed = False
+        self._state: dict[str, Any] = {}
+        self._lock: Any = None
+        self._metrics: Any = None
+        with ranks.first_does() as mine:
+            if mine:
+                self._open(config, free)
+        self.resumed, self._state = ranks.told((self.resumed, self._state))
+        self._stage_started = time.monotonic()
+        self._last_checkpoint = time.monotonic()
+
+    def __enter__(self) -> "Run":
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the folder."""
+        for file in (self._metrics, self._lock):
+            if file is not None:
+                file.close()
+
+    def _open(self, config: Any, free: Sequence[str]) -> None:
         with _disk(self.folder):
             for part in ("results", "checkpoints"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
@@ -68,19 +96,6 @@ class Run:
         except BaseException:
             self._lock.close()
             raise
-        self._stage_started = time.monotonic()
-        self._last_checkpoint = time.monotonic()
-
-    def __enter__(self) -> "Run":
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Let go of the folder."""
-        self._metrics.close()
-        self._lock.close()
 
     def _lock_folder(self) -> None:
         try:
@@ -114,6 +129,8 @@ class Run:
 
     def record(self, section: str, **facts: Any) -> None:
         """Add facts to ``record.json``: hashes of data and weights, counts of what was left out."""
+        if not ranks.is_first():
+            return
         path = self.folder / "record.json"
         record = read_json(path)
         record.setdefault(section, {}).update(to_json(facts))
@@ -140,6 +157,8 @@ class Run:
 
     def log(self, stage: str, **numbers: Any) -> None:
         """One line of ``metrics.jsonl``."""
+        if self._metrics is None:
+            return
         with _disk(self.folder / "metrics.jsonl"):
             self._metrics.write(json.dumps({"stage": stage, **to_json(numbers)}).encode() + b"\n")
             self._metrics.flush()
@@ -160,11 +179,13 @@ class Run:
             return dict(read_json(path))
         self._stage_started = self._last_checkpoint = time.monotonic()
         result = to_json(dict(work()))
-        result["seconds"] = round(self._seconds(name), 3)
-        write_json(path, result)
-        self._state["done"].append(name)
-        self._commit(name, checkpoint=None)
-        return dict(read_json(path))
+        with ranks.first_does() as mine:
+            self._state["done"].append(name)
+            if mine:
+                result["seconds"] = round(self._seconds(name), 3)
+                write_json(path, result)
+                self._commit(name, checkpoint=None)
+        return ranks.told(dict(read_json(path)) if mine else {})
 
     def result(self, name: str) -> dict[str, Any]:
         """The result of a finished stage."""
@@ -172,12 +193,19 @@ class Run:
 
     def keep(self, name: str, key: str, value: Any) -> None:
         """Keep a piece of a stage's work (a chunk of samples), so that a kill does not cost it."""
+        if not ranks.is_first():
+            return
         path = self.folder / "results" / f"{name}.jsonl"
         with _disk(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, "value": value}) + "\n")
 
     def kept(self, name: str) -> dict[str, Any]:
         """Pieces kept so far; a last line that a kill cut off is not one, and is removed."""
+        with ranks.first_does() as mine:
+            found = self._read_kept(name) if mine else {}
+        return ranks.told(found)
+
+    def _read_kept(self, name: str) -> dict[str, Any]:
         path = self.folder / "results" / f"{name}.jsonl"
         if not path.exists():
             return {}
@@ -191,7 +219,8 @@ class Run:
     def forget(self, name: str) -> None:
         """Have a finished stage done again."""
         self._state["done"].remove(name)
-        write_json(self.folder / "state.json", self._state)
+        if ranks.is_first():
+            write_json(self.folder / "state.json", self._state)
 
     def is_done(self, name: str) -> bool:
         """Whether a stage has finished."""
@@ -199,21 +228,21 @@ class Run:
 
     def checkpoint(self, stage: str, tensors: Callable[[], Mapping[str, "Tensor"]], *, force: bool = False) -> bool:
         """Save the stage under way if the last save is long enough ago; True if it was saved."""
-        if not force and time.monotonic() - self._last_checkpoint < self.checkpoint_seconds:
+        if not force and not ranks.told(time.monotonic() - self._last_checkpoint >= self.checkpoint_seconds):
             return False
-        from safetensors.torch import save_file
-
         number = int(self._state.get("number", 0)) + 1
-        path = self.folder / "checkpoints" / f"{stage}-{number:06d}.safetensors"
+        path = self.folder / "checkpoints" / f"{stage}-{number:06d}"
         with _disk(path):
-            save_file({k: v.contiguous() for k, v in tensors().items()}, path)
-        self._state["number"] = number
-        self._commit(stage, checkpoint=path.name)
+            path = save_tensors(tensors(), path)
+        with ranks.first_does() as mine:
+            self._state["number"], self._state["checkpoint"] = number, path.name
+            if mine:
+                self._commit(stage, checkpoint=path.name)
         self._last_checkpoint = time.monotonic()
         return True
 
     def resume(self, stage: str) -> dict[str, "Tensor"] | None:
-        """What the last checkpoint of this stage holds; None if there is none.
+        """What the last checkpoint of this stage holds, whatever number of processes saved it; None if there is none.
 
         Raises:
             RunError: the checkpoint is damaged.
@@ -221,30 +250,23 @@ class Run:
         name = self._state.get("checkpoint")
         if name is None or not name.startswith(f"{stage}-"):
             return None
-        from safetensors import SafetensorError
-        from safetensors.torch import load_file
-
-        path = self.folder / "checkpoints" / name
-        try:
-            return dict(load_file(path))
-        except (OSError, SafetensorError) as error:
-            raise RunError(f"{path}: the checkpoint cannot be read ({error}); begin anew with --fresh") from error
+        return load_tensors(self.folder / "checkpoints" / name)
 
     def save_weights(self, name: str, tensors: Mapping[str, "Tensor"]) -> Path:
-        """Keep weights that later stages need, atomically."""
+        """Keep weights that later stages need, atomically and whole, however many processes hold them."""
         from safetensors.torch import save_file
 
         path = self.folder / "checkpoints" / f"{name}.safetensors"
-        with _disk(path):
-            save_file({k: v.contiguous() for k, v in tensors.items()}, path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
+        together = {k: ranks.whole(v).contiguous() for k, v in tensors.items()}
+        with ranks.first_does() as mine, _disk(path):
+            if mine:
+                save_file(together, path.with_suffix(".part"))
+                os.replace(path.with_suffix(".part"), path)
         return path
 
     def load_weights(self, name: str) -> dict[str, "Tensor"]:
         """What ``save_weights`` kept."""
-        from safetensors.torch import load_file
-
-        return dict(load_file(self.folder / "checkpoints" / f"{name}.safetensors"))
+        return load_tensors(self.folder / "checkpoints" / f"{name}.safetensors")
 
     def _seconds(self, stage: str) -> float:
         return float(self._state["seconds"].get(stage, 0.0)) + time.monotonic() - self._stage_started
@@ -257,9 +279,9 @@ class Run:
         self._metrics.flush()
         self._state["metrics_bytes"] = (self.folder / "metrics.jsonl").stat().st_size
         write_json(self.folder / "state.json", self._state)
-        for old in (self.folder / "checkpoints").glob("*-[0-9][0-9][0-9][0-9][0-9][0-9].safetensors"):
+        for old in (self.folder / "checkpoints").glob("*-[0-9][0-9][0-9][0-9][0-9][0-9]*"):
             if old.name != checkpoint:
-                old.unlink(missing_ok=True)
+                remove(old)
 
     def _read_state(self) -> dict[str, Any]:
         path = self.folder / "state.json"

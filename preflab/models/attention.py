@@ -86,10 +86,14 @@ def place(rows: Rows, device: torch.device) -> Placed:
     return Placed(*(tensor.to(device) for tensor in tensors))
 
 
-def run_body(body: Any, placed: Placed, **inputs: Tensor) -> Float[Tensor, "1 token hidden"]:
-    """Last hidden states of a transformer body over a batch of rows."""
-    out = body(**inputs, position_ids=placed.positions, attention_mask=placed.mask, use_cache=False)
-    hidden: Tensor = out.last_hidden_state
+def run_body(model: Any, placed: Placed, **inputs: Tensor) -> Float[Tensor, "1 token hidden"]:
+    """Last hidden states over a batch of rows, of a causal language model or of the body it stands on."""
+    inputs = {**inputs, "position_ids": placed.positions, "attention_mask": placed.mask}
+    sharded = getattr(model, "run_rows", None)  # see ``parallel.shard``
+    if sharded is not None:
+        hidden: Tensor = sharded(**inputs, use_cache=False)
+        return hidden
+    hidden = model.base_model(**inputs, use_cache=False).last_hidden_state
     return hidden
 
 

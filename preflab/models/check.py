@@ -82,7 +82,7 @@ def check_rows(model: Any) -> None:
     embeddings = model.get_input_embeddings()
     probe = place(Probe.of(model), embeddings.weight.device)
     with torch.no_grad():
-        branched = run_body(trunk_of(model), probe, input_ids=probe.ids)[0]
+        branched = run_body(model, probe, input_ids=probe.ids)[0]
         alone_ids = torch.cat([probe.ids[:, :4], probe.ids[:, 8:]], dim=1)  # the prefix and the second branch
         full = model(input_ids=alone_ids, use_cache=False, output_hidden_states=True)
         alone = full.hidden_states[-1][0]

@@ -16,11 +16,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preflab import ranks
 from preflab.errors import ConfigError, ModelError
 from preflab.models.attention import NAME, Placed, Rows, place, run_body
 from preflab.models.check import Probe, check_rows, linear_names, logit_shape, trunk_of
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
+from preflab.models.parallel import copy_of, put_together, shard, taken_apart
 from preflab.models.split import LayerSplit, find_split
 
 
@@ -69,6 +71,13 @@ class Trunk:
         check_rows(self.model)
         self._placed: tuple[Rows, Placed] | None = None
         self._split = self._find_split()
+        if self.is_sharded:
+            shard(self.model)
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether models lie in shards over several processes: full copies do, a trunk that adapters share does not."""
+        return self.adapters is None and ranks.world_size() > 1
 
     @property
     def hidden_size(self) -> int:
@@ -90,8 +99,10 @@ class Trunk:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             if self.adapters is None:
-                origin = self._copies[start_from] if start_from else self.source.model
-                self._copies[name] = copy.deepcopy(origin).float().requires_grad_(True)
+                origin = self._copies[start_from] if start_from else self.model
+                self._copies[name] = copy_of(origin).float().requires_grad_(True)
+                if self.is_sharded:
+                    shard(self._copies[name])
             else:
                 self._add_adapter(name)
             if head:
@@ -190,6 +201,12 @@ class Trunk:
             if outer != _NOBODY:
                 self._switch(outer)
 
+    @contextlib.contextmanager
+    def sampling(self, name: str | None) -> Iterator[Any]:
+        """As ``playing``, with the whole model on every process: samples end where they end, at no common pace."""
+        with self.playing(name) as model, put_together(model):
+            yield model
+
     def _switch(self, name: str | None) -> None:
         """Turn peft to one role's adapter, or to none.
 
@@ -220,6 +237,7 @@ class Trunk:
         if name in self._body_of:
             weights = {}
         elif self.adapters is None:
+            taken_apart(self._copies[name])
             weights = dict(self._copies[name].named_parameters())
         else:
             key = f".{adapter_name(name)}."
@@ -267,7 +285,7 @@ class Role:
             if split is not None:
                 out: Tensor = split.upper(placed, split.lower(placed))
             else:
-                out = run_body(trunk_of(model), placed, input_ids=placed.ids)
+                out = run_body(model, placed, input_ids=placed.ids)
         return out.flatten(0, 1)
 
     def scores(self, rows: Rows) -> Float[Tensor, " reply"]:
@@ -338,7 +356,7 @@ class Role:
                 raise ModelError(f"{key}: shape {tuple(state[key].shape)}, expected {tuple(parameter.shape)}")
         with torch.no_grad():
             for key, parameter in mine.items():
-                parameter.copy_(state[key])
+                parameter.copy_(ranks.sharded_like(state[key].to(parameter.device), parameter))
 
 
 def adapter_name(role: str) -> str:

@@ -11,6 +11,7 @@ from safetensors import SafetensorError
 from torch import nn
 
 from preflab.errors import ModelError, RunError
+from preflab.models.parallel import copy_buffers, copy_of
 from preflab.models.roles import Role, adapter_name
 
 
@@ -50,7 +51,7 @@ def save_preference_model(role: Role, folder: Path, *, pad_id: int, chat_templat
     missing, unexpected = body.load_state_dict(trunk.base_model.state_dict(), strict=False)
     if missing or unexpected:
         raise ModelError(f"the classifier's trunk differs: missing {missing[:3]}, unexpected {unexpected[:3]}")
-    _copy_buffers(trunk.base_model, body)
+    copy_buffers(trunk.base_model, body)
     with torch.no_grad():
         classifier.score.weight.copy_(role.head.weight)
     _save(folder, classifier, role, pad_token=pad_id, chat_template=chat_template)
@@ -64,21 +65,13 @@ def merged(role: Role) -> nn.Module:
         raise ModelError("the reference is the model as it was loaded; there is nothing to save")
     body = trunk._body_of.get(role.name, role.name)  # a role that is only a head reads another's body
     if trunk.adapters is None:
-        own: nn.Module = copy.deepcopy(trunk._copies[body])
+        own: nn.Module = copy_of(trunk._copies[body])
         return own.requires_grad_(False)
     with trunk.playing(role.name):
         whole: Any = copy.deepcopy(trunk._peft)
     whole = whole.float()
     model: nn.Module = whole.merge_and_unload(adapter_names=[adapter_name(body)])
     return model.requires_grad_(False)
-
-
-def _copy_buffers(source: nn.Module, target: nn.Module) -> None:
-    """Buffers that are not saved (rotary frequencies) are empty after ``to_empty``."""
-    there = dict(target.named_buffers())
-    for name, buffer in source.named_buffers():
-        if name in there:
-            there[name].copy_(buffer)
 
 
 def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, chat_template: str | None = None) -> None:

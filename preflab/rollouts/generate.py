@@ -109,7 +109,7 @@ class _Batch:
 
     def run(self, progress: Progress | None) -> list[Rollout]:
         """Prefill, then one token a step until every sample has ended or used its room."""
-        with self.role.trunk.playing(self.role.name) as model:
+        with self.role.trunk.sampling(self.role.name) as model:
             self.model, self.config_of_model = model, model.config
             hidden = self._prefill()
             active = torch.arange(len(self.prompts))

@@ -1,13 +1,14 @@
 """One optimiser step: schedule, clipping, AdamW, and its state as plain tensors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from preflab import ranks
 from preflab.errors import ConfigError, TrainingStopped
 
 Schedule = Literal["constant", "linear", "cosine"]
@@ -60,7 +61,7 @@ class Optimiser:
         )
 
     def step(self) -> dict[str, float]:
-        """Clip, update, clear the gradients.
+        """Add up the gradients of all processes, clip, update, clear.
 
         Raises:
             TrainingStopped: the gradient is not finite; the weights are left as they were.
@@ -68,7 +69,8 @@ class Optimiser:
         share = self.config.share(self.step_count, self.total_steps)
         for group, peak in zip(self._adam.param_groups, self._peaks, strict=True):
             group["lr"] = peak * share
-        norm = nn.utils.clip_grad_norm_(self.weights.values(), self.config.clip_norm)
+        ranks.total_gradients(list(self.weights.values()))
+        norm = _clip(list(self.weights.values()), self.config.clip_norm)
         if not torch.isfinite(norm):
             self._adam.zero_grad()
             raise TrainingStopped(
@@ -94,4 +96,23 @@ class Optimiser:
         for name, weight in self.weights.items():
             keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{name}" in state]
             if keys:
-                self._adam.state[weight] = {k: state[f"{k}/{name}"].clone() for k in keys}
+                own = {k: state[f"{k}/{name}"] for k in keys}
+                self._adam.state[weight] = {
+                    k: (v if k == "step" else ranks.sharded_like(v.to(weight.device), weight)).clone()
+                    for k, v in own.items()
+                }
+
+
+def _clip(weights: Sequence[nn.Parameter], limit: float) -> Tensor:
+    """Scale all gradients down so that their common norm is at most ``limit``; the norm before that.
+
+    As torch's ``clip_grad_norm_``, which cannot take sharded weights together with whole ones.
+    """
+    sharded = [w.grad for w in weights if w.grad is not None and hasattr(w, "full_tensor")]
+    own = [w.grad for w in weights if w.grad is not None and not hasattr(w, "full_tensor")]
+    norms = [ranks.whole(nn.utils.get_total_norm(grads)) for grads in (own, sharded) if grads]
+    norm = norms[0] if len(norms) == 1 else torch.stack([n.cpu() for n in norms]).norm()
+    share = float((limit / (norm + 1e-6)).clamp(max=1.0))
+    for grad in own + sharded:
+        grad.mul_(share)
+    return norm
