@@ -65,7 +65,8 @@ def _complain(error: PreflabError) -> None:
         import traceback
 
         traceback.print_exception(error)
-    text = printable(f"error: {error}")
+    own = os.environ.get("RANK", "0")  # torchrun's
+    text = printable(f"error: {error}" if own == "0" else f"error (rank {own}): {error}")
     colour = sys.stderr.isatty() and not os.environ.get("NO_COLOR")
     print(f"\033[31m{text}\033[0m" if colour else text, file=sys.stderr)
 
@@ -253,6 +254,7 @@ def _run(args: argparse.Namespace) -> int:
 
 def _start(name: str, args: argparse.Namespace, flags: dict[str, object]) -> int:
     """Resolve the settings, then run or take up again, then show the outcome."""
+    from preflab import ranks
     from preflab.recipes.catalogue import recipe_named
     from preflab.recipes.launch import default_name, discard, launch, resolve, run_folder
 
@@ -269,9 +271,13 @@ def _start(name: str, args: argparse.Namespace, flags: dict[str, object]) -> int
             print(yaml.safe_dump(to_json(config), sort_keys=False, allow_unicode=True), end="")
             return 0
         folder = named or run_folder(args.runs, default_name(recipe, args.scale, config))
-        if args.fresh and discard(folder) and not args.quiet:
-            print(f"{folder}: the earlier run was deleted (--fresh)", file=sys.stderr)
-        worked = launch(recipe, config, folder, quiet=args.quiet)
+        with ranks.processes():
+            with ranks.first_does() as mine:
+                if mine and args.fresh and discard(folder) and not args.quiet:
+                    print(f"{folder}: the earlier run was deleted (--fresh)", file=sys.stderr)
+            worked = launch(recipe, config, folder, quiet=args.quiet)
+    if not mine:
+        return 0
     if not worked and not args.quiet:
         print(f"{folder}: was already finished; nothing was done again", file=sys.stderr)
     _show_outcome(recipe.companion("summary").summarise(folder), f"{name}: {folder}")

@@ -10,6 +10,7 @@ import torch
 from safetensors import SafetensorError
 from torch import nn
 
+from preflab import ranks
 from preflab.errors import ModelError, RunError
 from preflab.models.parallel import copy_buffers, copy_of
 from preflab.models.roles import Role, adapter_name
@@ -75,7 +76,13 @@ def merged(role: Role) -> nn.Module:
 
 
 def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, chat_template: str | None = None) -> None:
-    """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole."""
+    """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole; the first rank does."""
+    with ranks.first_does() as mine:
+        if mine:
+            _write(folder, model, role, pad_token, chat_template)
+
+
+def _write(folder: Path, model: Any, role: Role, pad_token: int | None, chat_template: str | None) -> None:
     part = folder.with_name(folder.name + ".part")
     shutil.rmtree(part, ignore_errors=True)
     old = folder.with_name(folder.name + ".old")

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from preflab import ranks
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -171,4 +172,6 @@ def main(config: Config, run: Run) -> None:
     if run.is_done("ppo") and run.is_done("export") and "policy" not in run.result("export")["saved"]:
         run.forget("export")  # an earlier start stopped before there was a policy to save
     run.stage("export", stages.export)
-    write_report(run.folder)
+    with ranks.first_does() as mine:
+        if mine:
+            write_report(run.folder)

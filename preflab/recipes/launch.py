@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preflab import ranks
 from preflab.errors import ConfigError, RunError
 from preflab.recipes.catalogue import Recipe, recipe_named
 from preflab.run import Run, read_json
@@ -111,15 +112,15 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
 
     A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind.
     """
-    begun_here = not folder.exists()
+    begun_here = ranks.told(not folder.exists())
     with _open(recipe, folder, config, quiet=quiet) as run:
         before = finished_stages(folder)
-        if not quiet:
+        if not run.quiet:
             _announce(folder, before, resumed=run.resumed)
         try:
             recipe.load().main(config, run)
         except BaseException:
-            if begun_here and not (folder / "state.json").exists():
+            if begun_here and ranks.is_first() and not (folder / "state.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         return finished_stages(folder) != before

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
@@ -26,15 +27,17 @@ def score_rows(
     Args:
         max_tokens  tokens per forward pass; changes speed and memory, not results.
     """
-    scores: list[Tensor] = [torch.empty(0)] * len(rows)
-    for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
-        together = role.scores(collate([rows[i] for i in batch])).cpu()
-        pieces = torch.split(together, [len(rows[i].replies) for i in batch])
-        for i, piece in zip(batch, pieces, strict=True):
-            scores[i] = piece
+    ends = torch.tensor([len(row.replies) for row in rows]).cumsum(0).tolist()
+    scores = torch.zeros(ends[-1] if ends else 0)
+    for batch in _dealt(rows, max_tokens):
+        found = role.scores(collate([rows[i] for i in batch or [0]])).cpu()
+        at = 0
+        for i in batch:
+            n = len(rows[i].replies)
+            scores[ends[i] - n : ends[i]], at = found[at : at + n], at + n
         if progress:
             progress(sum(len(rows[i].replies) for i in batch))
-    return scores
+    return list(torch.split(ranks.total(scores), [len(row.replies) for row in rows]))
 
 
 @torch.no_grad()
@@ -42,14 +45,23 @@ def logprob_rows(
     role: Role, rows: Sequence[Row], *, max_tokens: int = 4096, temperature: float = 1.0
 ) -> list[list[Float[Tensor, " token"]]]:
     """Log-probabilities in nats of every reply token: per row, per reply."""
-    found: list[list[Tensor]] = [[]] * len(rows)
-    for batch in batches_by_length([len(row) for row in rows], max_tokens=max_tokens):
-        chosen = [rows[i] for i in batch]
-        logp, _ = role.logprobs(collate(chosen), temperature=temperature)
-        pieces = iter(torch.split(logp.cpu(), [len(row.segments[s]) for row in chosen for s in row.replies]))
-        for i, row in zip(batch, chosen, strict=True):
-            found[i] = [next(pieces) for _ in row.replies]
-    return found
+    sizes = [[len(row.segments[s]) for s in row.replies] for row in rows]
+    ends = torch.tensor([sum(own) for own in sizes]).cumsum(0).tolist()
+    logprobs = torch.zeros(ends[-1] if ends else 0)
+    for batch in _dealt(rows, max_tokens):
+        found = role.logprobs(collate([rows[i] for i in batch or [0]]), temperature=temperature)[0].cpu()
+        at = 0
+        for i in batch:
+            n = sum(sizes[i])
+            logprobs[ends[i] - n : ends[i]], at = found[at : at + n], at + n
+    pieces = iter(torch.split(ranks.total(logprobs), [n for own in sizes for n in own]))
+    return [[next(pieces) for _ in own] for own in sizes]
+
+
+def _dealt(rows: Sequence[Row], max_tokens: int) -> list[list[int]]:
+    """This process's share of the batches; an empty one is run all the same (on the first row), to stay in step."""
+    lengths = [len(row) for row in rows]
+    return ranks.deal(list(batches_by_length(lengths, max_tokens=ranks.fair(max_tokens, sum(lengths)))))
 
 
 class PreferenceScorer:

@@ -16,11 +16,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.maths.direct import dpo_loss, implicit_reward, ipo_loss
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state
+from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
 from preflab.training.pairs import BatchPairs, Judgements, row_pairs
 from preflab.training.step import Optimiser, OptimiserConfig
 
@@ -135,12 +136,14 @@ class DPOTraining:
         found, n_tokens = torch.zeros(self.n_replies), 0
         for own, batch in forward_passes(self.rows, range(len(self.rows)), max_tokens=2 * self.config.max_tokens):
             logp = batch.per_reply(self.reference.logprobs(batch)[0]).cpu()
+            if not own:
+                continue
             found[self._replies(own)] = logp
             n_tokens += batch.n_tokens
             if progress:
                 progress(len(logp))
-        self._reference = found
-        return n_tokens
+        self._reference = ranks.total(found)
+        return int(ranks.total_of({"tokens": float(n_tokens)})["tokens"])
 
     def __iter__(self) -> Iterator[DPOStep]:
         """From wherever the state stands to the end."""
@@ -156,9 +159,12 @@ class DPOTraining:
         assert self._reference is not None
         config = self.config
         n_comparisons = sum(self.pairs[i].n_comparisons for i in chosen)
-        loss, n_tokens, seen = torch.zeros(()), 0, list[Tensor]()
+        sums = dict.fromkeys(("loss", "tokens", "right", "clear", *_JUDGED), 0.0)
         for own, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
             logp = batch.per_reply(self.role.logprobs(batch)[0])
+            if not own:
+                stay_in_step(logp)
+                continue
             ratio = logp - self._reference[self._replies(own)].to(logp.device)
             if config.averages:
                 lengths = [len(self.rows[i].segments[s]) for i in own for s in self.rows[i].replies]
@@ -166,25 +172,22 @@ class DPOTraining:
             pairs = BatchPairs.of([(self.rows[i], self.pairs[i]) for i in own], logp.device)
             share = (self._loss(ratio[pairs.a], ratio[pairs.b], pairs.prob_a) * pairs.weight).sum() / n_comparisons
             share.backward()  # type: ignore[no-untyped-call]
-            loss += share.detach().cpu()
-            n_tokens += batch.n_tokens
-            seen.append(_judged(implicit_reward(ratio.detach(), config.beta), logp.detach(), pairs))
+            judged = _judged(implicit_reward(ratio.detach(), config.beta), logp.detach(), pairs).double()
+            right = (((judged[0] - judged[1]).sign() + 1) / 2).sum()
+            found = [float(share.detach()), batch.n_tokens, float(right), judged.shape[1], *judged.sum(dim=1).tolist()]
+            sums = {key: sums[key] + value for key, value in zip(sums, found, strict=True)}
+        sums = ranks.total_of(sums)
         done = self.optimiser.step()
-        clear = torch.cat(seen, dim=1).double()
-        chosen_reward, rejected_reward, chosen_logp, rejected_logp = clear.mean(dim=1).tolist()
-        gap = clear[0] - clear[1]
+        mean = {key: sums[key] / sums["clear"] if sums["clear"] else float("nan") for key in ("right", *_JUDGED)}
         return DPOStep(
             step=self.optimiser.step_count,
-            loss=float(loss),
-            accuracy=float(((gap.sign() + 1) / 2).mean()),
-            margin=chosen_reward - rejected_reward,
-            chosen_reward=chosen_reward,
-            rejected_reward=rejected_reward,
-            chosen_logp=chosen_logp,
-            rejected_logp=rejected_logp,
+            loss=sums["loss"],
+            accuracy=mean["right"],
+            margin=mean["chosen_reward"] - mean["rejected_reward"],
+            **{key: mean[key] for key in _JUDGED},
             n_comparisons=n_comparisons,
             n_pairs=sum(len(self.pairs[i].a) for i in chosen),
-            n_tokens=n_tokens,
+            n_tokens=int(sums["tokens"]),
             **done,
         )
 
@@ -211,6 +214,10 @@ class DPOTraining:
             raise DataError(f"the state knows {len(reference)} replies, these rows have {self.n_replies}")
         load_fit_state(self.role, self.optimiser, state)
         self._reference = None if reference is None else reference.clone()
+
+
+_JUDGED = ("chosen_reward", "rejected_reward", "chosen_logp", "rejected_logp")
+"""What ``_judged`` gives, in its order."""
 
 
 def _judged(reward: Tensor, logp: Tensor, pairs: BatchPairs) -> Float[Tensor, "4 pair"]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.rows import Row, RowBatch, batches_by_length, collate
 from preflab.errors import ConfigError
 from preflab.models.roles import Role
@@ -52,10 +53,21 @@ class Epochs:
 def forward_passes(
     rows: Sequence[Row], chosen: Sequence[int], *, max_tokens: int
 ) -> Iterator[tuple[list[int], RowBatch]]:
-    """The chosen rows in batches of like length that fit into memory: their indices, and them laid together."""
-    for batch in batches_by_length([len(rows[i]) for i in chosen], max_tokens=max_tokens):
+    """The chosen rows in batches that fit into memory, dealt out to all processes: indices, and the rows laid together.
+
+    A process that has fewer than others is handed a row with no indices: it runs it for nothing (``stay_in_step``),
+    since sharded models run on all processes at once.
+    """
+    lengths = [len(rows[i]) for i in chosen]
+    room = ranks.fair(max_tokens, sum(lengths))
+    for batch in ranks.deal(list(batches_by_length(lengths, max_tokens=room))):
         own = [chosen[m] for m in batch]
-        yield own, collate([rows[i] for i in own])
+        yield own, collate([rows[i] for i in own or chosen[:1]])
+
+
+def stay_in_step(numbers: Tensor) -> None:
+    """The backward pass of a process that had nothing to do: it adds nothing."""
+    (0.0 * numbers.sum()).backward()  # type: ignore[no-untyped-call]
 
 
 def fit_state(role: Role, optimiser: Optimiser) -> dict[str, Tensor]:

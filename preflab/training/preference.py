@@ -11,12 +11,13 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.comparison import Comparison
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.maths.preference import plackett_luce_loss, preference_loss
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state
+from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
 from preflab.training.pairs import Judgements, numbered
 from preflab.training.step import Optimiser, OptimiserConfig
 
@@ -93,31 +94,35 @@ class PreferenceTraining:
             yield self._step(self.order.at(self.optimiser.step_count))
 
     def _step(self, batch: list[int]) -> PreferenceStep:
-        total = torch.zeros(())
-        right, clear, pairs, tokens = 0.0, 0, 0, 0
+        sums = {"loss": 0.0, "right": 0.0, "clear": 0.0, "pairs": 0.0, "tokens": 0.0}
         n_comparisons = sum(len(self.comparisons[i]) for i in batch)
         for chosen, together in forward_passes(self.rows, batch, max_tokens=self.config.max_tokens):
-            scores = self.role.scores(together).cpu().split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
+            scores = self.role.scores(together).cpu()
+            if not chosen:
+                stay_in_step(scores)
+                continue
+            pieces = scores.split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
             judged = [
                 (s[first : first + len(c.replies)], c)
-                for s, i in zip(scores, chosen, strict=True)
+                for s, i in zip(pieces, chosen, strict=True)
                 for c, first in self.comparisons[i]
             ]
             loss = torch.stack([self._loss(s, c) for s, c in judged]).sum() / n_comparisons
             loss.backward()  # type: ignore[no-untyped-call]
-            total += loss.detach()
+            sums["loss"] += float(loss.detach())
+            sums["tokens"] += together.n_tokens
             for s, comparison in judged:
-                r, c = count_right(s.detach(), comparison)
-                right, clear = right + r, clear + c
-                pairs += sum(1 for _ in comparison.pairs(ties=self.config.ties))
-            tokens += together.n_tokens
+                right, clear = count_right(s.detach(), comparison)
+                sums["right"], sums["clear"] = sums["right"] + right, sums["clear"] + clear
+                sums["pairs"] += sum(1 for _ in comparison.pairs(ties=self.config.ties))
+        sums = ranks.total_of(sums)
         done = self.optimiser.step()
         return PreferenceStep(
             step=self.optimiser.step_count,
-            loss=float(total),
-            accuracy=right / clear if clear else float("nan"),
-            n_pairs=pairs,
-            n_tokens=tokens,
+            loss=sums["loss"],
+            accuracy=sums["right"] / sums["clear"] if sums["clear"] else float("nan"),
+            n_pairs=int(sums["pairs"]),
+            n_tokens=int(sums["tokens"]),
             **done,
         )
 

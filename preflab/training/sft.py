@@ -11,13 +11,13 @@ with a coefficient of their own belong to PPO-ptx. Dropout is off, as everywhere
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state
+from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
 from preflab.training.step import Optimiser, OptimiserConfig
 
 
@@ -80,20 +80,25 @@ class SFTTraining:
 
     def _step(self, chosen: list[int]) -> SFTStep:
         reply_tokens = sum(len(self.rows[i].segments[s]) for i in chosen for s in self.rows[i].replies)
-        loss, n_tokens = torch.zeros(()), 0
-        for _, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
-            share = -self.role.logprobs(batch)[0].sum() / reply_tokens  # of the whole batch, however it is split
+        sums = {"loss": 0.0, "tokens": 0.0}
+        for own, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
+            logp = self.role.logprobs(batch)[0]
+            if not own:
+                stay_in_step(logp)
+                continue
+            share = -logp.sum() / reply_tokens  # of the whole batch, however it is split
             share.backward()  # type: ignore[no-untyped-call]
-            loss += share.detach().cpu()
-            n_tokens += batch.n_tokens
+            sums["loss"] += float(share.detach())
+            sums["tokens"] += batch.n_tokens
+        sums = ranks.total_of(sums)
         done = self.optimiser.step()
         return SFTStep(
             step=self.optimiser.step_count,
-            loss=float(loss),
+            loss=sums["loss"],
             n_rows=len(chosen),
             n_replies=sum(len(self.rows[i].replies) for i in chosen),
             reply_tokens=reply_tokens,
-            n_tokens=n_tokens,
+            n_tokens=int(sums["tokens"]),
             **done,
         )
 
