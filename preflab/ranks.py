@@ -10,7 +10,7 @@ Nothing here imports torch before there are several processes.
 import contextlib
 import os
 import signal
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from preflab.errors import ConfigError, RunError
@@ -123,14 +123,19 @@ def total_gradients(weights: "Sequence[Tensor]") -> None:
         grad.copy_(piece.view_as(grad))
 
 
+def summed(gradients: "Iterable[Tensor]") -> "list[Tensor]":
+    """Gradients added up over all processes, as copies; sharded ones are summed already."""
+    return [g if hasattr(g, "full_tensor") or not _joined() else total(g.clone()) for g in gradients]
+
+
 def total_of(numbers: dict[str, float]) -> dict[str, float]:
-    """Sums over all processes of numbers that all have by the same names."""
+    """Sums over all processes of numbers by name; what a process has no number for counts 0."""
     if not _joined():
         return numbers
-    import torch
-
-    summed = total(torch.tensor([numbers[key] for key in sorted(numbers)], dtype=torch.float64))
-    return dict(zip(sorted(numbers), summed.tolist(), strict=True))
+    parts: list[dict[str, float]] = [{} for _ in range(world_size())]
+    _dist().all_gather_object(parts, numbers)
+    names = dict.fromkeys(name for part in parts for name in part)
+    return {name: sum(part.get(name, 0.0) for part in parts) for name in names}
 
 
 def whole(tensor: "Tensor") -> "Tensor":

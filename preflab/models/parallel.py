@@ -13,6 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from preflab import ranks
+from preflab.models.attention import place, run_body
+from preflab.models.check import Probe
 
 
 def shard(model: Any) -> None:
@@ -20,7 +22,8 @@ def shard(model: Any) -> None:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
-    mesh = init_device_mesh(next(model.parameters()).device.type, (ranks.world_size(),))
+    device = next(model.parameters()).device
+    mesh = init_device_mesh(device.type, (ranks.world_size(),))
     for layer in _layers(model):
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
@@ -29,6 +32,10 @@ def shard(model: Any) -> None:
         part.set_force_sum_reduction_for_comms(True)  # gloo cannot scale while it sums
     model.run_rows = _body_runner(model)
     register_fsdp_forward_method(model, "run_rows")
+    probe = place(Probe.of(model), device)
+    with torch.no_grad():
+        run_body(model, probe, input_ids=probe.ids)  # FSDP wants the outermost to run first, once; sampling does not
+    taken_apart(model)
 
 
 def is_sharded(model: nn.Module) -> bool:

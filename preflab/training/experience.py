@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.rows import Row, RowBatch, batches_by_length, collate
 from preflab.errors import DataError, TrainingStopped
 from preflab.maths.policy import exact_kl, kl_k3, log_ratio, masked_mean
@@ -108,7 +109,10 @@ def measure(
     )
     kept, measured = None, 0
     for batch, with_graph in _passes([len(row) for row in rows], first, max_tokens):
-        together = collate([rows[i] for i in batch])
+        together = collate([rows[i] for i in batch or [0]])
+        if not batch:  # nothing left for this process, but sharded models run on all at once
+            _run_all(together, policy, reference, value)
+            continue
         where = grid_indices(batch, rows, first_sample, mask)
         own = own_values = None
         with torch.set_grad_enabled(with_graph and keep_policy):
@@ -130,6 +134,9 @@ def measure(
             kept = Kept(batch, together, *trainable)
         runs = 1 + (reference is not None) + (value is not None)
         measured += together.n_tokens * (runs - with_graph * sum(t is not None for t in trainable))
+    for grid in (*(grids[key] for key in ("logp", "ref_logp", "values", "entropy")), features):
+        if grid is not None:
+            ranks.total(grid)
     return Experience(
         rows=rows,
         first_sample=first_sample,
@@ -143,18 +150,29 @@ def measure(
         values=None if value is None else grids["values"],
         features=features,
         kept=kept,
-        measured_tokens=measured,
+        measured_tokens=int(ranks.total_of({"tokens": float(measured)})["tokens"]),
     )
 
 
+@torch.no_grad()
+def _run_all(batch: RowBatch, policy: Role, reference: Role | None, value: Role | None) -> None:
+    """A pass of every role, in the order in which they measure."""
+    for role in (policy, reference):
+        if role is not None:
+            role.logprobs(batch)
+    if value is not None:
+        value.features(batch)
+
+
 def _passes(lengths: Sequence[int], first: Sequence[int], max_tokens: int) -> Iterator[tuple[list[int], bool]]:
-    """Rows of each forward pass, and whether its graph is kept."""
-    if 0 < sum(lengths[i] for i in first) <= max_tokens // 2:
+    """Rows of each of this process's forward passes, and whether its graph is kept (where one process does it all)."""
+    if ranks.world_size() == 1 and 0 < sum(lengths[i] for i in first) <= max_tokens // 2:
         yield list(first), True
     else:
         first = ()
     others = [i for i in range(len(lengths)) if i not in set(first)]
-    for batch in batches_by_length([lengths[i] for i in others], max_tokens=max_tokens):
+    own = [lengths[i] for i in others]
+    for batch in ranks.deal(list(batches_by_length(own, max_tokens=ranks.fair(max_tokens, sum(own))))):
         yield [others[k] for k in batch], False
 
 

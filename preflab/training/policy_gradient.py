@@ -17,8 +17,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.dialogue import Dialogue
-from preflab.data.rows import Row, RowBatch, batches_by_length, collate
+from preflab.data.rows import Row, RowBatch
 from preflab.errors import ConfigError, DataError, TrainingStopped
 from preflab.interfaces import Scorer
 from preflab.maths.policy import adaptive_kl_step, kl_k3
@@ -28,6 +29,7 @@ from preflab.rollouts.encode import Encoder, fit_prompt
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout
 from preflab.training.ema import EMA
+from preflab.training.epochs import forward_passes, stay_in_step
 from preflab.training.experience import (
     Experience,
     Kept,
@@ -309,12 +311,16 @@ class PolicyGradient(ABC):
         fit = self.value_fit if self.value_fit is not None and not self.value_fit.role.is_only_head else None
         found = {"trained_tokens": 0.0}
         for chosen, together, logp, values in self._passes(experience, rows, kept):
+            if not chosen:
+                self._idle(together, fit)
+                continue
             where = experience.where(chosen)
             if self._trains_policy:
                 part = Part(together, experience.logp[where], credit.advantages[where])
                 _add(found, self._policy_pass(part, logp, n_units, n_items))
             if fit is not None and credit.targets is not None:
                 _add(found, fit.add_gradient(credit.targets, together, where, n_items, values))
+        found = ranks.total_of(found)
         if self._trains_policy:
             if self.pretraining is not None:
                 n = self.config.ptx.ratio * len(samples)
@@ -332,10 +338,15 @@ class PolicyGradient(ABC):
         if kept is not None:
             yield kept.rows, kept.batch, kept.logp, kept.values
             return
-        lengths = [len(experience.rows[i]) for i in rows]
-        for micro in batches_by_length(lengths, max_tokens=max(1, self.config.max_tokens // 2)):
-            chosen = [rows[m] for m in micro]
-            yield chosen, collate([experience.rows[i] for i in chosen]), None, None
+        for chosen, batch in forward_passes(experience.rows, rows, max_tokens=max(1, self.config.max_tokens // 2)):
+            yield chosen, batch, None, None
+
+    def _idle(self, batch: RowBatch, fit: ValueFit | None) -> None:
+        """The passes of a process that has nothing left to do in a minibatch, for sharded models to stay in step."""
+        if self._trains_policy:
+            stay_in_step(self.policy.logprobs(batch)[0])
+        if fit is not None:
+            stay_in_step(fit.role.values(batch))
 
     def _policy_pass(self, part: Part, logp: Tensor | None, n_units: int, n_items: int) -> dict[str, float]:
         """Forward and backward; what has run forward already is not run again."""

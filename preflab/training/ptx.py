@@ -10,12 +10,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from preflab.data.rows import Row, batches_by_length, collate
+from preflab import ranks
+from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError
 from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
+from preflab.training.epochs import forward_passes, stay_in_step
+from preflab.training.step import gradient_norm
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,9 +60,12 @@ class Pretraining:
             weight.grad = None
         n_items = sum(len(row.segments[s]) for row in rows for s in row.replies)
         loss, n_tokens = 0.0, 0
-        for micro in batches_by_length([len(row) for row in rows], max_tokens=self.max_tokens):
-            together = collate([rows[i] for i in micro])
-            nats = -self.role.logprobs(together)[0].sum() / n_items
+        for own_rows, together in forward_passes(rows, range(len(rows)), max_tokens=self.max_tokens):
+            logp = self.role.logprobs(together)[0]
+            if not own_rows:
+                stay_in_step(logp)
+                continue
+            nats = -logp.sum() / n_items
             (self.config.coefficient * nats).backward()  # type: ignore[no-untyped-call]
             loss, n_tokens = loss + float(nats.detach()), n_tokens + together.n_tokens
         own = {name: p.grad for name, p in weights.items() if p.grad is not None}
@@ -67,12 +73,12 @@ class Pretraining:
         for name, gradient in before.items():
             held = weights[name].grad
             weights[name].grad = gradient if held is None else held.add_(gradient)
-        return {"ptx_loss": loss, "ptx_tokens": float(n_tokens), **norms}
+        return ranks.total_of({"ptx_loss": loss, "ptx_tokens": float(n_tokens)}) | norms
 
 
 def norm_of(gradients: Mapping[str, Tensor]) -> float:
-    """Euclidean norm of all gradients taken together."""
-    return float(nn.utils.get_total_norm(gradients.values())) if gradients else 0.0
+    """Euclidean norm of all gradients taken together, summed over processes first."""
+    return float(gradient_norm(ranks.summed(gradients.values()))) if gradients else 0.0
 
 
 def rows_of_text(encoder: Encoder, texts: Iterable[str], *, example_tokens: int) -> list[Row]:

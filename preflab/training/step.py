@@ -108,11 +108,17 @@ def _clip(weights: Sequence[nn.Parameter], limit: float) -> Tensor:
 
     As torch's ``clip_grad_norm_``, which cannot take sharded weights together with whole ones.
     """
-    sharded = [w.grad for w in weights if w.grad is not None and hasattr(w, "full_tensor")]
-    own = [w.grad for w in weights if w.grad is not None and not hasattr(w, "full_tensor")]
-    norms = [ranks.whole(nn.utils.get_total_norm(grads)) for grads in (own, sharded) if grads]
-    norm = norms[0] if len(norms) == 1 else torch.stack([n.cpu() for n in norms]).norm()
+    grads = [weight.grad for weight in weights if weight.grad is not None]
+    norm = gradient_norm(grads)
     share = float((limit / (norm + 1e-6)).clamp(max=1.0))
-    for grad in own + sharded:
+    for grad in grads:
         grad.mul_(share)
     return norm
+
+
+def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
+    """Euclidean norm of all gradients taken together, sharded ones and whole ones."""
+    sharded = [grad for grad in grads if hasattr(grad, "full_tensor")]
+    own = [grad for grad in grads if not hasattr(grad, "full_tensor")]
+    norms = [ranks.whole(nn.utils.get_total_norm(some)) for some in (own, sharded) if some]
+    return norms[0] if len(norms) == 1 else torch.stack([norm.cpu() for norm in norms]).norm()

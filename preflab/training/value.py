@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.rows import RowBatch
 from preflab.maths.policy import masked_mean, value_clip_fraction, value_loss
 from preflab.models.roles import Role
@@ -130,7 +131,7 @@ class ValueFit:
         for n in range(self.head_passes):
             values = self.role.head(features)
             loss = value_loss(values, old, returns, clip=self.clip).mean()
-            loss.backward()  # type: ignore[no-untyped-call]
+            (loss / ranks.world_size()).backward()  # type: ignore[no-untyped-call]  # every process sees all of it
             if n == 0:
                 found["value_loss"] = float(loss.detach())
             found["value_clip_fraction"] = float(value_clip_fraction(values.detach(), old, returns, clip=self.clip))
