@@ -177,9 +177,8 @@ def _compute() -> Iterator[Finding]:
         yield Finding("ok", "arithmetic", f"{found}; precision auto takes {'bf16' if bf16_is_fast() else 'fp32'}")
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_properties(0)
-        yield Finding(
-            "note", "GPU", f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB; not used yet, runs stay on the CPU"
-        )
+        found = f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB; runs go there unless --set device=cpu"
+        yield Finding("note", "GPU", found, "GPU paths were written without one at hand; tell us what fails")
     else:
         yield Finding("ok", "GPU", "none that torch can use; everything runs on the CPU")
 

@@ -12,7 +12,8 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from preflab.errors import ModelError
+from preflab import ranks
+from preflab.errors import ConfigError, ModelError
 from preflab.models.smollm2 import HUB_ID, cache_folder, convert_gguf, smollm2_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
@@ -38,16 +39,25 @@ class LanguageModel:
         return min((int(limit) for limit in limits if limit), default=1 << 30)
 
 
-def load_language_model(name: str, *, precision: Precision = "auto", trust_remote_code: bool = False) -> LanguageModel:
+def load_language_model(
+    name: str, *, precision: Precision = "auto", device: str = "auto", trust_remote_code: bool = False
+) -> LanguageModel:
     """Load for training and sampling: evaluation mode, dropout off, SDPA attention.
+
+    Args:
+        precision  of the weights; ``auto`` is bf16 where the device multiplies it in hardware, otherwise fp32.
+        device     ``cpu``, ``cuda``, ``cuda:1`` ...; ``auto`` is a GPU if there is one (its own for each of several
+                   processes), otherwise the processor.
 
     Raises:
         ModelError: nothing is found under that name, or what is found is no causal language model, or weights
             are missing that would be left random.
+        ConfigError: there is no such device.
     """
-    dtype = torch_dtype(precision)
+    place = torch_device(device)
+    dtype = torch_dtype(precision, place)
     if name == "tiny":
-        model: PreTrainedModel = tiny_model().to(torch.float32)
+        model: PreTrainedModel = tiny_model().to(torch.float32).to(place)
         return LanguageModel(model, tiny_tokenizer(), name, "made in memory", weights_sha256(model))
     location = _locate(name)
     try:
@@ -64,14 +74,34 @@ def load_language_model(name: str, *, precision: Precision = "auto", trust_remot
         raise ModelError(_explain(name, location, error)) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{name}: weights are missing and would be random: {', '.join(missing[:4])}")
-    model.eval()
+    model.eval().to(place)
     return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
 
 
-def torch_dtype(precision: Precision) -> torch.dtype:
-    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
+def torch_device(device: str) -> torch.device:
+    """The device of that name; ``auto`` takes a GPU if there is one.
+
+    Raises:
+        ConfigError: there is no such device.
+    """
+    if device == "auto":
+        device = f"cuda:{ranks.local_rank()}" if torch.cuda.is_available() else "cpu"
+    try:
+        found = torch.device(device)
+    except RuntimeError as error:
+        raise ConfigError(f"device {device!r}: expected auto, cpu, cuda or cuda:N") from error
+    if found.type not in ("cpu", "cuda"):
+        raise ConfigError(f"device {device!r}: rows with branches run on cpu and cuda")
+    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+        raise ConfigError(f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs")
+    return found
+
+
+def torch_dtype(precision: Precision, device: torch.device = torch.device("cpu")) -> torch.dtype:
+    """bf16 where the device multiplies it in hardware, otherwise fp32."""
     if precision == "auto":
-        return torch.bfloat16 if bf16_is_fast() else torch.float32
+        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else bf16_is_fast()
+        return torch.bfloat16 if fast else torch.float32
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
 

@@ -30,7 +30,7 @@ from preflab.training.step import OptimiserConfig
 
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
-FREE = ("until",)
+FREE = ("until", "device")
 """Settings that may differ when a run is taken up again."""
 
 
@@ -51,6 +51,9 @@ class Config:
     seed: int = 0
     precision: Precision = "auto"
     """bf16 where the machine multiplies it in hardware, otherwise fp32."""
+    device: str = "auto"
+    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. No part of what the run is: it may differ
+    when the run is taken up again."""
     max_context_tokens: int = 1024
     """Longest prompt and reply together; the model's own limit if that is shorter."""
     held_out_share: float = 0.2

@@ -50,7 +50,7 @@ class Stages:
     def trunk(self) -> Trunk:
         """The policy's model; its weights are hashed into the record."""
         config = self.config
-        source = load_language_model(config.policy, precision=config.precision)
+        source = load_language_model(config.policy, precision=config.precision, device=config.device)
         before = self.run.recorded("model").get("sha256")
         if before not in (None, source.sha256):
             raise RunError(

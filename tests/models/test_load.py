@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from preflab.errors import ModelError
-from preflab.models.load import LanguageModel, load_language_model, torch_dtype, weights_sha256
+from preflab.errors import ConfigError, ModelError
+from preflab.models.load import LanguageModel, load_language_model, torch_device, torch_dtype, weights_sha256
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
@@ -154,3 +154,26 @@ def test_precision() -> None:
 def test_a_folder_may_be_moved(saved: Path, tmp_path: Path) -> None:
     shutil.move(saved, tmp_path / "else where")
     assert load_language_model(str(tmp_path / "else where")).name.endswith("else where")
+
+
+def test_without_a_gpu_everything_lies_on_the_processor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert torch_device("auto") == torch.device("cpu")
+    assert load_language_model("tiny", device="cpu").model.device == torch.device("cpu")
+
+
+def test_a_gpu_is_taken_where_there_is_one_and_bf16_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda: True)
+    assert torch_device("auto") == torch.device("cuda:0")
+    assert torch_device("cuda:1") == torch.device("cuda:1")
+    assert torch_dtype("auto", torch.device("cuda:0")) == torch.bfloat16
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("gpu", "expected auto, cpu"), ("mps", "run on cpu and cuda"), ("cuda:7", "torch sees")]
+)
+def test_a_device_that_is_not_there_is_refused(name: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        torch_device(name)
