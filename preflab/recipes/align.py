@@ -24,10 +24,14 @@ from preflab.recipes.align_report import write_report
 from preflab.recipes.align_stages import Stages
 from preflab.rollouts.generate import SamplingConfig
 from preflab.run import Run
+from preflab.training.policy_config import PolicyGradientConfig
 from preflab.training.ppo import PPOConfig
 from preflab.training.preference import PreferenceConfig
+from preflab.training.reinforce import ReinforceConfig
+from preflab.training.rloo import RLOOConfig
 from preflab.training.step import OptimiserConfig
 
+Algorithm = Literal["ppo", "rloo", "reinforce"]
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
 FREE = ("until", "device")
@@ -79,6 +83,11 @@ class Config:
     """The largest n; every power of two up to it is measured."""
     replies_per_prompt: int = 2
     """Replies of the trained policy to each evaluation prompt."""
+    algorithm: Algorithm = "ppo"
+    """What trains the policy in stage ``ppo``; its settings are those under its name."""
+    pretraining: str | None = None
+    """Text whose language-model gradient is mixed in where ``ptx.coefficient`` is above 0 (PPO-ptx): a text file, a
+    file of records with a ``text``, or a folder of either."""
     ppo: PPOConfig = field(
         default_factory=lambda: PPOConfig(
             steps=20,
@@ -98,18 +107,56 @@ class Config:
             value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
         )
     )
-    """Its ``sampling`` is the one above, and is not set here."""
+    """Its ``sampling`` is the one above, and is not set here; nor is that of the next two."""
+    rloo: RLOOConfig = field(
+        default_factory=lambda: RLOOConfig(
+            steps=20,
+            prompts_per_step=16,
+            samples_per_prompt=4,
+            kl_coefficient=0.02,
+            kl_limit=30.0,
+            missing_end_penalty=0.5,
+            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
+        )
+    )
+    reinforce: ReinforceConfig = field(
+        default_factory=lambda: ReinforceConfig(
+            steps=20,
+            prompts_per_step=16,
+            samples_per_prompt=4,
+            kl_coefficient=0.02,
+            kl_limit=30.0,
+            missing_end_penalty=0.5,
+            head_passes=32,
+            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
+            value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
+        )
+    )
     until: Until = "measure"
     """Stop after this stage; start the run again with a later one to go on."""
 
     def __post_init__(self) -> None:
-        if self.ppo.sampling not in (SamplingConfig(), self.sampling):
-            raise ConfigError("ppo.sampling is not read: set sampling, which best-of-n, PPO and measuring share")
+        for name, method in (("ppo", self.ppo), ("rloo", self.rloo), ("reinforce", self.reinforce)):
+            if method.sampling not in (SamplingConfig(), self.sampling):
+                raise ConfigError(
+                    f"{name}.sampling is not read: set sampling, which best-of-n, PPO and measuring share"
+                )
+        if not self.training.measure_kl:
+            raise ConfigError(f"{self.algorithm}.measure_kl=false: the report of this recipe needs KL; leave it on")
+        if (self.training.ptx.coefficient > 0) != (self.pretraining is not None):
+            raise ConfigError(f"pretraining and {self.algorithm}.ptx.coefficient go together: set both or neither")
         if not 0 < self.held_out_share < 1 or not 0 < self.judge_share < 1:
             shares = f"{self.held_out_share} and {self.judge_share}"
             raise ConfigError(f"held_out_share and judge_share must lie between 0 and 1, got {shares}")
         if self.max_comparisons is not None and self.max_comparisons < 1:
             raise ConfigError(f"max_comparisons must be at least 1, got {self.max_comparisons}")
+
+    @property
+    def training(self) -> PolicyGradientConfig:
+        """The settings of the algorithm that is used."""
+        methods: dict[Algorithm, PolicyGradientConfig]
+        methods = {"ppo": self.ppo, "rloo": self.rloo, "reinforce": self.reinforce}
+        return methods[self.algorithm]
 
 
 def default() -> Config:
@@ -131,6 +178,8 @@ def smoke() -> Config:
         evaluation_prompts=8,
         best_of_n=4,
         ppo=replace(small.ppo, steps=3, prompts_per_step=4, samples_per_prompt=2),
+        rloo=replace(small.rloo, steps=3, prompts_per_step=4, samples_per_prompt=2),
+        reinforce=replace(small.reinforce, steps=3, prompts_per_step=4, samples_per_prompt=2),
     )
 
 
@@ -153,6 +202,8 @@ def large() -> Config:
         evaluation_prompts=256,
         best_of_n=64,
         ppo=replace(small.ppo, steps=200, prompts_per_step=64, epochs=2, minibatches=4, max_tokens=16_384),
+        rloo=replace(small.rloo, steps=200, prompts_per_step=64, minibatches=4, max_tokens=16_384),
+        reinforce=replace(small.reinforce, steps=200, prompts_per_step=64, max_tokens=16_384),
     )
 
 

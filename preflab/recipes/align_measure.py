@@ -22,6 +22,7 @@ def compare(
     ppo_steps: Sequence[Mapping[str, Any]],
     *,
     n: int,
+    method: str = "PPO",
 ) -> dict[str, Any]:
     """Scores, win rates, lengths and variety of three policies, and replies side by side.
 
@@ -32,6 +33,7 @@ def compare(
         kl         log-ratio of each of its replies to the reference, nats, [prompt, reply].
         ppo_steps  metrics of the PPO steps.
         n          of best-of-n.
+        method     what trained the policy.
     """
     k = kl.shape[1]
     groups = np.repeat(np.arange(len(prompts)), k)
@@ -65,7 +67,7 @@ def compare(
         "facts": {name: reply_facts(own) for name, own in texts.items()},
         "root_kl_fit": root_kl_fit(ppo_steps),
         "examples": _examples(prompts, best_of_n, trained, centre),
-        "verdicts": verdicts(gains, wins, kl_ppo),
+        "verdicts": verdicts(gains, wins, kl_ppo, method),
     }
 
 
@@ -86,7 +88,7 @@ def root_kl_fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
 
 
 def verdicts(
-    gains: Mapping[str, Mapping[str, Estimate]], wins: Mapping[str, Mapping[str, Estimate]], kl: Estimate
+    gains: Mapping[str, Mapping[str, Estimate]], wins: Mapping[str, Mapping[str, Estimate]], kl: Estimate, method: str
 ) -> list[Verdict]:
     """The claims of the recipe about the improved policies."""
     bai, gao = "Bai et al. 2022", "Gao et al. 2022"
@@ -102,13 +104,15 @@ def verdicts(
             source=bai,
         ),
         at_least(
-            f"PPO raises the score on unseen prompts (at KL {kl.value:.1f} nats)",
+            f"{method} raises the score on unseen prompts (at KL {kl.value:.1f} nats)",
             gains["ppo"]["pm"],
             0.0,
             unit="nats",
             source=bai,
         ),
-        at_least("PPO wins over the base by the second model", wins["ppo"]["pm_judge"], 0.5, unit="share", source=bai),
+        at_least(
+            f"{method} wins over the base by the second model", wins["ppo"]["pm_judge"], 0.5, unit="share", source=bai
+        ),
     ]
 
 

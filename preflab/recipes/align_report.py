@@ -109,6 +109,7 @@ def read_facts(folder: Path) -> Json:
     return {
         "name": folder.resolve().name,
         "config": whole["config"],
+        "training": whole["config"][whole["config"].get("algorithm", "ppo")],
         "record": {"made_by": {}, "data": {}, "counts": {}, "model": {}} | record,
         "results": _revived(results),
         "verdicts": _revived(verdicts),
@@ -204,7 +205,7 @@ def plots(facts: Json) -> dict[str, Any]:
     drawn = _preference_plots(r, metrics, facts["config"])
     if "best_of_n" in r:
         drawn |= _best_of_n_plots(r["best_of_n"]["curve"])
-    drawn |= {f"ppo_{k}": v for k, v in _ppo_plots(metrics["ppo"], facts["config"]["ppo"]).items()}
+    drawn |= {f"ppo_{k}": v for k, v in _ppo_plots(metrics["ppo"], facts["training"]).items()}
     drawn["ppo_root_kl"] = _root_kl_plot(metrics["ppo"], r)
     if "measure" in r:
         drawn |= _win_plots(r["measure"])

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,11 +23,11 @@ from preflab.maths.statistics import mean_with_interval
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_policy, save_preference_model
+from preflab.recipes.align_policy import METHODS, policy_training
 from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, fit_prompt
 from preflab.rollouts.generate import Rollout, generate
 from preflab.rollouts.score import PreferenceScorer, logprob_rows, score_rows
 from preflab.run import Run
-from preflab.training.ppo import PPOTraining
 from preflab.training.preference import PreferenceTraining
 
 if TYPE_CHECKING:
@@ -122,7 +121,7 @@ class Stages:
 
     def scorer(self, name: str) -> PreferenceScorer:
         """A finished preference model as a scorer."""
-        return PreferenceScorer(self.role(name), self.encoder, max_tokens=self.config.ppo.max_tokens)
+        return PreferenceScorer(self.role(name), self.encoder, max_tokens=self.config.training.max_tokens)
 
     @cached_property
     def evaluation(self) -> list[tuple[Dialogue, str, tuple[int, ...]]]:
@@ -230,34 +229,24 @@ class Stages:
 
     def ppo(self) -> dict[str, Any]:
         """Train the policy against the first preference model."""
-        scorer = self.scorer("pm")
         policy = self._role("policy", head=False)
-        value = self._value_role()
-        config = replace(self.config.ppo, sampling=self.config.sampling)
-        prompts = distinct_prompts([*self.parts["train"], *self.parts["judge"]])
-        training = PPOTraining(
-            policy,
-            self.trunk.reference(),
-            value,
-            scorer,
-            prompts,
-            self.encoder,
-            config,
-            seed=self.run.seed_of("ppo"),
-            score_offset=self.run.result("best_of_n")["centre"]["pm"],
-        )
+        training = policy_training(self, policy)
         if (state := self.run.resume("ppo")) is not None:
             training.load_state(state)
-        with self.run.progress("PPO", config.steps, "steps", training.step_count) as advance:
+        label, total = METHODS[self.config.algorithm], training.config.steps
+        with self.run.progress(label, total, "steps", training.step_count) as advance:
             for step in training:
                 self.run.log("ppo", step=step.step, **step.metrics)
                 self.run.checkpoint("ppo", training.state)
                 advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
-        self.run.save_weights("policy", policy.state())
+        if training.ema is not None:  # what is measured and exported from here on (Ouyang et al. 2022)
+            self.run.save_weights("policy_last", policy.state())
+        self.run.save_weights("policy", policy.state() if training.ema is None else training.ema_state())
         steps = self.run.metrics("ppo")
         return {
             "steps": len(steps),
             "stopped": training.stopped,
+            "method": label,
             "prompts": len(training.prompts),
             "refused_prompts": training.n_refused,
             "sampled_tokens": sum(s["sampled_tokens"] for s in steps),
@@ -265,14 +254,6 @@ class Stages:
             "trained_tokens": sum(s.get("trained_tokens", 0) for s in steps),
             "sampling_seconds": sum(s["sampling_seconds"] for s in steps),
         }
-
-    def _value_role(self) -> Role:
-        """The value model: a head on the frozen preference model, or a model of its own that starts from it."""
-        if "value" in self.trunk.names:
-            return Role(self.trunk, "value")
-        if self.config.value_model == "head":
-            return self.trunk.add_head("value", on="pm")
-        return self.trunk.add_role("value", head=True, start_from="pm")
 
     def measure(self) -> dict[str, Any]:
         """Base against best-of-n and PPO on held-out prompts, judged by both models."""
@@ -303,6 +284,7 @@ class Stages:
             kl,
             self.run.metrics("ppo"),
             n=self.config.best_of_n,
+            method=METHODS[self.config.algorithm],
         )
 
     def export(self) -> dict[str, Any]:

@@ -13,13 +13,14 @@ Line = tuple[str, str, str]
 def summarise(folder: Path) -> list[Line]:
     """A line for every headline number and every file worth opening; stages not run have none."""
     found = {path.stem: read_json(path) for path in sorted((folder / "results").glob("*.json"))}
+    method = str(found.get("ppo", {}).get("method", "PPO"))
     lines: list[Line] = []
     if "preference" in found:
         lines += _preference(found["preference"])
     if "measure" in found:
-        lines += _policies(found["measure"])
+        lines += _policies(found["measure"], method)
     if stopped := found.get("ppo", {}).get("stopped"):
-        lines.append(("PPO stopped early", str(stopped), ""))
+        lines.append((f"{method} stopped early", str(stopped), ""))
     lines.append(("time", _duration(sum(float(result.get("seconds", 0)) for result in found.values())), ""))
     for what, name in (("report", "report.html"), ("policy", "policy"), ("preference model", "preference_model")):
         if (folder / name).exists():
@@ -34,9 +35,9 @@ def _preference(result: Mapping[str, Any]) -> Iterator[Line]:
         yield f"  by {name} alone", _share(accuracy), str(result.get("baseline_notes", {}).get(name, ""))
 
 
-def _policies(result: Mapping[str, Any]) -> Iterator[Line]:
-    """Gain, win rate and KL of best-of-n and PPO against the policy as it was."""
-    for policy, label in (("best_of_n", f"best of {result['n']}"), ("ppo", "PPO")):
+def _policies(result: Mapping[str, Any], method: str) -> Iterator[Line]:
+    """Gain, win rate and KL of best-of-n and of the trained policy against the policy as it was."""
+    for policy, label in (("best_of_n", f"best of {result['n']}"), ("ppo", method)):
         gain, wins, kl = (result[what][policy] for what in ("gain", "win_rate", "kl"))
         for judge, by in (("pm", "by its own model"), ("pm_judge", "by the second model")):
             yield f"{label}: gain {by}", f"{_signed(gain[judge])} nats", ""
