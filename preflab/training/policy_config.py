@@ -68,10 +68,10 @@ class PolicyGradientConfig:
             raise ConfigError("kl_target multiplies kl_coefficient, which is 0 and would stay so; start above 0")
         if self.max_staleness < 0 or self.exact_kl_rows < 0:
             raise ConfigError("max_staleness and exact_kl_rows must be at least 0")
-        _check_sampling(self.sampling)
+        check_sampling(self.sampling)
 
 
-def _check_sampling(sampling: SamplingConfig) -> None:
+def check_sampling(sampling: SamplingConfig) -> None:
     """Refuse to train on samples of another distribution than the one whose log-probabilities are computed."""
     if sampling.temperature == 0:
         raise ConfigError("a policy gradient needs samples: temperature must be above 0")

@@ -124,6 +124,7 @@ class PolicyGradient(ABC):
     ) -> None:
         if reference is None and config.measure_kl:
             raise ConfigError("KL is measured from a reference; give one, or set measure_kl=false and kl_coefficient=0")
+        _same_tokens(policy, value.role if value else None)
         self.policy, self.reference, self.scorer = policy, reference if config.measure_kl else None, scorer
         self.encoder, self.config, self.seed, self.score_offset = encoder, config, seed, score_offset
         self.value_fit, self.epochs, self.value_warmup_steps = value, epochs, value_warmup_steps
@@ -396,6 +397,18 @@ class PolicyGradient(ABC):
         self.kl_coefficient = float(state["kl_coefficient"])
         self.step_count = int(state["step_count"])
         self.stopped = bytes(state["stopped"].tolist()).decode()
+
+
+def _same_tokens(policy: Role, value: Role | None) -> None:
+    """Refuse a value model of another trunk that cannot read the policy's tokens."""
+    if value is None or value.trunk is policy.trunk:
+        return
+    sizes = [len(role.trunk.model.get_input_embeddings().weight) for role in (policy, value)]
+    if sizes[0] != sizes[1]:
+        raise ConfigError(
+            f"the value model reads {sizes[1]} tokens and the policy {sizes[0]}; a value model of another size must "
+            "share the policy's tokenizer"
+        )
 
 
 def _add(totals: dict[str, float], more: Mapping[str, float]) -> None:

@@ -21,6 +21,8 @@ from preflab.maths.policy import (
     masked_mean,
     masked_whiten,
     ppo_policy_loss,
+    reinforce_loss,
+    value_clip_fraction,
     value_loss,
 )
 
@@ -295,3 +297,32 @@ def test_arguments_that_would_broadcast_are_refused() -> None:
         masked_mean(torch.zeros(2, 3), torch.ones(2, 1, dtype=torch.bool))
     with pytest.raises(TypeCheckError, match="mask"):
         masked_mean(torch.zeros(3), torch.ones(3))  # type: ignore[arg-type]  # a mask of floats
+
+
+def test_reinforce_loss_is_minus_advantage_times_log_probability_and_teaches_the_policy_alone() -> None:
+    logp = torch.tensor([-1.0, -2.0, -0.5], requires_grad=True)
+    advantages = torch.tensor([2.0, -1.0, 0.0], requires_grad=True)
+    loss = reinforce_loss(logp, advantages)
+    torch.testing.assert_close(loss.detach(), torch.tensor([2.0, -2.0, 0.0]))
+    loss.sum().backward()
+    torch.testing.assert_close(logp.grad, torch.tensor([-2.0, 1.0, 0.0]))
+    assert advantages.grad is None
+
+
+def test_reinforce_and_ppo_agree_in_gradient_where_the_policy_has_not_moved() -> None:
+    torch.manual_seed(0)
+    start, advantages = torch.randn(6), torch.randn(6)
+    one, other = start.clone().requires_grad_(), start.clone().requires_grad_()
+    reinforce_loss(one, advantages).sum().backward()
+    ppo_policy_loss(other, start, advantages).sum().backward()
+    torch.testing.assert_close(one.grad, other.grad)
+
+
+def test_value_clip_fraction_counts_the_items_without_a_gradient() -> None:
+    # V .9, V_old .4. R .5: (.6 - .5)^2 < (.9 - .5)^2, not clipped; R 2: (.6 - 2)^2 > (.9 - 2)^2, clipped
+    values, old, returns = torch.tensor([0.9, 0.9]), torch.tensor([0.4, 0.4]), torch.tensor([0.5, 2.0])
+    assert value_clip_fraction(values, old, returns).item() == 0.5
+    assert value_clip_fraction(values, old, returns, clip=None).item() == 0.0
+    leaf = values.clone().requires_grad_()
+    value_loss(leaf, old, returns).sum().backward()
+    assert (leaf.grad == 0).tolist() == [False, True]

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from preflab.errors import ConfigError, DataError
 from preflab.maths.policy import masked_whiten
-from preflab.maths.returns import gae, token_rewards
+from preflab.maths.returns import gae, leave_one_out, rewards_to_go, token_rewards
 
 
 def prefix_mask(lengths: list[int], width: int) -> Tensor:
@@ -139,3 +139,39 @@ def test_arguments_that_would_broadcast_are_refused() -> None:
         token_rewards(x, x, torch.zeros(1), mask, 0.1)
     with pytest.raises(TypeCheckError, match="token"):
         gae(x, torch.zeros(2, 1), mask)
+
+
+def test_leave_one_out_by_hand() -> None:
+    # 1 - (2 + 6)/2 = -3; 2 - (1 + 6)/2 = -1.5; 6 - (1 + 2)/2 = 4.5. Two samples: each against the other.
+    found = leave_one_out(torch.tensor([[1.0, 2.0, 6.0]]))
+    torch.testing.assert_close(found, torch.tensor([[-3.0, -1.5, 4.5]]))
+    torch.testing.assert_close(leave_one_out(torch.tensor([[3.0, 1.0]])), torch.tensor([[2.0, -2.0]]))
+
+
+def test_leave_one_out_equals_a_loop_and_sums_to_zero_whatever_the_prompt_is_worth() -> None:
+    torch.manual_seed(0)
+    rewards = torch.randn(5, 4, dtype=torch.float64)
+    wanted = [
+        [float(r[i]) - sum(float(r[j]) for j in range(4) if j != i) / 3 for i in range(4)] for r in rewards.unbind()
+    ]
+    torch.testing.assert_close(leave_one_out(rewards), torch.tensor(wanted, dtype=torch.float64))
+    torch.testing.assert_close(leave_one_out(rewards + 100.0), leave_one_out(rewards))
+    assert float(leave_one_out(rewards).sum(1).abs().max()) < 1e-12
+
+
+def test_a_single_sample_has_nothing_to_be_compared_with() -> None:
+    with pytest.raises(DataError, match="at least 2 samples"):
+        leave_one_out(torch.ones(3, 1))
+
+
+def test_rewards_to_go_by_hand_and_blind_to_padding() -> None:
+    rewards = torch.tensor([[1.0, 2.0, 4.0], [5.0, 6.0, math.nan]])
+    expected = torch.tensor([[7.0, 6.0, 4.0], [11.0, 6.0, 0.0]])
+    torch.testing.assert_close(rewards_to_go(rewards, prefix_mask([3, 2], 3)), expected)
+
+
+def test_rewards_to_go_less_a_value_is_the_advantage_at_trace_one() -> None:
+    torch.manual_seed(0)
+    rewards, values, mask = torch.randn(3, 5), torch.randn(3, 5), prefix_mask([5, 2, 4], 5)
+    advantages, _ = gae(rewards, values, mask, discount=1.0, trace=1.0)
+    torch.testing.assert_close(rewards_to_go(rewards, mask) - torch.where(mask, values, 0.0), advantages)
