@@ -167,6 +167,38 @@ def test_full_weights_take_the_same_road(tmp_path: Path) -> None:
     assert (tmp_path / "runs" / "r" / "policy").is_dir()
 
 
+def test_another_algorithm_with_an_average_and_pretraining_mixed_in_takes_the_same_road(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("The lamp is lit, and the road goes on. " * 40)
+    asked = ["algorithm=rloo", "rloo.ema_decay=0.5", "rloo.ptx.coefficient=2", "rloo.ptx.ratio=1"]
+    asked += ["rloo.ptx.example_tokens=64", f"pretraining={tmp_path / 'text.txt'}"]
+    done = run(tmp_path, *SMOKE, *(word for one in asked for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+    folder = tmp_path / "runs" / "r"
+    steps = [m for m in results(folder)["metrics"] if m["stage"] == "ppo"]  # type: ignore[attr-defined]
+    assert all(m["ptx_loss"] > 0 and "value_loss" not in m for m in steps)
+    last, average = (load_file(folder / "checkpoints" / f"{n}.safetensors") for n in ("policy_last", "policy"))
+    assert any(not torch.equal(last[k], average[k]) for k in average)
+    assert json.loads((folder / "record.json").read_text())["pretraining"]["documents"] == 1
+    assert "RLOO raises the score" in (folder / "results" / "measure.json").read_text()
+    assert "read RLOO" in (folder / "report.html").read_text()
+
+
+def test_settings_that_cannot_be_meant_are_refused() -> None:
+    from preflab.errors import ConfigError
+    from preflab.recipes.align import smoke
+    from preflab.settings import apply_overrides
+
+    for overrides, message in (
+        ({"ppo.ptx.coefficient": 1.0}, "go together"),
+        ({"pretraining": "text.txt"}, "go together"),
+        ({"algorithm": "grpo"}, "one of ppo, rloo, reinforce"),
+        ({"ppo.measure_kl": False, "ppo.kl_coefficient": 0.0, "ppo.kl_limit": None}, "needs KL"),
+        ({"rloo.sampling.max_new_tokens": 3}, "is not read"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            apply_overrides(smoke(), overrides)
+
+
 def test_the_smoke_run_takes_under_a_minute(tmp_path: Path) -> None:
     started = time.monotonic()
     done = run(tmp_path, *SMOKE)
