@@ -62,3 +62,9 @@ class TrainingStopped(PreflabError, RuntimeError):
     """Training met a limit past which its numbers mean nothing (not finite, KL or sampler gap too large)."""
 
     exit_code = 6
+
+
+class SamplerError(PreflabError, ConnectionError):
+    """A server that samples is gone, slow, or does not answer as it must. Nothing is lost: start the run again."""
+
+    exit_code = 7

@@ -1,13 +1,16 @@
 """Save roles so that other libraries read them: merged full-precision weights in transformers' own formats."""
 
 import copy
+import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from safetensors.torch import save_file
 from torch import nn
 
 from preflab import ranks
@@ -20,6 +23,46 @@ def save_policy(role: Role, folder: Path) -> Path:
     """A folder for ``AutoModelForCausalLM`` and vLLM; adapters are merged into the weights."""
     model: Any = merged(role)
     _save(folder, model, role)
+    return folder
+
+
+def save_adapter(role: Role, folder: Path) -> Path:
+    """A role's adapter alone, in peft's format: for ``PeftModel.from_pretrained`` and for a vLLM server.
+
+    The same weights always give the same bytes.
+
+    Raises:
+        ModelError: the role has no adapter of its own.
+    """
+    trunk, name = role.trunk, role.name
+    if name is None or trunk.adapters is None or role.is_only_head:
+        raise ModelError(f"role {name or 'reference'!r} has no adapter of its own to save")
+    config = trunk._peft.peft_config[adapter_name(name)]
+    settings = {
+        "peft_type": "LORA",
+        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": trunk.source.name,
+        "inference_mode": True,
+        "r": config.r,
+        "lora_alpha": config.lora_alpha,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": config.fan_in_fan_out,
+        "target_modules": sorted(config.target_modules),
+        "layers_to_transform": config.layers_to_transform,
+    }
+    weights = {
+        f"base_model.model.{key}": weight.detach().to("cpu", copy=True).contiguous()
+        for key, weight in sorted(role.weights().items())
+        if not key.startswith("head.")
+    }
+
+    def write(part: Path) -> None:
+        part.mkdir(parents=True)
+        (part / "adapter_config.json").write_text(json.dumps(settings, indent=1) + "\n", encoding="utf-8")
+        save_file(weights, part / "adapter_model.safetensors", metadata={"format": "pt"})
+
+    _replace(folder, write)
     return folder
 
 
@@ -76,24 +119,33 @@ def merged(role: Role) -> nn.Module:
 
 
 def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, chat_template: str | None = None) -> None:
-    """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole; the first rank does."""
-    with ranks.first_does() as mine:
-        if mine:
-            _write(folder, model, role, pad_token, chat_template)
-
-
-def _write(folder: Path, model: Any, role: Role, pad_token: int | None, chat_template: str | None) -> None:
-    part = folder.with_name(folder.name + ".part")
-    shutil.rmtree(part, ignore_errors=True)
-    old = folder.with_name(folder.name + ".old")
+    """A whole model with its tokenizer."""
     tokenizer: Any = copy.deepcopy(role.trunk.source.tokenizer)
     if pad_token is not None:
         tokenizer.pad_token = tokenizer.convert_ids_to_tokens(pad_token)
     if chat_template is not None:
         tokenizer.chat_template = chat_template
-    try:
+
+    def write(part: Path) -> None:
         model.save_pretrained(part)
         tokenizer.save_pretrained(part)
+
+    _replace(folder, write)
+
+
+def _replace(folder: Path, write: Callable[[Path], None]) -> None:
+    """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole; the first rank does."""
+    with ranks.first_does() as mine:
+        if mine:
+            _swap(folder, write)
+
+
+def _swap(folder: Path, write: Callable[[Path], None]) -> None:
+    part = folder.with_name(folder.name + ".part")
+    shutil.rmtree(part, ignore_errors=True)
+    old = folder.with_name(folder.name + ".old")
+    try:
+        write(part)
         shutil.rmtree(old, ignore_errors=True)
         if folder.exists():
             os.replace(folder, old)

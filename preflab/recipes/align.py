@@ -22,7 +22,10 @@ from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
 from preflab.recipes.align_report import write_report
 from preflab.recipes.align_stages import Stages
+from preflab.rollouts.engine import IN_PROCESS
 from preflab.rollouts.generate import SamplingConfig
+from preflab.rollouts.remote import check_address
+from preflab.rollouts.vllm import VLLMConfig
 from preflab.run import Run
 from preflab.training.policy_config import PolicyGradientConfig
 from preflab.training.ppo import PPOConfig
@@ -34,7 +37,7 @@ from preflab.training.step import OptimiserConfig
 Algorithm = Literal["ppo", "rloo", "reinforce"]
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
-FREE = ("until", "device")
+FREE = ("until", "device", "sampler", "vllm")
 """Settings that may differ when a run is taken up again."""
 
 
@@ -77,6 +80,10 @@ class Config:
     of its own that starts from the preference model (Stiennon et al.)."""
     sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=32))
     """How replies are drawn, for best-of-n, PPO and measuring alike."""
+    sampler: str = IN_PROCESS
+    """``in-process``, or the address of a vLLM server (``http://host:8000``) that draws all replies; docs/vllm.md."""
+    vllm: VLLMConfig = field(default_factory=VLLMConfig)
+    """How that server is spoken to. Its ``max_staleness`` is the algorithm's, and is not set here."""
     evaluation_prompts: int = 64
     """Held-out prompts on which policies are compared."""
     best_of_n: int = 8
@@ -145,6 +152,10 @@ class Config:
             raise ConfigError(f"{self.algorithm}.measure_kl=false: the report of this recipe needs KL; leave it on")
         if (self.training.ptx.coefficient > 0) != (self.pretraining is not None):
             raise ConfigError(f"pretraining and {self.algorithm}.ptx.coefficient go together: set both or neither")
+        if self.vllm.max_staleness not in (0, self.training.max_staleness):
+            raise ConfigError(f"vllm.max_staleness is not read: set {self.algorithm}.max_staleness")
+        if self.sampler != IN_PROCESS:
+            check_address(self.sampler)
         if not 0 < self.held_out_share < 1 or not 0 < self.judge_share < 1:
             shares = f"{self.held_out_share} and {self.judge_share}"
             raise ConfigError(f"held_out_share and judge_share must lie between 0 and 1, got {shares}")

@@ -1,12 +1,16 @@
 """What trains the policy in the main job: PPO, RLOO or REINFORCE against the first preference model (see ``align``)."""
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
 from preflab.data.texts import load_texts
 from preflab.models.roles import Role
+from preflab.rollouts.engine import IN_PROCESS, Engine, InProcess
+from preflab.rollouts.vllm import VLLMEngine
 from preflab.training.policy_gradient import PolicyGradient
 from preflab.training.ppo import PPOTraining
 from preflab.training.ptx import rows_of_text
@@ -20,27 +24,38 @@ METHODS = {"ppo": "PPO", "rloo": "RLOO", "reinforce": "REINFORCE"}
 """What each algorithm is called."""
 
 
-def policy_training(stages: "Stages", policy: Role) -> PolicyGradient:
+def policy_training(stages: "Stages", policy: Role, engine: Engine) -> PolicyGradient:
     """The chosen algorithm, ready to run on the prompts of train and judge."""
     config, encoder, scorer, reference = stages.config, stages.encoder, stages.scorer("pm"), stages.trunk.reference()
     prompts = distinct_prompts([*stages.parts["train"], *stages.parts["judge"]])
-    seed, offset = stages.run.seed_of("ppo"), stages.run.result("best_of_n")["centre"]["pm"]
-    rows = pretraining_rows(stages)
+    common: dict[str, Any] = {
+        "seed": stages.run.seed_of("ppo"),
+        "score_offset": stages.run.result("best_of_n")["centre"]["pm"],
+        "pretraining": pretraining_rows(stages),
+        "engine": engine,
+    }
     if config.algorithm == "rloo":
         rloo = replace(config.rloo, sampling=config.sampling)
-        return RLOOTraining(
-            policy, reference, scorer, prompts, encoder, rloo, seed=seed, score_offset=offset, pretraining=rows
-        )
+        return RLOOTraining(policy, reference, scorer, prompts, encoder, rloo, **common)
     if config.algorithm == "reinforce":
         plain = replace(config.reinforce, sampling=config.sampling)
         value = value_role(stages) if plain.baseline == "value" else None
-        return ReinforceTraining(
-            policy, reference, value, scorer, prompts, encoder, plain, seed=seed, score_offset=offset, pretraining=rows
-        )
-    ppo, value = replace(config.ppo, sampling=config.sampling), value_role(stages)
-    return PPOTraining(
-        policy, reference, value, scorer, prompts, encoder, ppo, seed=seed, score_offset=offset, pretraining=rows
-    )
+        return ReinforceTraining(policy, reference, value, scorer, prompts, encoder, plain, **common)
+    ppo = replace(config.ppo, sampling=config.sampling)
+    return PPOTraining(policy, reference, value_role(stages), scorer, prompts, encoder, ppo, **common)
+
+
+@contextmanager
+def sampling_engine(stages: "Stages", role: Role, purpose: str, *, max_staleness: int = 0) -> Iterator[Engine]:
+    """Where this role is sampled; which it was stands in the record."""
+    config, run = stages.config, stages.run
+    run.record("samplers", **{purpose: config.sampler})
+    if config.sampler == IN_PROCESS:
+        yield InProcess(role, stages.encoder)
+        return
+    settings = replace(config.vllm, max_staleness=max_staleness)
+    with closing(VLLMEngine(config.sampler, stages.encoder, run.folder / "pushed", settings)) as server:
+        yield server
 
 
 def value_role(stages: "Stages") -> Role:

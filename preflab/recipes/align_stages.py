@@ -15,7 +15,7 @@ from preflab.data.load import load_comparisons
 from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
 from preflab.data.split import split_by_prompt
-from preflab.errors import ConfigError, RunError
+from preflab.errors import ConfigError, RunError, SamplerError
 from preflab.evals.baselines import bag_of_words_baseline, length_baseline
 from preflab.evals.preference import evaluate_preferences
 from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
@@ -23,9 +23,9 @@ from preflab.maths.statistics import mean_with_interval
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_policy, save_preference_model
-from preflab.recipes.align_policy import METHODS, policy_training
+from preflab.recipes.align_policy import METHODS, policy_training, sampling_engine
 from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, fit_prompt
-from preflab.rollouts.generate import Rollout, generate
+from preflab.rollouts.generate import Rollout
 from preflab.rollouts.score import PreferenceScorer, logprob_rows, score_rows
 from preflab.run import Run
 from preflab.training.preference import PreferenceTraining
@@ -230,15 +230,20 @@ class Stages:
     def ppo(self) -> dict[str, Any]:
         """Train the policy against the first preference model."""
         policy = self._role("policy", head=False)
-        training = policy_training(self, policy)
-        if (state := self.run.resume("ppo")) is not None:
-            training.load_state(state)
-        label, total = METHODS[self.config.algorithm], training.config.steps
-        with self.run.progress(label, total, "steps", training.step_count) as advance:
-            for step in training:
-                self.run.log("ppo", step=step.step, **step.metrics)
-                self.run.checkpoint("ppo", training.state)
-                advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
+        with sampling_engine(self, policy, "ppo", max_staleness=self.config.training.max_staleness) as engine:
+            training = policy_training(self, policy, engine)
+            if (state := self.run.resume("ppo")) is not None:
+                training.load_state(state)
+            label, total = METHODS[self.config.algorithm], training.config.steps
+            with self.run.progress(label, total, "steps", training.step_count) as advance:
+                try:
+                    for step in training:
+                        self.run.log("ppo", step=step.step, **step.metrics)
+                        self.run.checkpoint("ppo", training.state)
+                        advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
+                except SamplerError:  # a step begins with its replies: without them it has changed nothing
+                    self.run.checkpoint("ppo", training.state, force=True)
+                    raise
         if training.ema is not None:  # what is measured and exported from here on (Ouyang et al. 2022)
             self.run.save_weights("policy_last", policy.state())
         self.run.save_weights("policy", policy.state() if training.ema is None else training.ema_state())
@@ -312,13 +317,18 @@ class Stages:
         """Sample in chunks; a finished chunk is kept on disk, so that a kill costs one chunk."""
         kept = self.run.kept(purpose)
         found: list[list[Rollout]] = []
-        with self.run.progress(label, len(prompts) * n, "replies") as advance:
+        pushed = False
+        bar = self.run.progress(label, len(prompts) * n, "replies")
+        with bar as advance, sampling_engine(self, role, purpose) as engine:
             for start in range(0, len(prompts), SAMPLING_CHUNK):
                 chunk = prompts[start : start + SAMPLING_CHUNK]
                 key = str(start)
                 if key not in kept:
-                    generator = torch.Generator().manual_seed(self.run.seed_of(f"{purpose} {start}"))
-                    rolled = generate(role, chunk, self.encoder, self.config.sampling, n=n, generator=generator)
+                    seed = self.run.seed_of(f"{purpose} {start}")
+                    if not pushed:
+                        engine.push(role, 0)
+                        pushed = True
+                    rolled = engine.generate(chunk, self.config.sampling, n=n, seed=seed)
                     kept[key] = [[[list(r.tokens), list(r.logprobs), r.finished] for r in rs] for rs in rolled]
                     self.run.keep(purpose, key, kept[key])
                 for prompt, replies in zip(chunk, kept[key], strict=True):

@@ -14,6 +14,9 @@ from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig, generate
 
+IN_PROCESS = "in-process"
+"""How settings name ``InProcess``; anything else is the address of a server."""
+
 
 @runtime_checkable
 class Engine(Protocol):

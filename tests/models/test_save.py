@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 import torch
+from peft import PeftModel
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers
 from transformers import (
     AutoModelForCausalLM,
@@ -18,7 +19,7 @@ from preflab.data.rows import Row, collate
 from preflab.errors import ModelError, RunError
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
-from preflab.models.save import save_policy, save_preference_model
+from preflab.models.save import save_adapter, save_policy, save_preference_model
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder
 
@@ -215,4 +216,32 @@ def test_a_role_without_a_head_is_no_preference_model(tmp_path: Path) -> None:
     own = Trunk(load_language_model("tiny"), None)
     with pytest.raises(ModelError, match="no scalar head"):
         save_preference_model(own.add_role("r"), tmp_path / "x", pad_id=0)
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("top_layers", [None, 1])
+def test_an_adapter_gives_the_same_log_probabilities_through_peft(top_layers: int | None, tmp_path: Path) -> None:
+    role, encoder = make("tiny", AdapterConfig(rank=2, alpha=6.0, top_layers=top_layers))
+    prompt, reply = encoder.prompt(PROMPTS[0]), encoder.reply(REPLIES[0])
+    save_adapter(role, tmp_path / "adapter")
+    assert {p.name for p in (tmp_path / "adapter").iterdir()} == {"adapter_config.json", "adapter_model.safetensors"}
+    elsewhere: Any = PeftModel.from_pretrained(tiny_model(), str(tmp_path / "adapter"))
+    with torch.no_grad():
+        expected, _ = role.logprobs(collate([Row.of(prompt, reply)]))
+        logits = elsewhere(torch.tensor([[*prompt, *reply]])).logits[0, len(prompt) - 1 : -1]
+        bare, _ = role.trunk.reference().logprobs(collate([Row.of(prompt, reply)]))
+    found = logits.log_softmax(-1).gather(-1, torch.tensor(reply)[:, None]).squeeze(-1)
+    torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
+    assert (bare - expected).abs().max() > 1e-3  # or anything would agree
+    first = (tmp_path / "adapter" / "adapter_model.safetensors").read_bytes()
+    save_adapter(role, tmp_path / "adapter")
+    assert (tmp_path / "adapter" / "adapter_model.safetensors").read_bytes() == first
+
+
+def test_what_has_no_adapter_of_its_own_is_not_saved_as_one(tmp_path: Path) -> None:
+    role, _ = make("tiny", AdapterConfig(rank=2))
+    whole, _ = make("tiny", None)
+    for other in (role.trunk.reference(), role.trunk.add_head("value", on="r"), whole):
+        with pytest.raises(ModelError, match="no adapter of its own"):
+            save_adapter(other, tmp_path / "x")
     assert not list(tmp_path.iterdir())

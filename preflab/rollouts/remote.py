@@ -1,0 +1,272 @@
+"""Sampling on a server: requests that are repeated where that helps, and complaints that say what to do.
+
+``Server`` speaks JSON over HTTP and knows no model. ``OpenAISampler`` continues dialogues through any endpoint
+that speaks OpenAI's chat protocol, text in and text out; ``vllm`` builds an engine for training on ``Server``.
+"""
+
+import os
+import queue
+import threading
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from urllib.parse import urlsplit
+
+from preflab.data.dialogue import Dialogue
+from preflab.errors import ConfigError, SamplerError
+
+if TYPE_CHECKING:
+    import httpx2
+
+Job = TypeVar("Job")
+Found = TypeVar("Found")
+
+BUSY: frozenset[int] = frozenset({429, 500, 502, 503, 504})
+"""Answers after which the same request may well succeed."""
+LONGEST_PAUSE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """How a server is spoken to."""
+
+    timeout_seconds: float = 600.0
+    """Longest wait for one answer. A server that is slower is not asked again: it would only be given more to do."""
+    connect_seconds: float = 10.0
+    """Longest wait for a connection."""
+    retries: int = 6
+    """Further attempts after a refused or broken connection and after a busy server (5xx, 429)."""
+    backoff_seconds: float = 0.5
+    """Pause before the first of them; doubled each time, up to 30 s. Six attempts from 0.5 s wait 31.5 s in all."""
+    concurrency: int = 32
+    """Requests under way at once."""
+    api_key_variable: str = "PREFLAB_API_KEY"
+    """Environment variable with the server's key, where it asks for one; a key itself is never a setting."""
+
+    def __post_init__(self) -> None:
+        if self.timeout_seconds <= 0 or self.connect_seconds <= 0:
+            raise ConfigError(f"timeout_seconds and connect_seconds must be above 0, got {self}")
+        if self.retries < 0 or self.backoff_seconds < 0 or self.concurrency < 1:
+            raise ConfigError(f"retries and backoff_seconds must be at least 0 and concurrency at least 1, got {self}")
+
+
+class Answer(NamedTuple):
+    """What a server said."""
+
+    status: int
+    body: Any
+    """Decoded JSON; the text itself where it is none."""
+
+    @property
+    def ok(self) -> bool:
+        """Whether the request succeeded."""
+        return 200 <= self.status < 300
+
+    @property
+    def message(self) -> str:
+        """The server's own words about what went wrong."""
+        found: Any = self.body
+        while isinstance(found, Mapping):
+            found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), str(dict(found)))
+        return f"{self.status} {found!s:.400}".strip()
+
+
+class Server:
+    """One HTTP server, asked for JSON.
+
+    Args:
+        start  the command that starts a right server; closes every complaint.
+
+    Raises:
+        ConfigError: the address is none, or holds a password, which belongs in ``api_key_variable``.
+    """
+
+    def __init__(self, url: str, config: ServerConfig | None = None, *, start: str = "") -> None:
+        check_address(url)
+        self.url = url.rstrip("/").removesuffix("/v1")
+        self.config, self.start = config or ServerConfig(), start
+        self._client: httpx2.Client | None = None
+        self._giving_up = threading.Event()
+
+    def close(self) -> None:
+        """Drop the connections; the next request opens new ones."""
+        client, self._client = self._client, None
+        if client is not None:
+            client.close()
+
+    def get(self, path: str) -> Answer:
+        """Ask for something."""
+        return self.request("GET", path, None)
+
+    def post(self, path: str, body: object, *, busy: Collection[int] = BUSY) -> Answer:
+        """Have something done."""
+        return self.request("POST", path, body, busy=busy)
+
+    def request(self, method: str, path: str, body: object, *, busy: Collection[int] = BUSY) -> Answer:
+        """The answer, after as many attempts as it takes; also one that refuses (4xx), which is for the caller.
+
+        Raises:
+            SamplerError: no connection, no answer in time, or still busy after the last attempt.
+        """
+        import httpx2
+
+        giving_up = self._giving_up
+        trouble, cause = "", cast(Exception | None, None)
+        for attempt in range(self.config.retries + 1):
+            if attempt and giving_up.wait(self._pause(attempt)):
+                break  # a sister request has failed for good
+            try:
+                sent = self._open().request(method, f"{self.url}{path}", json=body)
+                answer = Answer(sent.status_code, _decoded(sent))
+            except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
+                trouble, cause = f"nothing answers there ({error})", error
+            except httpx2.TimeoutException as error:
+                raise self.complaint(
+                    f"{method} {path} got no answer in time",
+                    expected=f"one within {self.config.timeout_seconds:g} s (timeout_seconds)",
+                    found=type(error).__name__,
+                ) from error
+            except httpx2.TransportError as error:  # the connection broke on the way
+                trouble, cause = f"the connection broke ({type(error).__name__}: {error})", error
+            else:
+                if answer.status not in busy:
+                    return answer
+                trouble, cause = answer.message, None
+        attempts = f"after {self.config.retries + 1} attempts" if self.config.retries else "at the only attempt"
+        raise self.complaint(f"{method} {path} failed", expected="an answer", found=f"{trouble}, {attempts}") from cause
+
+    def complaint(self, what: str, *, expected: str, found: str) -> SamplerError:
+        """An error that says where, what was expected, what was found, and how a right server is started."""
+        start = f". A right server starts with: {self.start}" if self.start else ""
+        return SamplerError(f"{self.url}: {what}; expected {expected}; found {found}{start}")
+
+    def each(self, jobs: Sequence[Job], do: Callable[[Job], Found]) -> list[Found]:
+        """``do`` for every job, several at once; results in order. The first failure ends the rest and is raised.
+
+        The threads are daemons: one that still waits for a server that hangs does not keep the program from ending.
+        """
+        self._open()  # once, before several threads want it
+        giving_up = self._giving_up = threading.Event()
+        todo, lock = iter(enumerate(jobs)), threading.Lock()
+        done: queue.SimpleQueue[tuple[int, Found | None, BaseException | None]] = queue.SimpleQueue()
+
+        def work() -> None:
+            while not giving_up.is_set():
+                with lock:
+                    numbered = next(todo, None)
+                if numbered is None:
+                    return
+                number, job = numbered
+                try:
+                    done.put((number, do(job), None))
+                except BaseException as error:
+                    done.put((number, None, error))
+
+        for _ in range(min(self.config.concurrency, len(jobs))):
+            threading.Thread(target=work, daemon=True, name="preflab-sampling").start()
+        found: dict[int, Found | None] = {}
+        try:
+            while len(found) < len(jobs):
+                number, result, error = done.get()
+                if error is not None:
+                    raise error
+                found[number] = result
+        finally:
+            giving_up.set()
+        return [cast(Found, found[i]) for i in range(len(jobs))]
+
+    def _pause(self, attempt: int) -> float:
+        return float(min(LONGEST_PAUSE_SECONDS, self.config.backoff_seconds * 2 ** (attempt - 1)))
+
+    def _open(self) -> "httpx2.Client":
+        import httpx2
+
+        if self._client is None:
+            key = os.environ.get(self.config.api_key_variable, "")
+            self._client = httpx2.Client(
+                headers={"Authorization": f"Bearer {key}"} if key else None,
+                timeout=httpx2.Timeout(self.config.timeout_seconds, connect=self.config.connect_seconds, pool=None),
+                limits=httpx2.Limits(max_connections=self.config.concurrency),
+            )
+        return self._client
+
+
+def _decoded(sent: "httpx2.Response") -> Any:
+    try:
+        return sent.json()
+    except ValueError:
+        return sent.text
+
+
+def check_address(url: str) -> None:
+    """Whether a server may be there.
+
+    Raises:
+        ConfigError: the address is none, or holds a password, which belongs in the environment.
+    """
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ConfigError(f"{url!r} is no address of a server; expected one like http://127.0.0.1:8000")
+    if parts.username or parts.password:
+        raise ConfigError(
+            f"the address of the server at {parts.hostname!r} holds a name or a password; addresses are recorded, "
+            "so put a key in the environment (api_key_variable)"
+        )
+
+
+class OpenAISampler:
+    """Any endpoint that speaks OpenAI's chat protocol as a ``Sampler``: dialogues in, the same one turn longer out.
+
+    For labels, judges and comparisons. It gives no tokens, and text does not go back into training: what it said
+    tokenizes in more than one way (``vllm.VLLMEngine`` gives tokens).
+    """
+
+    def __init__(
+        self,
+        url: str,
+        model: str,
+        *,
+        temperature: float = 1.0,
+        max_new_tokens: int = 256,
+        seed: int | None = None,
+        config: ServerConfig | None = None,
+    ) -> None:
+        self.server = Server(url, config or ServerConfig(api_key_variable="OPENAI_API_KEY"))
+        self.model, self.temperature, self.max_new_tokens, self.seed = model, temperature, max_new_tokens, seed
+        self.calls = 0
+
+    def __call__(self, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
+        """One reply each, in order.
+
+        Raises:
+            SamplerError: the server is gone or slow, refuses a dialogue, or answers without a text.
+        """
+        numbered = [(self.calls + i, dialogue) for i, dialogue in enumerate(dialogues)]
+        self.calls += len(numbered)
+        return self.server.each(numbered, self._continued)
+
+    def _continued(self, job: tuple[int, Dialogue]) -> Dialogue:
+        number, dialogue = job
+        body = {
+            "model": self.model,
+            "messages": dialogue.to_json(),
+            "temperature": self.temperature,
+            "max_tokens": self.max_new_tokens,
+        }
+        body |= {} if self.seed is None else {"seed": (self.seed * 1_000_003 + number) % 2**31}
+        answer = self.server.post("/v1/chat/completions", body)
+        if not answer.ok:
+            raise self.server.complaint(
+                f"model {self.model!r} refuses dialogue {number}", expected="a reply", found=answer.message
+            )
+        try:
+            text = answer.body["choices"][0]["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise self.server.complaint(
+                f"dialogue {number} got no reply",
+                expected="choices[0].message.content with text",
+                found=f"{answer.body!r:.200}",
+            )
+        return dialogue.with_reply(text)
