@@ -1,48 +1,85 @@
-"""A key-value cache that is allocated once, written in place, and gives up the rows of finished samples."""
+"""Keys and values while sampling: room for all of them from the start, written in place, never copied as a whole."""
 
+import contextlib
+from collections.abc import Iterator, Sequence
 from typing import Any
 
-import torch
+from jaxtyping import Float
 from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
+Prompts = Sequence[tuple[list[int], int]]
+"""Of each prompt that lies in a sequence, end to end: the samples that begin with it, and its tokens."""
+
 
 class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not typed
-    """One layer's keys and values, [sample heads room dim]; the first ``length`` columns are filled."""
+    """One layer's keys and values, [sample head room dim]; the first ``samples`` and ``length`` columns are in use.
+
+    Every prompt ends in column ``width - 1``. What lies before it is zero.
+    """
 
     is_sliding = False
 
     keys: Tensor
     values: Tensor
 
-    def __init__(self, room: int) -> None:
+    def __init__(self, *, samples: int, width: int, room: int) -> None:
         super().__init__()
-        self.room, self.length = room, 0
+        self.samples, self.length, self.room = samples, width, room
+        self.prompts: Prompts | None = None
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
-        """Allocate for the batch of the first call."""
-        batch, heads, _, _ = key_states.shape
-        self.keys = key_states.new_empty(batch, heads, self.room, key_states.shape[-1])
-        self.values = value_states.new_empty(batch, heads, self.room, value_states.shape[-1])
+        """Make the room, once the shapes are known."""
+        self.keys, self.values = (
+            states.new_zeros(self.samples, states.shape[1], self.room, states.shape[3])
+            for states in (key_states, value_states)
+        )
         self.is_initialized = True
 
-    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
-        """Write behind what is there; return everything so far."""
+    def update(
+        self,
+        key_states: Float[Tensor, "row head token dim"],
+        value_states: Float[Tensor, "row head token dim"],
+        *args: Any,
+        **kwargs: Any,
+    ) -> tuple[Tensor, Tensor]:
+        """Keep prompts for the samples that begin with them, or one more token of every sample.
+
+        Returns:
+            what the tokens just given may see: prompts themselves, samples all they hold so far.
+        """
         if not self.is_initialized:
             self.lazy_initialization(key_states, value_states)
-        start, self.length = self.length, self.length + key_states.shape[-2]
-        self.keys[:, :, start : self.length] = key_states
-        self.values[:, :, start : self.length] = value_states
-        return self.keys[:, :, : self.length], self.values[:, :, : self.length]
+        if self.prompts is not None:
+            self._keep(self.prompts, key_states, value_states)
+            return key_states, value_states
+        self.keys[: self.samples, :, self.length] = key_states[:, :, 0]
+        self.values[: self.samples, :, self.length] = value_states[:, :, 0]
+        self.length += 1
+        return self.keys[: self.samples, :, : self.length], self.values[: self.samples, :, : self.length]
 
-    def select(self, index: Tensor, *, room: int | None = None) -> None:
-        """Keep (or repeat) the samples in ``index``, in that order; optionally in a larger room."""
-        self.room = room or self.room
-        for name in ("keys", "values"):
-            old = getattr(self, name)
-            new = old.new_empty(len(index), old.shape[1], self.room, old.shape[3])
-            new[:, :, : self.length] = old[index, :, : self.length]
-            setattr(self, name, new)
+    def _keep(self, prompts: Prompts, keys: Tensor, values: Tensor) -> None:
+        start = 0
+        for samples, tokens in prompts:
+            own = slice(start, start := start + tokens)
+            place = slice(self.length - tokens, self.length)
+            for sample in samples:
+                self.keys[sample, :, place] = keys[0, :, own]
+                self.values[sample, :, place] = values[0, :, own]
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep the samples in ``order``, in that order; only those that change places are copied.
+
+        Raises:
+            IndexError: a sample is asked for that is not there.
+        """
+        if order and max(order) >= self.samples:
+            raise IndexError(f"sample {max(order)} of {self.samples}")
+        to = [i for i, sample in enumerate(order) if i != sample]
+        come = [order[i] for i in to]
+        for whole in (self.keys, self.values):
+            whole[to, :, : self.length] = whole[come, :, : self.length]
+        self.samples = len(order)
 
     def get_seq_length(self) -> int:
         """Columns filled."""
@@ -57,14 +94,26 @@ class RoomyLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not 
         return self.room
 
 
-def roomy_cache(layers: int, room: int) -> Cache:
-    """A cache for a model of this many layers."""
-    return Cache(layers=[RoomyLayer(room) for _ in range(layers)])
+class RoomyCache(Cache):  # type: ignore[misc]  # transformers is not typed
+    """The cache of a model of ``depth`` layers for samples whose prompts end in column ``width``."""
 
+    def __init__(self, depth: int, *, samples: int, width: int, room: int) -> None:
+        super().__init__(layers=[RoomyLayer(samples=samples, width=width, room=room) for _ in range(depth)])
 
-def select(cache: Cache, index: Tensor, *, room: int | None = None) -> None:
-    """Keep or repeat samples in every layer."""
-    with torch.no_grad():
-        for layer in cache.layers:
-            assert isinstance(layer, RoomyLayer)
-            layer.select(index, room=room)
+    @contextlib.contextmanager
+    def prompts(self, prompts: Prompts) -> Iterator[None]:
+        """A block in which the model runs over these prompts, laid end to end in one sequence."""
+        self._expect(prompts)
+        try:
+            yield
+        finally:
+            self._expect(None)
+
+    def select(self, order: Sequence[int]) -> None:
+        """Keep the samples in ``order``, in that order."""
+        for layer in self.layers:
+            layer.select(order)
+
+    def _expect(self, prompts: Prompts | None) -> None:
+        for layer in self.layers:
+            layer.prompts = prompts

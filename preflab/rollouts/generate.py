@@ -1,10 +1,11 @@
 """Sampling in process: tokens in, tokens and log-probabilities out.
 
-A prompt runs through the model once for all its samples in a batch; finished samples leave the batch; a
-draw costs one softmax and one cumulative sum.
+A prompt runs through the model once for all its samples in a batch, without padding; finished samples leave the
+batch; keys and values are written in place. What is drawn depends neither on the batches nor on other samples.
 """
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,13 +13,19 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
+from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import ConfigError, DataError, ModelError
+from preflab.models.attention import place
 from preflab.models.check import logit_shape, trunk_of
 from preflab.models.roles import Role
-from preflab.rollouts.cache import roomy_cache, select
+from preflab.rollouts.cache import RoomyCache
+from preflab.rollouts.draw import Repetition, draw
 from preflab.rollouts.encode import Encoder, fit_prompt
 
 Progress = Callable[[int], None]
+
+PREFILL_TOKENS = 4096
+"""Prompt tokens per forward pass."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,13 +34,42 @@ class SamplingConfig:
 
     max_new_tokens: int = 48
     temperature: float = 1.0
-    """0 is greedy. Log-probabilities are those of the tempered distribution."""
+    """0 is greedy. Log-probabilities are those of the distribution that is drawn from: tempered, cut and scaled to one;
+    where it is greedy, those at temperature 1."""
+    top_k: int | None = None
+    """Draw from this many of the likeliest tokens alone; None: from all."""
+    top_p: float = 1.0
+    """Draw from the likeliest tokens that together hold this much probability; 1: from all."""
+    repetition_penalty: float = 1.0
+    """Logits of tokens that the prompt or the reply holds are divided by it where positive and multiplied where
+    negative; 1: off."""
+    no_repeat_ngram: int | None = None
+    """No run of this many tokens comes twice in prompt and reply; None: off."""
     max_batch: int = 64
-    """Samples that are decoded together."""
+    """Samples that are decoded together. Changes speed and memory, not what is drawn."""
 
     def __post_init__(self) -> None:
         if self.max_new_tokens < 1 or self.max_batch < 1 or self.temperature < 0:
             raise ConfigError(f"max_new_tokens and max_batch must be at least 1 and temperature at least 0, got {self}")
+        for name in ("top_k", "no_repeat_ngram"):
+            if (value := getattr(self, name)) is not None and value < 1:
+                raise ConfigError(f"{name} must be at least 1 (None turns it off), got {value}")
+        if not 0 < self.top_p <= 1:
+            raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}; 1 draws from every token")
+        if self.repetition_penalty <= 0:
+            raise ConfigError(f"repetition_penalty must be above 0, got {self.repetition_penalty}; 1 turns it off")
+        if self.temperature == 0 and (self.top_k is not None or self.top_p < 1):
+            raise ConfigError("temperature 0 takes the likeliest token; top_k and top_p would change nothing")
+
+    @property
+    def has_rules(self) -> bool:
+        """Whether logits depend on what was said before, beyond what the model makes of it."""
+        return self.repetition_penalty != 1 or self.no_repeat_ngram is not None
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether tokens come from the tempered softmax itself, whose log-probabilities a trainer computes."""
+        return self.temperature > 0 and self.top_k is None and self.top_p == 1 and not self.has_rules
 
 
 @dataclass(frozen=True)
@@ -78,19 +114,22 @@ def generate(
                 f"prompt {i} has {len(prompt)} tokens; with {config.max_new_tokens} new ones it must fit in "
                 f"{encoder.max_tokens}, and it may not be empty"
             )
+    # Each token has a number of its own from the start, so that neither batches nor other samples change what is drawn.
+    noise = torch.rand(len(prompts), n, config.max_new_tokens, dtype=torch.float64, generator=generator)
     found: list[list[Rollout]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    jobs = [i for i in order for _ in range(n)]
+    jobs = [(i, k) for i in order for k in range(n)]
     for start in range(0, len(jobs), config.max_batch):
         batch = jobs[start : start + config.max_batch]
-        sampled = _Batch(role, [tuple(prompts[i]) for i in batch], encoder, config, generator).run(progress)
-        for i, rollout in zip(batch, sampled, strict=True):
+        together = torch.stack([noise[job] for job in batch])
+        sampled = _Batch(role, [tuple(prompts[i]) for i, _ in batch], encoder, config, together).run(progress)
+        for (i, _), rollout in zip(batch, sampled, strict=True):
             found[i].append(rollout)
     return found
 
 
 class _Batch:
-    """The samples that are decoded together."""
+    """The samples that are decoded together, each in a slot of its own; those still going fill the first slots."""
 
     def __init__(
         self,
@@ -98,71 +137,91 @@ class _Batch:
         prompts: list[tuple[int, ...]],
         encoder: Encoder,
         config: SamplingConfig,
-        generator: torch.Generator | None,
+        noise: Float[Tensor, "sample step"],
     ) -> None:
-        self.role, self.prompts, self.encoder, self.config, self.generator = role, prompts, encoder, config, generator
+        self.role, self.prompts, self.encoder, self.config = role, prompts, encoder, config
         self.tokens: list[list[int]] = [[] for _ in prompts]
         self.logprobs: list[list[float]] = [[] for _ in prompts]
-        self.stops = torch.tensor(encoder.stop_ids)
-        self.seen = torch.empty(0, 0, dtype=torch.bool)
-        self.length = torch.empty(0, dtype=torch.long)
+        self.slots = list(range(len(prompts)))  # which sample each slot holds
+        self.noise = noise.to(role.device)
+        self.length = torch.tensor([len(prompt) for prompt in prompts], device=role.device)
+        self.width = int(self.length.max())
+        columns = torch.arange(self.width + config.max_new_tokens, device=role.device)
+        self.seen = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
+        self.rules: Repetition | None = None
+        if config.has_rules:
+            penalty, ngram = config.repetition_penalty, config.no_repeat_ngram
+            self.rules = Repetition(prompts, room=config.max_new_tokens, penalty=penalty, ngram=ngram)
 
     def run(self, progress: Progress | None) -> list[Rollout]:
         """Prefill, then one token a step until every sample has ended or used its room."""
-        with self.role.trunk.sampling(self.role.name) as model:
-            self.model, self.config_of_model = model, model.config
+        trunk, name = self.role.trunk, self.role.name
+        with trunk.playing(name) as self.model, _autocast_once(trunk.precision(name)):
             hidden = self._prefill()
-            active = torch.arange(len(self.prompts))
             for step in range(self.config.max_new_tokens):
-                token, logp = draw(self._logits(hidden), self.config.temperature, self.generator)
+                token, logp = self._draw(hidden, step)
                 if not torch.isfinite(logp).all():
                     raise ModelError(f"a log-probability at sampled token {step} is not finite; the weights are broken")
-                for sample, t, lp in zip(active.tolist(), token.tolist(), logp.tolist(), strict=True):
+                tokens = token.tolist()
+                for sample, t, lp in zip(self.slots, tokens, logp.tolist(), strict=True):
                     self.tokens[sample].append(t)
                     self.logprobs[sample].append(lp)
                 if progress:
-                    progress(len(active))
-                going = ~torch.isin(token, self.stops)
-                if step + 1 == self.config.max_new_tokens or not going.any():
+                    progress(len(tokens))
+                ended = [slot for slot, t in enumerate(tokens) if t in self.encoder.stop_ids]
+                if step + 1 == self.config.max_new_tokens or len(ended) == len(tokens):
                     break
-                if not going.all():
-                    kept = going.nonzero().squeeze(-1)
-                    select(self.cache, kept)
-                    self.seen, self.length = self.seen[kept], self.length[kept]
-                    token, active = token[kept], active[kept]
-                hidden = self._decode(token)
+                if self.rules:
+                    self.rules.add(tokens)
+                if ended:
+                    token = token[self._leave(ended)]
+                hidden = self._decode(token, step)
         return [
             Rollout(p, tuple(t), tuple(lp), finished=t[-1] in self.encoder.stop_ids)
             for p, t, lp in zip(self.prompts, self.tokens, self.logprobs, strict=True)
         ]
 
     def _prefill(self) -> Float[Tensor, "sample hidden"]:
-        """Run each distinct prompt once, padded on the left, and hand its cache to all its samples."""
-        distinct = list(dict.fromkeys(self.prompts))
-        width = max(map(len, distinct))
-        ids = torch.full((len(distinct), width), self.encoder.pad_id)
-        real = torch.zeros(len(distinct), width, dtype=torch.bool)
-        for i, prompt in enumerate(distinct):
-            ids[i, width - len(prompt) :] = torch.tensor(prompt)
-            real[i, width - len(prompt) :] = True
-        positions = (real.cumsum(-1) - 1).clamp_min(0)
-        causal = torch.ones(width, width, dtype=torch.bool).tril()
-        mask = (causal & real[:, None, :]) | torch.eye(width, dtype=torch.bool)  # padding sees itself: no empty softmax
-        self.cache = roomy_cache(int(self.config_of_model.num_hidden_layers), width)
-        out = self._forward(ids, positions, mask[:, None])
-        index = torch.tensor([distinct.index(prompt) for prompt in self.prompts])
-        select(self.cache, index, room=width + self.config.max_new_tokens)
-        self.seen, self.length = real[index], real.sum(-1)[index]
-        return out[index]
+        """Run each distinct prompt once, end to end without padding, and hand its cache to all its samples."""
+        samples: dict[tuple[int, ...], list[int]] = {}
+        for i, prompt in enumerate(self.prompts):
+            samples.setdefault(prompt, []).append(i)
+        distinct, room = list(samples), self.width + self.config.max_new_tokens
+        self.cache = RoomyCache(
+            int(self.model.config.num_hidden_layers), samples=len(self.prompts), width=self.width, room=room
+        )
+        found: dict[int, Tensor] = {}
+        for batch in batches_by_length([len(prompt) for prompt in distinct], max_tokens=PREFILL_TOKENS):
+            chosen = [distinct[i] for i in batch]
+            placed = place(collate([Row((prompt,), (-1,), ()) for prompt in chosen]), self.role.device)
+            with self.cache.prompts([(samples[prompt], len(prompt)) for prompt in chosen]):
+                hidden = self._body(placed.ids, placed.positions, placed.mask)[0]
+            stop = 0
+            for prompt in chosen:
+                stop += len(prompt)
+                found |= dict.fromkeys(samples[prompt], hidden[stop - 1])
+        return torch.stack([found[sample] for sample in range(len(self.prompts))])
 
-    def _decode(self, token: Int[Tensor, " sample"]) -> Float[Tensor, "sample hidden"]:
+    def _decode(self, token: Int[Tensor, " sample"], step: int) -> Float[Tensor, "sample hidden"]:
         """One step for the samples still going."""
-        self.seen = torch.cat([self.seen, self.seen.new_ones(len(token), 1)], dim=-1)
-        positions = self.length[:, None]
-        self.length = self.length + 1
-        return self._forward(token[:, None], positions, self.seen[:, None, None, :])
+        mask = self.seen[:, None, None, : self.width + step + 1]
+        return self._body(token[:, None], self.length[:, None] + step, mask)[:, -1]
 
-    def _forward(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "sample hidden"]:
+    def _leave(self, ended: list[int]) -> list[int]:
+        """Let finished samples go; the last of the others move into their slots. Returns where each slot comes from."""
+        going = len(self.slots) - len(ended)
+        order = list(range(going))
+        movers = (slot for slot in range(going, len(self.slots)) if slot not in ended)
+        for hole in (slot for slot in ended if slot < going):
+            order[hole] = next(movers)
+        self.cache.select(order)
+        self.slots = [self.slots[slot] for slot in order]
+        self.seen, self.length, self.noise = self.seen[order], self.length[order], self.noise[order]
+        if self.rules:
+            self.rules.select(order)
+        return order
+
+    def _body(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "row token hidden"]:
         with self.role.trunk.precision(self.role.name):
             out = trunk_of(self.model)(
                 input_ids=ids,
@@ -171,13 +230,23 @@ class _Batch:
                 past_key_values=self.cache,
                 use_cache=True,
             )
-        last: Tensor = out.last_hidden_state[:, -1]
-        return last
+        hidden: Tensor = out.last_hidden_state
+        return hidden
+
+    def _draw(
+        self, hidden: Float[Tensor, "sample hidden"], step: int
+    ) -> tuple[Int[Tensor, " sample"], Float[Tensor, " sample"]]:
+        """The next token of each sample."""
+        logits, config = self._logits(hidden), self.config
+        if self.rules:
+            logits = self.rules.bend(logits)
+        u = self.noise[:, step]
+        return draw(logits, u, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
     def _logits(self, hidden: Float[Tensor, "sample hidden"]) -> Float[Tensor, "sample vocab"]:
         weight = self.model.get_output_embeddings().weight
         logits: Tensor = (hidden.to(weight.dtype) @ weight.T).float()
-        shape = logit_shape(self.config_of_model)
+        shape = logit_shape(self.model.config)
         if shape["scale"] != 1.0:
             logits = logits * shape["scale"]
         if shape["softcap"]:
@@ -185,22 +254,14 @@ class _Batch:
         return logits
 
 
-def draw(
-    logits: Float[Tensor, "sample vocab"], temperature: float, generator: torch.Generator | None
-) -> tuple[Int[Tensor, " sample"], Float[Tensor, " sample"]]:
-    """One token a row by inverting the cumulative distribution, with its log-probability in nats.
+@contextlib.contextmanager
+def _autocast_once(precision: torch.autocast) -> Iterator[None]:
+    """Keep the weights that an autocast has cast until the block ends, but cast nothing outside its inner blocks.
 
-    A temperature of 0 takes the largest logit; its log-probability is then that at temperature 1.
+    The outermost autocast throws its casts away when it ends: without one around all steps, each casts every weight.
     """
-    if temperature == 0:
-        token = logits.argmax(-1)
-        return token, logits.gather(-1, token[:, None]).squeeze(-1) - logits.logsumexp(-1)
-    logp = torch.log_softmax(logits / temperature, dim=-1)
-    cumulative = logp.exp().cumsum(-1)
-    u = torch.rand(len(logits), 1, generator=generator) * cumulative[:, -1:]
-    last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())  # u may round up to the total
-    token = torch.minimum(torch.searchsorted(cumulative, u, right=True), last).clamp_max(logits.shape[-1] - 1)
-    return token.squeeze(-1), logp.gather(-1, token).squeeze(-1)
+    with precision, torch.autocast(precision.device, enabled=False):
+        yield
 
 
 class ReplySampler:

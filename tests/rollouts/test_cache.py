@@ -1,49 +1,68 @@
-"""The cache keeps what it was given, hands on what is chosen, and sees only what is filled."""
+"""The cache keeps what it was given, hands on what is chosen, and moves only what changes places."""
 
+import pytest
 import torch
 from torch import Tensor
 
-from preflab.rollouts.cache import RoomyLayer, roomy_cache, select
+from preflab.rollouts.cache import RoomyCache, RoomyLayer
 
 
-def block(sample: int, tokens: int, start: int = 0) -> Tensor:
+def block(samples: int, tokens: int, start: int = 0) -> Tensor:
     """[sample 2 tokens 3] of distinct numbers."""
-    return start + torch.arange(sample * 2 * tokens * 3, dtype=torch.float32).reshape(sample, 2, tokens, 3)
+    return start + torch.arange(samples * 2 * tokens * 3, dtype=torch.float32).reshape(samples, 2, tokens, 3)
 
 
-def test_what_goes_in_comes_out_behind_what_was_there() -> None:
-    layer = RoomyLayer(room=5)
-    first, second = block(2, 3), block(2, 1, 100)
-    layer.update(first, first + 0.5)
-    place = layer.keys.data_ptr()
-    keys, values = layer.update(second, second + 0.5)
-    assert torch.equal(keys, torch.cat([first, second], dim=2))
-    assert torch.equal(values, torch.cat([first, second], dim=2) + 0.5)
-    assert layer.keys.data_ptr() == place  # written in place, nothing allocated anew
-    assert (layer.get_seq_length(), layer.get_max_length(), layer.get_mask_sizes(1)) == (4, 5, (5, 0))
+def filled() -> tuple[RoomyCache, Tensor]:
+    """Three samples of two prompts (of two tokens and of one), room for two more tokens; and the prompts' keys."""
+    cache = RoomyCache(2, samples=3, width=2, room=4)
+    keys = block(1, 3)
+    with cache.prompts([([0, 2], 2), ([1], 1)]):
+        for layer in range(2):
+            seen, _ = cache.update(keys + layer, -keys - layer, layer)
+            assert torch.equal(seen, keys + layer)  # prompts see themselves, laid end to end
+    return cache, keys
 
 
-def test_samples_are_kept_repeated_and_reordered_in_every_layer() -> None:
-    cache = roomy_cache(layers=2, room=3)
-    kept = [block(3, 3), block(3, 3, 50)]
-    for i, k in enumerate(kept):
-        cache.update(k, -k, i)
-    select(cache, torch.tensor([2, 0, 0]), room=7)
-    for layer, k in zip(cache.layers, kept, strict=True):
-        assert isinstance(layer, RoomyLayer)
-        new = block(3, 4, 500)
-        keys, values = layer.update(new, -new)
-        assert torch.equal(keys, torch.cat([k[[2, 0, 0]], new], dim=2))
-        assert torch.equal(values, -keys)
-    assert cache.get_seq_length() == 7
+def held(cache: RoomyCache, layer: int = 0) -> RoomyLayer:
+    found = cache.layers[layer]
+    assert isinstance(found, RoomyLayer)
+    return found
 
 
-def test_giving_up_samples_frees_their_room() -> None:
-    cache = roomy_cache(layers=1, room=4)
-    cache.update(block(8, 2), block(8, 2), 0)
-    layer = cache.layers[0]
-    assert isinstance(layer, RoomyLayer)
-    before = layer.keys.untyped_storage().nbytes()
-    select(cache, torch.tensor([3]))
-    assert layer.keys.untyped_storage().nbytes() == before // 8
-    assert layer.get_max_length() == 4
+def test_prompts_end_in_one_column_for_all_samples_that_begin_with_them() -> None:
+    cache, keys = filled()
+    two, one = keys[0, :, :2], keys[0, :, 2:]
+    for layer in range(2):
+        found = held(cache, layer)
+        for sample in (0, 2):
+            assert torch.equal(found.keys[sample, :, :2], two + layer)
+        assert torch.equal(found.keys[1, :, 1:2], one + layer)
+        assert torch.equal(found.keys[1, :, :1], torch.zeros(2, 1, 3))  # finite: no weight on it still means no nan
+        assert torch.equal(found.values[:, :, 1], -found.keys[:, :, 1])
+
+
+def test_steps_are_written_in_place_behind_what_was_there() -> None:
+    cache, _ = filled()
+    place, first, second = held(cache).keys.data_ptr(), block(3, 1, 100), block(3, 1, 200)
+    cache.update(first, -first, 0)
+    keys, values = cache.update(second, -second, 0)
+    assert keys.shape == (3, 2, 4, 3)
+    assert torch.equal(keys[:, :, 2:], torch.cat([first, second], dim=2))
+    assert torch.equal(values[:, :, 2:], -keys[:, :, 2:])
+    assert keys.data_ptr() == held(cache).keys.data_ptr() == place  # a view of the room, not a copy
+    assert (cache.get_seq_length(), held(cache).get_max_length(), held(cache).get_mask_sizes(1)) == (4, 4, (5, 0))
+
+
+def test_samples_leave_and_the_last_take_their_places_in_every_layer() -> None:
+    cache, _ = filled()
+    before = [held(cache, layer).keys.clone() for layer in range(2)]
+    place = held(cache).keys.data_ptr()
+    cache.select([2, 1])
+    new = block(2, 1, 500)
+    for layer in range(2):
+        keys, values = cache.update(new, -new, layer)
+        assert torch.equal(keys, torch.cat([before[layer][[2, 1], :, :2], new], dim=2))
+        assert torch.equal(values[:, :, 1:], -keys[:, :, 1:])
+    assert held(cache).keys.data_ptr() == place
+    with pytest.raises(IndexError, match="sample 2 of 2"):
+        cache.select([2])

@@ -1,13 +1,17 @@
 """Sampling against transformers' own, against one prompt at a time, and against the trainer's numbers."""
 
+import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from scipy.stats import chisquare
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from preflab.data.dialogue import Dialogue
@@ -17,7 +21,7 @@ from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder
-from preflab.rollouts.generate import ReplySampler, Rollout, SamplingConfig, draw, generate
+from preflab.rollouts.generate import ReplySampler, Rollout, SamplingConfig, generate
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 MODELS = [
@@ -100,6 +104,33 @@ def test_uneven_prompts_together_give_what_each_gives_alone(name: str, max_batch
         assert rollout.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
 
 
+@pytest.mark.parametrize(
+    "rules", [{"repetition_penalty": 1.5}, {"no_repeat_ngram": 2}, {"repetition_penalty": 0.8, "no_repeat_ngram": 3}]
+)
+@pytest.mark.parametrize("name", MODELS)
+def test_greedy_tokens_under_rules_are_those_of_transformers(name: str, rules: dict[str, float]) -> None:
+    role, encoder = roles(name)
+    given = prompts(encoder)
+    config = replace(GREEDY, **rules)
+    found = [r[0].tokens for r in generate(role, given, encoder, config)]
+    with role.trunk.playing(role.name) as model:
+        theirs = [
+            model.generate(
+                torch.tensor([prompt]),
+                attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
+                max_new_tokens=GREEDY.max_new_tokens,
+                do_sample=False,
+                eos_token_id=list(encoder.stop_ids),
+                pad_token_id=encoder.pad_id,
+                repetition_penalty=config.repetition_penalty,
+                no_repeat_ngram_size=config.no_repeat_ngram or 0,
+            )[0, len(prompt) :].tolist()
+            for prompt in given
+        ]
+    assert [list(tokens) for tokens in found] == theirs
+    assert found != [r[0].tokens for r in generate(role, given, encoder, GREEDY)]
+
+
 # log-probabilities ---------------------------------------------------------------------------------------
 
 
@@ -112,6 +143,35 @@ def test_the_sampler_s_log_probabilities_are_the_trainer_s(name: str, temperatur
         for rollout in (one, two):
             expected = trainer_logprobs(role, rollout, temperature)
             torch.testing.assert_close(torch.tensor(rollout.logprobs), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_cut_and_ruled_log_probabilities_are_those_of_a_float64_oracle() -> None:
+    """Every step anew without a cache: the whole distribution in float64, rules, temperature, top-k, top-p, in turn."""
+    role, encoder = roles("tiny")
+    config = SamplingConfig(
+        max_new_tokens=10, temperature=0.8, top_k=30, top_p=0.9, repetition_penalty=1.3, no_repeat_ngram=2, max_batch=4
+    )
+    found = generate(role, prompts(encoder), encoder, config, n=2, generator=torch.Generator().manual_seed(2))
+    for rollout in (r for rs in found for r in rs):
+        for k, (token, logp) in enumerate(zip(rollout.tokens, rollout.logprobs, strict=True)):
+            said = [*rollout.prompt, *rollout.tokens[:k]]
+            with role.trunk.playing(role.name) as model, torch.no_grad():
+                logits = model(torch.tensor([said]), use_cache=False).logits[0, -1].double().tolist()
+            for t in set(said):
+                logits[t] = logits[t] / 1.3 if logits[t] > 0 else logits[t] * 1.3
+            for a, b in pairwise(said):
+                if a == said[-1]:
+                    logits[b] = -math.inf
+            top = max(logits)
+            p = {t: math.exp((x - top) / 0.8) for t, x in enumerate(logits)}
+            kept, mass = sorted(p, key=lambda t: -p[t])[:30], 0.0
+            whole, nucleus = sum(p[t] for t in kept), []
+            for t in kept:
+                if mass < 0.9 * whole:
+                    nucleus.append(t)
+                    mass += p[t]
+            assert token in nucleus
+            assert logp == pytest.approx(math.log(p[token] / mass), abs=1e-4)
 
 
 def test_greedy_log_probabilities_are_those_at_temperature_one() -> None:
@@ -132,6 +192,31 @@ def test_full_copies_of_a_bf16_model_sample_what_they_train() -> None:
     expected = trainer_logprobs(role, rollout, 1.0)
     assert kinds == {torch.bfloat16}
     assert (torch.tensor(rollout.logprobs) - expected).abs().mean() < 0.05
+
+
+def test_weights_are_cast_once_for_all_steps_and_nobody_else_is_cast_with_them() -> None:
+    """A full copy of a bf16 model computes in bf16 from weights in fp32; an autocast a step would cast them each step."""
+    model = tiny_model().to(torch.bfloat16)
+    trunk = Trunk(LanguageModel(model, tiny_tokenizer(), "tiny", "", ""), None)
+    role, encoder = trunk.add_role("policy"), Encoder(tiny_tokenizer(), max_tokens=120)
+    encoder.stop_ids = (999,)
+    kinds: set[torch.dtype] = set()
+
+    class Casts(TorchDispatchMode):
+        count = 0
+
+        def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+            if func is torch.ops.aten._to_copy.default and args[0].shape == (64, 32):  # gate and up of two layers
+                self.count += 1
+            return func(*args, **(kwargs or {}))
+
+    def progress(n: int) -> None:
+        kinds.add((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
+
+    with Casts() as casts:
+        generate(role, [(5, 6), (7,)], encoder, SamplingConfig(max_new_tokens=5), progress=progress)
+    assert casts.count == 4
+    assert kinds == {torch.float32}
 
 
 # work ----------------------------------------------------------------------------------------------------
@@ -157,7 +242,7 @@ def test_a_prompt_runs_once_for_all_its_samples() -> None:
     role, encoder = never_ending()
     seen = tokens_run(role)
     generate(role, [(5, 6, 7, 8), (9, 10)], encoder, SamplingConfig(max_new_tokens=3), n=5)
-    assert seen == [(2, 4), (10, 1), (10, 1)]  # two prompts padded to four; then ten samples a step
+    assert seen == [(1, 6), (10, 1), (10, 1)]  # two prompts end to end, no padding; then ten samples a step
 
 
 def test_samples_that_outnumber_a_batch_run_their_prompt_once_a_batch() -> None:
@@ -214,40 +299,21 @@ def test_adapters_are_on() -> None:
 # randomness ----------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])
-def test_draws_follow_the_softmax(temperature: float) -> None:
-    logits = torch.tensor([2.0, 0.0, -1.0, 1.0, float("-inf"), 0.5, -30.0])
-    n = 20_000
-    token, logp = draw(logits.expand(n, -1).contiguous(), temperature, torch.Generator().manual_seed(0))
-    expected = torch.softmax(logits / temperature, -1)
-    likely = expected > 1e-4
-    counts = torch.bincount(token, minlength=len(logits))
-    assert counts[~likely].sum() == 0
-    share = (expected[likely] / expected[likely].sum() * n).double()
-    assert chisquare(counts[likely].numpy(), (share * n / share.sum()).numpy()).pvalue > 1e-3
-    torch.testing.assert_close(logp, expected.log()[token])
+def test_what_is_drawn_depends_neither_on_the_batches_nor_on_other_prompts() -> None:
+    role, encoder = roles("tiny")
+    given = prompts(encoder)
 
+    def sample(config: SamplingConfig, given: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
+        g = torch.Generator().manual_seed(3)
+        return [[r.tokens for r in rs] for rs in generate(role, given, encoder, config, n=3, generator=g)]
 
-def test_rows_of_one_draw_are_drawn_apart() -> None:
-    logits = torch.tensor([[0.0, 9.0, 0.0], [9.0, 0.0, 0.0], [0.0, 0.0, 9.0]])
-    token, _ = draw(logits.repeat(100, 1), 1.0, torch.Generator().manual_seed(0))
-    assert (token.reshape(100, 3) == torch.tensor([1, 0, 2])).float().mean() > 0.99
-
-
-@pytest.mark.parametrize("u", [0.0, 1.0])
-def test_the_ends_of_the_unit_interval_draw_nothing_impossible(u: float, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A float just below one times the total rounds up to the total; what follows has probability zero."""
-    monkeypatch.setattr(torch, "rand", lambda *shape, generator=None: torch.full(shape, u))
-    logits = torch.tensor([[float("-inf"), 1.0, 2.0, float("-inf"), -200.0]])
-    token, logp = draw(logits, 1.0, None)
-    assert token.item() == (1 if u == 0 else 2)
-    assert torch.isfinite(logp).all()
-
-
-def test_temperature_zero_takes_the_largest() -> None:
-    token, logp = draw(torch.tensor([[1.0, 3.0, 2.0]]), 0.0, None)
-    assert token.item() == 1
-    assert logp.item() == pytest.approx(float(torch.log_softmax(torch.tensor([1.0, 3.0, 2.0]), -1)[1]))
+    whole = sample(SamplingConfig(max_new_tokens=12), given)
+    assert (
+        len({len(tokens) for tokens in whole[0]}) > 1 or len({len(ts) for rs in whole for ts in rs}) > 1
+    )  # some ended
+    for max_batch in (1, 4, 5):
+        assert sample(SamplingConfig(max_new_tokens=12, max_batch=max_batch), given) == whole
+    assert sample(SamplingConfig(max_new_tokens=12), given[:2]) == whole[:2]
 
 
 def test_the_same_generator_gives_the_same_replies_whatever_else_was_drawn() -> None:
@@ -278,10 +344,36 @@ def test_prompts_without_tokens_or_room_are_refused() -> None:
     assert generate(role, [], encoder, GREEDY) == []
 
 
-@pytest.mark.parametrize("bad", [{"max_new_tokens": 0}, {"max_batch": 0}, {"temperature": -0.1}])
-def test_impossible_settings_are_refused(bad: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="at least"):
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"max_new_tokens": 0}, "at least 1"),
+        ({"max_batch": 0}, "at least 1"),
+        ({"temperature": -0.1}, "at least 0"),
+        ({"top_k": 0}, "top_k must be at least 1"),
+        ({"no_repeat_ngram": 0}, "no_repeat_ngram must be at least 1"),
+        ({"top_p": 0.0}, r"top_p must be in \(0, 1\]"),
+        ({"top_p": 1.1}, r"top_p must be in \(0, 1\]"),
+        ({"repetition_penalty": 0.0}, "repetition_penalty must be above 0"),
+        ({"temperature": 0.0, "top_k": 5}, "would change nothing"),
+        ({"temperature": 0.0, "top_p": 0.5}, "would change nothing"),
+    ],
+)
+def test_impossible_settings_are_refused(bad: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
         SamplingConfig(**bad)
+
+
+def test_settings_that_a_trainer_cannot_follow_are_told_from_those_it_can() -> None:
+    assert SamplingConfig(temperature=0.7, max_new_tokens=5).is_plain
+    for other in (
+        {"temperature": 0.0},
+        {"top_k": 9},
+        {"top_p": 0.9},
+        {"repetition_penalty": 1.1},
+        {"no_repeat_ngram": 2},
+    ):
+        assert not SamplingConfig(**other).is_plain
 
 
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
