@@ -77,7 +77,7 @@ def invert(
     """
     vocab = weights.shape[-1]
     whole = vocab // BLOCK * BLOCK
-    sums = weights[:, :whole].unflatten(-1, (whole // BLOCK, BLOCK)).sum(-1).double()
+    sums = weights[:, :whole].reshape(len(weights), -1, BLOCK).sum(-1).double()
     if whole < vocab:
         sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True).double()], dim=-1)
     edges = sums.cumsum(-1)
@@ -92,7 +92,7 @@ def invert(
 
 
 def _passes(cumulative: Tensor, at: Tensor) -> Tensor:
-    """Index of the first entry above ``at``, or of the last that adds anything where rounding puts ``at`` past the end."""
+    """Index of the first entry above ``at``; where rounding puts that past the end, of the last that adds anything."""
     last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
     return torch.minimum(torch.searchsorted(cumulative, at, right=True), last).clamp_max(cumulative.shape[-1] - 1)
 
@@ -123,9 +123,9 @@ class Repetition:
             said = logits.gather(-1, grid)
             logits.scatter_(-1, grid, torch.where(said > 0, said / self.penalty, said * self.penalty))
         if self.ngram is not None:
-            for sample, said in enumerate(self._said):
-                start = len(said) + 1 - self.ngram
-                if start >= 0 and (banned := self._next[sample].get(tuple(said[start:]))):
+            for sample, history in enumerate(self._said):
+                start = len(history) + 1 - self.ngram
+                if start >= 0 and (banned := self._next[sample].get(tuple(history[start:]))):
                     logits[sample, list(banned)] = float("-inf")
         return logits
 

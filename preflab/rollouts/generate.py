@@ -4,8 +4,7 @@ A prompt runs through the model once for all its samples in a batch, without pad
 batch; keys and values are written in place. What is drawn depends neither on the batches nor on other samples.
 """
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -156,7 +155,8 @@ class _Batch:
     def run(self, progress: Progress | None) -> list[Rollout]:
         """Prefill, then one token a step until every sample has ended or used its room."""
         trunk, name = self.role.trunk, self.role.name
-        with trunk.playing(name) as self.model, _autocast_once(trunk.precision(name)):
+        # Weights that an autocast has cast are kept until the outermost one ends: with this one, for all steps.
+        with trunk.playing(name) as self.model, torch.autocast(trunk.device.type, enabled=False):
             hidden = self._prefill()
             for step in range(self.config.max_new_tokens):
                 token, logp = self._draw(hidden, step)
@@ -252,16 +252,6 @@ class _Batch:
         if shape["softcap"]:
             logits = shape["softcap"] * torch.tanh(logits / shape["softcap"])
         return logits
-
-
-@contextlib.contextmanager
-def _autocast_once(precision: torch.autocast) -> Iterator[None]:
-    """Keep the weights that an autocast has cast until the block ends, but cast nothing outside its inner blocks.
-
-    The outermost autocast throws its casts away when it ends: without one around all steps, each casts every weight.
-    """
-    with precision, torch.autocast(precision.device, enabled=False):
-        yield
 
 
 class ReplySampler:

@@ -195,7 +195,7 @@ def test_full_copies_of_a_bf16_model_sample_what_they_train() -> None:
 
 
 def test_weights_are_cast_once_for_all_steps_and_nobody_else_is_cast_with_them() -> None:
-    """A full copy of a bf16 model computes in bf16 from weights in fp32; an autocast a step would cast them each step."""
+    """A full copy of a bf16 model computes in bf16 from fp32 weights; an autocast a step would cast them each step."""
     model = tiny_model().to(torch.bfloat16)
     trunk = Trunk(LanguageModel(model, tiny_tokenizer(), "tiny", "", ""), None)
     role, encoder = trunk.add_role("policy"), Encoder(tiny_tokenizer(), max_tokens=120)
