@@ -156,7 +156,7 @@ class _Batch:
         """Prefill, then one token a step until every sample has ended or used its room."""
         trunk, name = self.role.trunk, self.role.name
         # Weights that an autocast has cast are kept until the outermost one ends: with this one, for all steps.
-        with trunk.playing(name) as self.model, torch.autocast(trunk.device.type, enabled=False):
+        with trunk.sampling(name) as self.model, torch.autocast(trunk.device.type, enabled=False):
             hidden = self._prefill()
             for step in range(self.config.max_new_tokens):
                 token, logp = self._draw(hidden, step)
