@@ -45,6 +45,34 @@ def test_the_snippets_of_the_tour_run_in_order_in_one_process(
     assert "40 of 40 records kept" in capsys.readouterr().out
 
 
+def test_the_snippets_of_the_page_on_rl_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "rl.md"
+    names: dict[str, Any] = {"__name__": "rl"}
+    for line, snippet in blocks(page, "python"):
+        exec(compile("\n" * (line - 1) + snippet, str(page), "exec"), names)
+    assert names["state"]["step_count"] == 3
+    said = capsys.readouterr().out
+    assert said.count("KL") == 3
+    assert "ptx_gradient_norm" in said
+
+
+def test_every_setting_that_the_page_on_rl_names_exists() -> None:
+    from preflab.recipes.align import default
+    from preflab.settings import setting_names
+
+    config = default()
+    known = set(setting_names(config))
+    text = (ROOT / "docs" / "rl.md").read_text(encoding="utf-8")
+    commands = "".join(block for _, block in blocks(ROOT / "docs" / "rl.md", "bash"))
+    assert set(re.findall(r"--set ([\w.]+)=", commands)) <= known
+    own = [name.removeprefix("ppo.") for name in known if name.startswith("ppo.")]
+    named = set(re.findall(r"`([a-z_.]+)`", text))
+    left_out = {
+        n for n in own if n.count(".") == 0 and n not in named and not n.startswith(("steps", "ptx", "sampling"))
+    }
+    assert left_out - {"policy", "value", "exact_kl_rows", "gap_limit", "max_staleness", "measure_kl"} == set()
+
+
 def test_every_record_of_bring_your_own_is_of_the_format_it_stands_under() -> None:
     page = ROOT / "docs" / "bring-your-own.md"
     lines = page.read_text(encoding="utf-8").splitlines()

@@ -27,7 +27,7 @@ from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.remote import check_address
 from preflab.rollouts.vllm import VLLMConfig
 from preflab.run import Run
-from preflab.training.policy_config import PolicyGradientConfig
+from preflab.training.policy_config import PolicyGradientConfig, check_sampling
 from preflab.training.ppo import PPOConfig
 from preflab.training.preference import PreferenceConfig
 from preflab.training.reinforce import ReinforceConfig
@@ -148,6 +148,8 @@ class Config:
                 raise ConfigError(
                     f"{name}.sampling is not read: set sampling, which best-of-n, PPO and measuring share"
                 )
+        if ORDER.index(self.until) >= ORDER.index("ppo"):
+            check_sampling(self.sampling)
         if not self.training.measure_kl:
             raise ConfigError(f"{self.algorithm}.measure_kl=false: the report of this recipe needs KL; leave it on")
         if (self.training.ptx.coefficient > 0) != (self.pretraining is not None):

@@ -92,7 +92,8 @@ def measure(
         sampled      rollouts of each prompt.
         temperature  of the sampler, for every log-probability.
         max_tokens   tokens per forward pass without gradient; half of it with.
-        first        rows of the first update's minibatch; if they fit in one pass with gradient, it is kept.
+        first        rows of the first update's minibatch; if all graphs of their passes hold together no more tokens
+                     than a pass with gradient may, they are kept.
         keep_policy  whether that update will train the policy; a whole value model is always trained.
     """
     rows = [Row.of(rs[0].prompt, *(r.tokens for r in rs)) for rs in sampled]
@@ -108,7 +109,8 @@ def measure(
         torch.zeros(*mask.shape, value.trunk.hidden_size, device=device) if value is not None and head_only else None
     )
     kept, measured = None, 0
-    for batch, with_graph in _passes([len(row) for row in rows], first, max_tokens):
+    graphs = keep_policy + (value is not None and not head_only)
+    for batch, with_graph in _passes([len(row) for row in rows], first, max_tokens, graphs):
         together = collate([rows[i] for i in batch or [0]])
         if not batch:  # nothing left for this process, but sharded models run on all at once
             _run_all(together, policy, reference, value)
@@ -164,9 +166,11 @@ def _run_all(batch: RowBatch, policy: Role, reference: Role | None, value: Role 
         value.features(batch)
 
 
-def _passes(lengths: Sequence[int], first: Sequence[int], max_tokens: int) -> Iterator[tuple[list[int], bool]]:
+def _passes(
+    lengths: Sequence[int], first: Sequence[int], max_tokens: int, graphs: int
+) -> Iterator[tuple[list[int], bool]]:
     """Rows of each of this process's forward passes, and whether its graph is kept (where one process does it all)."""
-    if ranks.world_size() == 1 and 0 < sum(lengths[i] for i in first) <= max_tokens // 2:
+    if ranks.world_size() == 1 and graphs and 0 < graphs * sum(lengths[i] for i in first) <= max_tokens // 2:
         yield list(first), True
     else:
         first = ()

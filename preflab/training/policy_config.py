@@ -44,7 +44,8 @@ class PolicyGradientConfig:
     ptx: PtxConfig = field(default_factory=PtxConfig)
     """Pretraining gradients mixed in (PPO-ptx); none by default."""
     max_tokens: int = 4096
-    """Tokens per forward pass without gradient; half of it with."""
+    """Tokens per forward pass without gradient; half of it with. Where the graphs of a step's first minibatch, policy
+    and value model together, hold no more than that half, its measuring pass serves as its first update's."""
     sampling: SamplingConfig = field(default_factory=SamplingConfig)
     policy: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4, schedule="constant"))
 

@@ -11,7 +11,6 @@ Every draw is a function of the seed and the step number, so a resumed run repea
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 
 import torch
 from jaxtyping import Float
@@ -28,6 +27,7 @@ from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder, fit_prompt
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout
+from preflab.training.credit import Credit, Part, PolicyStep
 from preflab.training.ema import EMA
 from preflab.training.epochs import forward_passes, stay_in_step
 from preflab.training.experience import (
@@ -41,51 +41,10 @@ from preflab.training.experience import (
 from preflab.training.policy_config import PolicyGradientConfig
 from preflab.training.ptx import Pretraining, draw_in_turn
 from preflab.training.step import Optimiser
-from preflab.training.value import Targets, ValueFit, part_of
+from preflab.training.value import ValueFit, part_of
 
 Plan = list[list[list[int]]]
 """Rows of each minibatch of each epoch."""
-
-
-@dataclass(frozen=True)
-class PolicyStep:
-    """One step's measurements, before its update; per reply or per token as named."""
-
-    step: int
-    metrics: dict[str, float]
-    rollouts: list[tuple[Dialogue, str, float]]
-    """Prompt, reply text, score."""
-    stopped: str = ""
-    """Why the run ends here, if it does before its time."""
-
-
-@dataclass(frozen=True)
-class Credit:
-    """What a method makes of a step's rewards; all of it frozen."""
-
-    advantages: Float[Tensor, "sample token"]
-    targets: Targets | None = None
-    """For the value model, where there is one."""
-    metrics: dict[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class Part:
-    """The reply tokens of one forward pass, as they were when the update began."""
-
-    batch: RowBatch
-    logp_old: Float[Tensor, " item"]
-    advantages: Float[Tensor, " item"]
-
-    def per_reply(self, of_items: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
-        """Sums over each reply's tokens."""
-        reply_of = self.batch.reply_of.to(of_items.device)
-        return of_items.new_zeros(self.batch.n_replies).index_add(0, reply_of, of_items)
-
-    def of_reply(self, of_items: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
-        """What every token of a reply has alike, once."""
-        first = torch.cat([self.batch.reply_of.new_ones(1), self.batch.reply_of.diff()]) > 0
-        return of_items[first.to(of_items.device)]
 
 
 class PolicyGradient(ABC):

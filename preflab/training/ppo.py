@@ -21,9 +21,10 @@ from preflab.maths.returns import gae
 from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import Engine
+from preflab.training.credit import Credit, Part
 from preflab.training.experience import Experience
 from preflab.training.policy_config import PolicyGradientConfig
-from preflab.training.policy_gradient import Credit, Part, PolicyGradient
+from preflab.training.policy_gradient import PolicyGradient
 from preflab.training.step import OptimiserConfig
 from preflab.training.value import ValueFit
 

@@ -20,9 +20,10 @@ from preflab.maths.returns import leave_one_out
 from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import Engine
+from preflab.training.credit import Credit, Part
 from preflab.training.experience import Experience
 from preflab.training.policy_config import PolicyGradientConfig
-from preflab.training.policy_gradient import Credit, Part, PolicyGradient
+from preflab.training.policy_gradient import PolicyGradient
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,10 @@ from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
+from preflab.training.credit import PolicyStep
 from preflab.training.ema import weights_of
 from preflab.training.policy_config import PolicyGradientConfig, check_sampling
-from preflab.training.policy_gradient import PolicyGradient, PolicyStep
+from preflab.training.policy_gradient import PolicyGradient
 from preflab.training.ppo import PPOConfig, PPOTraining
 from preflab.training.ptx import PtxConfig
 from preflab.training.reinforce import ReinforceConfig, ReinforceTraining

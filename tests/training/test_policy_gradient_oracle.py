@@ -344,3 +344,45 @@ def test_the_reference_here_can_fail() -> None:
     _, credit, _ = training._measured(batch, SCORES, training._plan(3))
     with pytest.raises(AssertionError):
         close(credit.targets.returns[credit.targets.returns != 0], torch.cat(wanted["returns"]), 1e-4)  # type: ignore[union-attr]
+
+
+def test_normalised_values_are_read_in_reward_units_and_trained_in_their_own() -> None:
+    training = make("ppo", normalise_values=True)
+    batch = rollouts(training)
+    wanted = worked_out("ppo", training, batch)
+    fit = training.value_fit
+    assert fit is not None
+    _, credit, _ = training._measured(batch, SCORES, training._plan(3))  # before any return: as it is read
+    returns, values = torch.cat(wanted["returns"]), torch.cat(wanted["values"])
+    mean, deviation = returns.mean(), returns.std(correction=0)
+    experience, _, _ = training._measured(batch, SCORES, training._plan(3))
+    mask = experience.mask
+    assert credit.targets is not None
+    close(credit.targets.returns[mask], (returns - mean) / deviation, 1e-4)
+    close(credit.targets.old[mask], (values - mean) / deviation, 1e-4)
+    again = fit.scale
+    assert again is not None
+    m, d = again.mean_and_deviation
+    close(fit.read(experience)[mask], values * d + m, 1e-4)
+
+
+def test_whitened_rewards_keep_their_mean_and_have_deviation_one_over_the_batch() -> None:
+    raw, white = make("ppo"), make("ppo", whiten_rewards=True, trace=1.0)
+    batch = rollouts(raw)
+    wanted = worked_out("ppo", raw, batch)
+    values = [v.tolist() for v in wanted["values"]]
+    rewards: list[list[float]] = []  # back from lambda-returns to rewards, reply by reply
+    for own, v in zip(wanted["returns"], values, strict=True):
+        a = [float(r) - x for r, x in zip(own, v, strict=True)]
+        after = [*a[1:], 0.0]
+        v_after = [*v[1:], 0.0]
+        rewards.append([a[t] - 0.95 * after[t] - v_after[t] + v[t] for t in range(len(a))])
+    flat = torch.tensor([r for own in rewards for r in own], dtype=torch.float64)
+    mean, deviation = flat.mean(), flat.std(correction=0)
+    expected = []
+    for own in rewards:
+        scaled = [(r - float(mean)) / float(deviation) + float(mean) for r in own]
+        expected += [sum(scaled[t:]) for t in range(len(scaled))]  # lambda 1: returns are rewards to come
+    experience, credit, _ = white._measured(batch, SCORES, white._plan(3))
+    assert credit.targets is not None
+    close(credit.targets.returns[experience.mask], torch.tensor(expected, dtype=torch.float64), 1e-4)
