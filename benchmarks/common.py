@@ -46,6 +46,13 @@ def arguments(about: str, **more: Any) -> argparse.ArgumentParser:
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each contestant, interleaved")
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="of torch, on a processor")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--comparisons", type=int, default=64, help="comparisons (or prompts) of one run")
+    parser.add_argument("--batches", type=int, nargs="+", default=[8, 16, 32], help="comparisons per step")
+    parser.add_argument("--learning-rate", type=float, default=1e-5)
+    parser.add_argument("--max-tokens", type=int, default=2048, help="ours: tokens in a forward pass")
+    parser.add_argument("--no-tune", dest="tune", action="store_false", help="the peer: a whole batch a forward pass")
+    parser.add_argument("--defaults", action="store_true", help="also the peer as shipped, at the first batch size")
+    parser.add_argument("--sorted", action="store_true", help="all comparisons sorted by length, for both sides")
     parser.set_defaults(**more)
     return parser
 

@@ -151,7 +151,7 @@ def folded(prefix: Sequence[int], replies: Sequence[Sequence[int]], vocab: int) 
 
 
 def synthetic_items(n: int, *, vocab: int, seed: int) -> list[Item]:
-    """Random ids. Lengths are log-normal, fitted to 1,690 comparisons of HH harmless-base's test half in SmolLM2 tokens.
+    """Random ids. Lengths are log-normal, fitted to 1,690 comparisons of HH harmless-base in SmolLM2 tokens.
 
     prefix  mean of logarithms 4.38, deviation 0.98: about 125 tokens in the mean
     reply   mean of logarithms 3.42, deviation 0.88: about 45
