@@ -124,11 +124,11 @@ def test_with_everything_on_a_resumed_run_ends_bit_for_bit_where_the_unbroken_on
 @pytest.mark.parametrize("kind", KINDS[1:])  # PPO's own tests have it
 def test_the_score_rises_on_a_reward_that_can_be_had(kind: str) -> None:
     rate = OptimiserConfig(learning_rate=3e-2, schedule="constant")
-    sizes = {"steps": 14, "prompts_per_step": 5, "samples_per_prompt": 8, "kl_coefficient": 0.0, "policy": rate}
+    sizes = {"steps": 30, "prompts_per_step": 5, "samples_per_prompt": 8, "kl_coefficient": 0.0, "policy": rate}
     training = make(kind, missing_end_penalty=0.0, **sizes, **({"value": rate} if kind == "reinforce-value" else {}))
     training.scorer = lambda ds: torch.tensor([sum(ch < "i" for ch in d.reply) / max(1, len(d.reply)) for d in ds])
     scores = [step.metrics["score"] for step in training]
-    assert sum(scores[-4:]) / 4 > sum(scores[:4]) / 4 + 0.05
+    assert sum(scores[-4:]) / 4 > sum(scores[:4]) / 4 + 0.1
 
 
 @pytest.mark.parametrize("kind", KINDS)
