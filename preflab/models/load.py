@@ -97,10 +97,10 @@ def torch_device(device: str) -> torch.device:
     return found
 
 
-def torch_dtype(precision: Precision, device: torch.device = torch.device("cpu")) -> torch.dtype:
-    """bf16 where the device multiplies it in hardware, otherwise fp32."""
+def torch_dtype(precision: Precision, device: torch.device | None = None) -> torch.dtype:
+    """bf16 where the device (None: the processor) multiplies it in hardware, otherwise fp32."""
     if precision == "auto":
-        fast = torch.cuda.is_bf16_supported() if device.type == "cuda" else bf16_is_fast()
+        fast = torch.cuda.is_bf16_supported() if device is not None and device.type == "cuda" else bf16_is_fast()
         return torch.bfloat16 if fast else torch.float32
     return {"bf16": torch.bfloat16, "fp32": torch.float32}[precision]
 
