@@ -80,7 +80,7 @@ def processes(*, timeout_seconds: float = 600.0) -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def deal(batches: Sequence[list[int]]) -> list[list[int]]:
+def deal(batches: Sequence[list[Item]]) -> list[list[Item]]:
     """This process's share of the batches: every ``world_size``-th, from its own rank on.
 
     All get the same number, so that they stay in step: where the batches run out, an empty one.

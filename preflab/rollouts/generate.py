@@ -11,6 +11,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from preflab import ranks
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import ConfigError, DataError, ModelError
@@ -118,12 +119,18 @@ def generate(
     found: list[list[Rollout]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     jobs = [(i, k) for i in order for k in range(n)]
-    for start in range(0, len(jobs), config.max_batch):
-        batch = jobs[start : start + config.max_batch]
+    size = ranks.fair(config.max_batch, len(jobs))
+    sampled: list[list[Rollout]] = []
+    for batch in ranks.deal([jobs[start : start + size] for start in range(0, len(jobs), size)]):
+        if not batch:
+            with role.trunk.sampling(role.name):  # sharded weights come together on all processes at once
+                continue
         together = torch.stack([noise[job] for job in batch])
-        sampled = _Batch(role, [tuple(prompts[i]) for i, _ in batch], encoder, config, together).run(progress)
-        for (i, _), rollout in zip(batch, sampled, strict=True):
-            found[i].append(rollout)
+        own = _Batch(role, [tuple(prompts[i]) for i, _ in batch], encoder, config, together).run(progress)
+        sampled.append(own)
+    drawn = [rollout for batch in ranks.dealt_back(sampled) for rollout in batch]
+    for (i, _), rollout in zip(jobs, drawn, strict=True):
+        found[i].append(rollout)
     return found
 
 
