@@ -2,11 +2,14 @@
 
 import hashlib
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
+
+T = TypeVar("T")
 
 
 def prompt_key(prompt: Dialogue) -> str:
@@ -35,38 +38,59 @@ def split_by_prompt(
     Raises:
         ConfigError: the fractions are impossible, or a part would be empty.
     """
+    return _split(comparisons, lambda c: c.prompt, lambda c: c.category if stratify else "", fractions, seed)
+
+
+def split_dialogues(
+    dialogues: Sequence[Dialogue], fractions: Mapping[str, float], *, seed: int
+) -> dict[str, list[Dialogue]]:
+    """Split dialogues into named parts as `split_by_prompt` does: those that begin alike go to the same part.
+
+    Raises:
+        ConfigError: the fractions are impossible, or a part would be empty.
+    """
+    return _split(dialogues, lambda dialogue: dialogue, lambda dialogue: "", fractions, seed)
+
+
+def _split(
+    items: Sequence[T],
+    prompt_of: Callable[[T], Dialogue],
+    category_of: Callable[[T], str],
+    fractions: Mapping[str, float],
+    seed: int,
+) -> dict[str, list[T]]:
     if not fractions or min(fractions.values()) <= 0 or abs(sum(fractions.values()) - 1) > 1e-6:
         raise ConfigError(f"fractions must be positive and sum to 1, got {dict(fractions)}")
-    groups: dict[str, list[Comparison]] = defaultdict(list)
-    for comparison in comparisons:
-        groups[prompt_key(comparison.prompt)].append(comparison)
+    groups: dict[str, list[T]] = defaultdict(list)
+    for item in items:
+        groups[prompt_key(prompt_of(item))].append(item)
 
     def place(key: str) -> tuple[str, str]:
         """By category, and in it by lot."""
-        return _category(groups[key]) if stratify else "", _lot(seed, key)
+        return _commonest([category_of(item) for item in groups[key]]), _lot(seed, key)
 
     # Walk along the groups and give each to the part that is furthest behind. The debts stay small all along
     # the walk, so every stretch of it, a category for one, is divided as the whole is.
     part_of: dict[str, str] = {}
-    behind = dict.fromkeys(fractions, 0.0)  # comparisons owed to each part
+    behind = dict.fromkeys(fractions, 0.0)  # items owed to each part
     for key in sorted(groups, key=place):
         for part, fraction in fractions.items():
             behind[part] += fraction * len(groups[key])
         part_of[key] = max(behind, key=lambda part: behind[part])
         behind[part_of[key]] -= len(groups[key])
 
-    parts: dict[str, list[Comparison]] = {part: [] for part in fractions}
-    for comparison in comparisons:
-        parts[part_of[prompt_key(comparison.prompt)]].append(comparison)
+    parts: dict[str, list[T]] = {part: [] for part in fractions}
+    for item in items:
+        parts[part_of[prompt_key(prompt_of(item))]].append(item)
     empty = [part for part, members in parts.items() if not members]
     if empty:
-        raise ConfigError(f"no comparisons for {', '.join(empty)}: {len(groups)} distinct prompts are too few")
+        raise ConfigError(f"nothing left for {', '.join(empty)}: {len(groups)} distinct prompts are too few")
     return parts
 
 
-def _category(group: Sequence[Comparison]) -> str:
-    """The most frequent category of a group; of equally frequent ones the first in the alphabet."""
-    counts = Counter(comparison.category for comparison in group)
+def _commonest(categories: Sequence[str]) -> str:
+    """The most frequent category; of equally frequent ones the first in the alphabet."""
+    counts = Counter(categories)
     return min(counts, key=lambda category: (-counts[category], category))
 
 

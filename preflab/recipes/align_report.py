@@ -5,12 +5,9 @@ early, has a report too. The words stand in the template; here are the numbers, 
 Replies are the output of a model: they are escaped, never markup.
 """
 
-import json
 import math
-import os
-import shlex
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,9 +15,9 @@ from typing import Any
 from preflab.errors import RunError
 from preflab.evals.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
 from preflab.evals.text import reply_facts
-from preflab.maths.statistics import Estimate
 from preflab.recipes.align_measure import JUDGES, preference_verdicts
-from preflab.run import read_json, to_json
+from preflab.recipes.page import clipped, metric_lines, over_steps, repeat_command, revived, write_page
+from preflab.run import dotted, read_json, to_json
 
 STAGES = {
     "data": "data",
@@ -45,8 +42,6 @@ PER_STRATUM = 3
 TEXT_BUDGET = 700_000
 """Characters of prompts and replies in the whole report."""
 
-MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
-
 Json = dict[str, Any]
 
 
@@ -56,34 +51,20 @@ def write_report(folder: Path) -> Path:
     Raises:
         RunError: the folder is not a run of this recipe, or one of its files is damaged.
     """
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
     facts = read_facts(folder)
-    environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=_visible,
-    )
-    environment.filters.update(share=share, points=points, nats=nats, sample=sample, number=number, duration=duration)
-    page = environment.get_template("align_report.html.j2").render(
+    return write_page(
+        folder,
+        "align_report.html.j2",
         **facts,
         stages=STAGES,
         status=status(facts),
         examples=examples(facts["results"]),
         plots=plots(facts),
         command=command(facts),
-        settings=_flat(facts["config"]),
+        settings=dotted(facts["config"]),
         ln2=math.log(2),
         collapse=COLLAPSE,
     )
-    path = folder / "report.html"
-    part = path.with_name(path.name + ".part")
-    part.write_text(page, encoding="utf-8")
-    os.replace(part, path)
-    return path
 
 
 def read_facts(folder: Path) -> Json:
@@ -103,7 +84,7 @@ def read_facts(folder: Path) -> Json:
         results["measure"]["commonest"] = Counter(t.strip() for t in shown).most_common(1)[0][0]
     record = read_json(folder / "record.json")
     metrics: dict[str, list[Json]] = {"preference": [], "preference_judge": [], "ppo": []}
-    for line in _lines(folder / "metrics.jsonl"):
+    for line in metric_lines(folder / "metrics.jsonl"):
         if all(line.get(key, 0) is not None for key in ("kl", "score")):  # a step that came to nan has no place
             metrics.setdefault(str(line.get("stage")), []).append(line)
     return {
@@ -111,25 +92,10 @@ def read_facts(folder: Path) -> Json:
         "config": whole["config"],
         "training": whole["config"][whole["config"].get("algorithm", "ppo")],
         "record": {"made_by": {}, "data": {}, "counts": {}, "model": {}} | record,
-        "results": _revived(results),
-        "verdicts": _revived(verdicts),
+        "results": revived(results),
+        "verdicts": revived(verdicts),
         "metrics": metrics,
     }
-
-
-def _revived(value: Any) -> Any:
-    """Estimates, wherever they stand in a result, as what they were."""
-    if isinstance(value, Mapping):
-        if {"value", "low", "high", "n", "level"} <= value.keys():
-            return Estimate.from_json(dict(value))
-        return {key: _revived(own) for key, own in value.items()}
-    return [_revived(own) for own in value] if isinstance(value, list) else value
-
-
-def _lines(path: Path) -> list[Json]:
-    """Lines of the metrics; a last one that a kill cut off is left out."""
-    whole = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in whole[: whole.rfind("\n") + 1].splitlines() if line]
 
 
 # what is shown -------------------------------------------------------------------------------------------
@@ -163,9 +129,9 @@ def examples(results: Json) -> Json:
     for i, one in enumerate(listed, start=1):
         turns = one["prompt"] if isinstance(one["prompt"], list) else [{"role": "user", "content": str(one["prompt"])}]
         prompt = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
-        texts = {who: _clipped(one[who], most) for who in ("base", "best_of_n", "ppo")}
+        texts = {who: clipped(one[who], most) for who in ("base", "best_of_n", "ppo")}
         gain = one["judge"]["ppo"] - one["judge"]["base"]
-        ready.append({**one, **texts, "prompt": _clipped(prompt, most), "number": i, "gain": gain})
+        ready.append({**one, **texts, "prompt": clipped(prompt, most), "number": i, "gain": gain})
     ready.sort(key=lambda e: -e["gain"])
     k = min(PER_STRATUM, len(ready) // 3)
     middle = (len(ready) - k) // 2
@@ -177,21 +143,9 @@ def examples(results: Json) -> Json:
 
 def command(facts: Json) -> str:
     """What to type to repeat the run: as recorded, otherwise the nearest scale and what differs from it."""
-    if recorded := facts["record"].get("command"):
-        return recorded if isinstance(recorded, str) else shlex.join(map(str, recorded))
     from preflab.recipes.align import SCALES  # here, because align imports this module
 
-    own = _flat(facts["config"])
-    different = {}
-    for name, make in SCALES.items():
-        theirs = _flat(to_json(make()))
-        different[name] = [key for key in own if own[key] != theirs.get(key)]
-    scale = min(different, key=lambda name: len(different[name]))
-    words = ["preflab", "align", "--scale", scale, "--seed", str(own["seed"]), "--name", f"{facts['name']}-again"]
-    for key in different[scale]:
-        value = own[key] if isinstance(own[key], str) else json.dumps(own[key])
-        words += ["--set", f"{key}={value}"] if key != "seed" else []
-    return shlex.join(words)
+    return repeat_command("preflab align", SCALES, facts)
 
 
 # plots ---------------------------------------------------------------------------------------------------
@@ -232,12 +186,13 @@ def _preference_plots(r: Json, metrics: Mapping[str, list[Json]], config: Json) 
     right = replace(loss, name="trainright", title="Accuracy in training", y_label="share of pairs", across=chance)
     reliable = Frame(name="reliability", title="Reliability", y_label="how often it was", height=3.4,
                      x_label="predicted probability that the first is better")  # fmt: skip
+    trained = {key: [over_steps(name, own, key, colour=k) for k, name, own in curves] for key in ("loss", "accuracy")}
     return {
         "accuracy": dot_plot(rows, MODELS, accuracy),
         "categories": dot_plot(split, MODELS, replace(accuracy, name="categories", title="Accuracy by category")),
         "reliability": reliability_plot(bins, reliable),
-        "loss": curve_plot([_steps(name, own, "loss", colour=k) for k, name, own in curves], loss),
-        "training_accuracy": curve_plot([_steps(name, own, "accuracy", colour=k) for k, name, own in curves], right),
+        "loss": curve_plot(trained["loss"], loss),
+        "training_accuracy": curve_plot(trained["accuracy"], right),
     }
 
 
@@ -264,17 +219,17 @@ def _ppo_plots(steps: list[Json], config: Json) -> dict[str, str]:
     near = ((limit, "limit"),) if limit is not None and max((s["kl"] for s in steps), default=0) > limit / 2 else ()
     panels: dict[str, tuple[str, str, list[Series], tuple[tuple[float, str], ...]]] = {
         "score": ("Score and reward", "nats", [
-            _steps("score", steps, "score", error),
-            _steps("reward", steps, "reward", colour=1, style="dashed")], ()),
+            over_steps("score", steps, "score", error),
+            over_steps("reward", steps, "reward", colour=1, style="dashed")], ()),
         "kl": ("KL from the original policy", "nats per reply", [
-            _steps("KL", steps, "kl", [s.get("kl_error") for s in steps])], near),
-        "entropy": ("Entropy", "nats per token", [_steps("entropy", steps, "entropy")], ()),
-        "length": ("Length of replies", "tokens", [_steps("tokens", steps, "reply_tokens")], ()),
-        "ended": ("Replies that end by themselves", "share", [_steps("ended", steps, "ended_share")], ()),
-        "clip": ("Clipped updates", "share of tokens", [_steps("clipped", steps, "clip_fraction")], ()),
-        "explained": ("Explained variance", "share", [_steps("explained", steps, "explained_variance")],
+            over_steps("KL", steps, "kl", [s.get("kl_error") for s in steps])], near),
+        "entropy": ("Entropy", "nats per token", [over_steps("entropy", steps, "entropy")], ()),
+        "length": ("Length of replies", "tokens", [over_steps("tokens", steps, "reply_tokens")], ()),
+        "ended": ("Replies that end by themselves", "share", [over_steps("ended", steps, "ended_share")], ()),
+        "clip": ("Clipped updates", "share of tokens", [over_steps("clipped", steps, "clip_fraction")], ()),
+        "explained": ("Explained variance", "share", [over_steps("explained", steps, "explained_variance")],
                       ((0.0, "no better than a constant"),)),
-        "gap": ("Sampler against trainer", "nats per token", [_steps("gap", steps, "sampler_gap")], ()),
+        "gap": ("Sampler against trainer", "nats per token", [over_steps("gap", steps, "sampler_gap")], ()),
     }  # fmt: skip
     return {
         name: curve_plot(series, Frame(name=f"ppo{name}", title=title, x_label="step", y_label=unit, across=across,
@@ -316,83 +271,3 @@ def _win_plots(measure: Json) -> dict[str, str]:
     own = replace(frame, name="winsby", title="Win rate of PPO by category, second model")
     judges = [f"judged by the {m}" for m in MODELS]
     return {"wins": dot_plot(rows, judges, frame), "wins_by_category": dot_plot(by, judges, own)}
-
-
-def _steps(label: str, steps: list[Json], key: str, error: Sequence[float | None] | None = None, **look: Any) -> Series:
-    """One logged number over the steps."""
-    x, y = [s["step"] for s in steps], [s.get(key) for s in steps]
-    return Series(label=label, x=x, y=y, **look) if error is None else Series.of_errors(label, x, y, error, **look)
-
-
-# numbers and words ---------------------------------------------------------------------------------------
-
-
-def _with_interval(estimate: Estimate | None, form: str, factor: int, unit: str) -> str:
-    if estimate is None:
-        return "not measured"
-    value, low, high = (number(factor * x, form) for x in (estimate.value, estimate.low, estimate.high))
-    return f"{value}{unit} [{low}, {high}]"
-
-
-def share(estimate: Estimate | None) -> str:
-    """A share with its interval, in percent."""
-    return _with_interval(estimate, ".1f", 100, " %")
-
-
-def points(estimate: Estimate | None) -> str:
-    """A difference of shares with its interval, in percentage points."""
-    return _with_interval(estimate, "+.1f", 100, " points")
-
-
-def nats(estimate: Estimate | None) -> str:
-    """A score or a difference of scores with its interval."""
-    return _with_interval(estimate, "+.2f", 1, "")
-
-
-def sample(estimate: Estimate | None) -> str:
-    """How many items, in how many independent groups."""
-    if estimate is None:
-        return DASH
-    groups = "" if estimate.clusters in (None, estimate.n) else f" in {estimate.clusters:,}"
-    return f"{estimate.n:,}{groups}"
-
-
-def number(value: float | int | None, form: str = ",.0f") -> str:
-    """A plain number; a dash where there is none, and no sign before what rounds to zero."""
-    if value is None:
-        return DASH
-    text = format(value, form)
-    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS).replace("inf", "∞")
-
-
-def duration(seconds: float | int | None) -> str:
-    """Wall time for people."""
-    if seconds is None:
-        return DASH
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
-
-
-def _clipped(text: str, most: int) -> str:
-    return text if len(text) <= most else f"{text[:most]} … ({len(text) - most:,} more characters)"
-
-
-_CONTROLS = {i: 0x2400 + i for i in range(32) if chr(i) not in "\n\t"} | {0x7F: 0x2421}
-_BAD = ((0x80, 0xA0), (0x202A, 0x202F), (0x2066, 0x206A), (0xD800, 0xE000))
-_SHOWN = _CONTROLS | {i: 0xFFFD for start, stop in _BAD for i in range(start, stop)}
-
-
-def _visible(value: Any) -> Any:
-    """Text without characters that a page cannot hold or that turn its reading order; what a template prints."""
-    return value.replace("\r\n", "\n").translate(_SHOWN) if type(value) is str else value
-
-
-def _flat(config: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name."""
-    found: dict[str, Any] = {}
-    for key, value in config.items():
-        found |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
-    return found

@@ -207,11 +207,21 @@ class EncodedDialogues:
 
     rows: list[Row]
     dialogue_of: list[int]
-    """For each row the number of its dialogue; a dialogue takes several rows where it is too long for one."""
+    """For each row the number of its dialogue or prompt; a dialogue too long for one row takes several."""
     shortened: int = 0
     """Turns whose prompt lost its earliest exchanges to fit."""
     refused: list[str] = field(default_factory=list)
     """Why turns were left out."""
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens the rows hold, each prefix once."""
+        return sum(len(row) for row in self.rows)
+
+    @property
+    def reply_tokens(self) -> int:
+        """Tokens that are learned from."""
+        return sum(len(row.segments[s]) for row in self.rows for s in row.replies)
 
 
 def encode_comparisons(encoder: Encoder, comparisons: Sequence[Comparison]) -> Encoded:
@@ -245,6 +255,17 @@ def encode_conversations(encoder: Encoder, conversations: Sequence[Sequence[Comp
                 else:
                     kept[-1] = (*kept[-1], comparison)
     return EncodedTrees(rows, kept, shortened, refused)
+
+
+def encode_replies(encoder: Encoder, prompts: Sequence[tuple[Dialogue, Sequence[str]]]) -> EncodedDialogues:
+    """One row a prompt, with its replies as branches, to learn all of them."""
+    rows, dialogue_of, refused, shortened = [], [], list[str](), 0
+    for n, (prompt, replies) in enumerate(prompts):
+        if (turn := _turn(encoder, prompt, replies, f"prompt {n}", refused)) is not None:
+            shortened += turn.cut
+            rows.append(Row.of(turn.prefix, *turn.replies))
+            dialogue_of.append(n)
+    return EncodedDialogues(rows, dialogue_of, shortened, refused)
 
 
 def encode_dialogues(encoder: Encoder, dialogues: Sequence[Dialogue], *, last_only: bool = False) -> EncodedDialogues:

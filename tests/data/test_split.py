@@ -110,5 +110,5 @@ def test_impossible_fractions_are_refused(fractions: dict[str, float]) -> None:
 
 
 def test_too_few_prompts_for_the_parts_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"no comparisons for .*: 1 distinct prompts are too few"):
+    with pytest.raises(ConfigError, match=r"nothing left for .*: 1 distinct prompts are too few"):
         split_by_prompt([one("a", "x"), one("A ", "y"), one("a", "z")], THIRDS, seed=0)

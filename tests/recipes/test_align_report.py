@@ -14,20 +14,8 @@ from preflab.errors import RunError
 from preflab.maths.statistics import Estimate
 from preflab.recipes import align, align_report
 from preflab.recipes.align import Config
-from preflab.recipes.align_report import (
-    DASH,
-    MINUS,
-    command,
-    examples,
-    nats,
-    number,
-    points,
-    read_facts,
-    sample,
-    share,
-    status,
-    write_report,
-)
+from preflab.recipes.align_report import command, examples, read_facts, status, write_report
+from preflab.recipes.numbers import DASH, MINUS, nats, number, points, sample, share
 from preflab.run import to_json
 
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png" onerror=alert(1)>'

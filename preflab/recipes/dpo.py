@@ -1,0 +1,164 @@
+"""Fit a policy to comparisons directly: DPO or IPO, without a preference model and without sampling in training.
+
+Papers    Rafailov et al. 2023 (arXiv 2305.18290), DPO; Azar et al. 2023 (2310.12036), IPO; Ouyang et al. 2022
+          (2203.02155) for many replies to one prompt, and for the SFT that may go before.
+Claims    The policy's log-ratios to its reference pick the better of two unseen replies more often than chance, than
+          length or words alone, and than the reference's own likelihood; its replies win over the reference's by a
+          preference model that was fitted to other comparisons.
+Measures  accuracy of implicit rewards; win rate; gain in score [nats]; KL [nats per reply]. 95 % intervals, clustered
+          by prompt.
+Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
+Differs   Adapters in place of full weights, AdamW in place of RMSprop, no SFT first unless asked for; hundreds of
+          comparisons of other models' replies, where the paper has tens of thousands of the SFT policy's own.
+Result    docs/papers.md#dpo
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from preflab.errors import ConfigError
+from preflab.models.load import Precision
+from preflab.models.roles import AdapterConfig
+from preflab.recipes.dpo_report import write_report
+from preflab.recipes.dpo_stages import Stages
+from preflab.rollouts.generate import SamplingConfig
+from preflab.run import Run
+from preflab.training.dpo import DPOConfig
+from preflab.training.preference import PreferenceConfig
+from preflab.training.sft import SFTConfig
+from preflab.training.step import OptimiserConfig
+
+FREE = ("device",)
+"""Settings that may differ when a run is taken up again."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run depends on; saved beside its results."""
+
+    policy: str = "smollm2"
+    """``smollm2``, ``tiny``, a folder, a .gguf file, or a hub id."""
+    comparisons: str = "starter"
+    """``starter``, a file or folder of comparisons, or a hub data set."""
+    format: str | None = None
+    """Of the comparisons; recognised by their columns when not given."""
+    split: str | None = None
+    """Which part of a data set that has parts."""
+    max_comparisons: int | None = None
+    """Use only so many, drawn by the seed."""
+    seed: int = 0
+    precision: Precision = "auto"
+    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
+    device: str = "auto"
+    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. It may differ when a run is taken up again."""
+    max_context_tokens: int = 1024
+    """Longest prompt and reply together; the model's own limit if that is shorter."""
+    held_out_share: float = 0.2
+    """Share of the comparisons kept for measuring; no prompt is on both sides."""
+    judge_share: float = 0.5
+    """Share of the others that trains a preference model to judge the outcome; 0: no judge, no win rate."""
+    full_weights: bool = False
+    """Train whole copies of the model in place of adapters on one shared trunk."""
+    adapters: AdapterConfig = field(default_factory=lambda: AdapterConfig(rank=16, alpha=32.0, top_layers=12))
+    trees: bool = True
+    """Hold comparisons that go on from one another's replies in one row; changes speed, not results."""
+    sft_first: bool = False
+    """Fine-tune on the best replies first, and take that policy as the reference."""
+    sft: SFTConfig = field(
+        default_factory=lambda: SFTConfig(batch_rows=16, optimiser=OptimiserConfig(learning_rate=4e-4))
+    )
+    dpo: DPOConfig = field(
+        default_factory=lambda: DPOConfig(
+            epochs=2,
+            batch_comparisons=16,
+            optimiser=OptimiserConfig(learning_rate=4e-4, schedule="linear", warmup_steps=3),
+        )
+    )
+    preference: PreferenceConfig = field(
+        default_factory=lambda: PreferenceConfig(
+            epochs=2, batch_comparisons=16, optimiser=OptimiserConfig(learning_rate=4e-4, warmup_steps=5)
+        )
+    )
+    """The judge's."""
+    sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=32))
+    """How replies are drawn for measuring."""
+    evaluation_prompts: int = 64
+    """Held-out prompts on which policies are compared."""
+    replies_per_prompt: int = 2
+    """Replies of each policy to each of them."""
+
+    def __post_init__(self) -> None:
+        if not 0 < self.held_out_share < 1 or not 0 <= self.judge_share < 1:
+            raise ConfigError(
+                "held_out_share must lie between 0 and 1, judge_share too or be 0, "
+                f"got {self.held_out_share} and {self.judge_share}"
+            )
+        if self.replies_per_prompt < 1 or self.evaluation_prompts < 1:
+            raise ConfigError("evaluation_prompts and replies_per_prompt must be at least 1")
+
+
+def default() -> Config:
+    """Two cores and 8 GB, no network: under eight minutes with the embedded model and comparisons."""
+    return Config()
+
+
+def smoke() -> Config:
+    """A random two-layer model and few comparisons: proves the plumbing and nothing else, in seconds."""
+    small = default()
+    return replace(
+        small,
+        policy="tiny",
+        precision="fp32",
+        max_comparisons=60,
+        adapters=AdapterConfig(rank=4, alpha=8.0),
+        sft=replace(small.sft, batch_rows=8),
+        dpo=replace(small.dpo, batch_comparisons=8),
+        preference=replace(small.preference, epochs=1, batch_comparisons=8),
+        sampling=SamplingConfig(max_new_tokens=8),
+        evaluation_prompts=8,
+    )
+
+
+def large() -> Config:
+    """Sizes for one to two billion parameters and real comparisons, the paper's rate and beta. Not measured by us."""
+    small = default()
+    return replace(
+        small,
+        policy="Qwen/Qwen2.5-1.5B-Instruct",
+        max_context_tokens=2048,
+        judge_share=0.2,
+        adapters=AdapterConfig(rank=32, alpha=64.0),
+        sft=replace(small.sft, batch_rows=64, max_tokens=16_384),
+        dpo=DPOConfig(
+            epochs=1,
+            batch_comparisons=64,
+            max_tokens=16_384,
+            optimiser=OptimiserConfig(learning_rate=5e-5, schedule="linear", warmup_steps=20),
+        ),
+        preference=replace(
+            small.preference,
+            epochs=1,
+            batch_comparisons=64,
+            max_tokens=16_384,
+            optimiser=OptimiserConfig(learning_rate=1e-4, warmup_steps=20),
+        ),
+        sampling=SamplingConfig(max_new_tokens=256, max_batch=256),
+        evaluation_prompts=256,
+    )
+
+
+SCALES: dict[str, Callable[[], Config]] = {"default": default, "smoke": smoke, "large": large}
+
+
+def main(config: Config, run: Run) -> None:
+    """Fit a judge, perhaps fine-tune, fit the policy, measure, report; every stage is kept and none is done twice."""
+    stages = Stages(config, run)
+    run.stage("data", stages.data)
+    if config.judge_share > 0:
+        run.stage("preference_judge", lambda: stages.preference("pm_judge", "judge"))
+    if config.sft_first:
+        run.stage("sft", stages.sft)
+    run.stage("dpo", stages.dpo)
+    run.stage("measure", stages.measure)
+    run.stage("export", stages.export)
+    write_report(run.folder)

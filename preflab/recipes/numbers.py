@@ -1,0 +1,54 @@
+"""Numbers and estimates as a report prints them."""
+
+from preflab.maths.statistics import Estimate
+
+MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
+
+
+def _with_interval(estimate: Estimate | None, form: str, factor: int, unit: str) -> str:
+    if estimate is None:
+        return "not measured"
+    value, low, high = (number(factor * x, form) for x in (estimate.value, estimate.low, estimate.high))
+    return f"{value}{unit} [{low}, {high}]"
+
+
+def share(estimate: Estimate | None) -> str:
+    """A share with its interval, in percent."""
+    return _with_interval(estimate, ".1f", 100, " %")
+
+
+def points(estimate: Estimate | None) -> str:
+    """A difference of shares with its interval, in percentage points."""
+    return _with_interval(estimate, "+.1f", 100, " points")
+
+
+def nats(estimate: Estimate | None) -> str:
+    """A score or a difference of scores with its interval."""
+    return _with_interval(estimate, "+.2f", 1, "")
+
+
+def sample(estimate: Estimate | None) -> str:
+    """How many items, in how many independent groups."""
+    if estimate is None:
+        return DASH
+    groups = "" if estimate.clusters in (None, estimate.n) else f" in {estimate.clusters:,}"
+    return f"{estimate.n:,}{groups}"
+
+
+def number(value: float | int | None, form: str = ",.0f") -> str:
+    """A plain number; a dash where there is none, and no sign before what rounds to zero."""
+    if value is None:
+        return DASH
+    text = format(value, form)
+    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS).replace("inf", "∞")
+
+
+def duration(seconds: float | int | None) -> str:
+    """Wall time for people."""
+    if seconds is None:
+        return DASH
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    hours, minutes = divmod(whole // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
