@@ -123,3 +123,20 @@ def test_the_same_text_twice_may_be_a_tie() -> None:
 def test_the_prompt_ends_before_the_reply() -> None:
     with pytest.raises(RecordRefused, match="already ends with a reply"):
         Comparison.chosen_rejected(Dialogue.of("question", "answer"), "a", "b")
+
+
+@pytest.mark.parametrize(
+    ("ranks", "prob_first", "expected"),
+    [
+        ((1, 0, 2), None, ("b",)),
+        ((0, 0, 1), None, ("a", "b")),  # a tie at the top
+        ((2, 2, 2), None, ("a", "b", "c")),
+        ((0, 1), 0.3, ("b",)),  # the probability overrides the rank
+        ((0, 1), 0.5, ("a", "b")),
+    ],
+)
+def test_the_best_replies_are_those_nothing_was_judged_better_than(
+    ranks: tuple[int, ...], prob_first: float | None, expected: tuple[str, ...]
+) -> None:
+    own = Comparison(prompt=Dialogue.of("x"), replies=tuple("abc")[: len(ranks)], ranks=ranks, prob_first=prob_first)
+    assert own.best() == expected

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
-from preflab.data.split import prompt_key, split_by_prompt
+from preflab.data.split import prompt_key, split_by_prompt, split_dialogues
 from preflab.errors import ConfigError
 
 THIRDS = {"train_a": 0.4, "train_b": 0.4, "held_out": 0.2}
@@ -112,3 +112,16 @@ def test_impossible_fractions_are_refused(fractions: dict[str, float]) -> None:
 def test_too_few_prompts_for_the_parts_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"nothing left for .*: 1 distinct prompts are too few"):
         split_by_prompt([one("a", "x"), one("A ", "y"), one("a", "z")], THIRDS, seed=0)
+
+
+def test_dialogues_that_begin_alike_stay_together_and_none_is_lost() -> None:
+    dialogues = [Dialogue.of(f"Prompt {i // 2}", "a", f"more {i}", "b") for i in range(40)]
+    parts = split_dialogues(dialogues, {"train": 0.75, "held_out": 0.25}, seed=0)
+    assert sorted(map(str, parts["train"] + parts["held_out"])) == sorted(map(str, dialogues))
+    assert (len(parts["train"]), len(parts["held_out"])) == (30, 10)
+    keys = [{prompt_key(dialogue) for dialogue in part} for part in parts.values()]
+    assert not keys[0] & keys[1]
+    assert (
+        split_dialogues(dialogues[::-1], {"train": 0.75, "held_out": 0.25}, seed=0)["held_out"]
+        == parts["held_out"][::-1]
+    )

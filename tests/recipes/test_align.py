@@ -3,7 +3,6 @@
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -11,7 +10,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file
+
+from preflab.run import read_json
+from tests.killing import OFTEN, Nursery, assert_same_end, results
 
 SMOKE = ["align", "--scale", "smoke", "--max-comparisons", "24", "--name", "r"]
 
@@ -26,14 +27,6 @@ socket.socket = Refused
 def refuse(*a, **k):
     raise AssertionError("a lookup was made")
 socket.create_connection = socket.getaddrinfo = refuse
-"""
-
-OFTEN = """
-import preflab.run
-start = preflab.run.Run.__init__
-def often(self, *a, **k):
-    start(self, *a, **{**k, "checkpoint_seconds": 0.0})
-preflab.run.Run.__init__ = often
 """
 
 
@@ -55,19 +48,6 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     done = run(home, *SMOKE, before=NO_NETWORK + OFTEN)
     assert done.returncode == 0, done.stderr
     return home / "runs" / "r"
-
-
-def results(folder: Path) -> dict[str, object]:
-    """Every result but the wall times."""
-
-    def timeless(value: object) -> object:
-        if isinstance(value, dict):
-            return {k: timeless(v) for k, v in value.items() if "seconds" not in k}
-        return [timeless(v) for v in value] if isinstance(value, list) else value
-
-    found = {p.stem: timeless(json.loads(p.read_text())) for p in (folder / "results").glob("*.json")}
-    found["metrics"] = [timeless(json.loads(line)) for line in (folder / "metrics.jsonl").read_text().splitlines()]
-    return found
 
 
 def test_a_run_leaves_settings_record_metrics_results_models_and_a_report(finished: Path) -> None:
@@ -111,42 +91,14 @@ def test_starting_a_finished_run_again_changes_nothing(finished: Path) -> None:
     assert results(finished) == before
 
 
-def killed_until_done(home: Path, rng: random.Random, reach: float) -> int:
-    """Start, kill -9 up to ``reach`` seconds after work began, start again ... until a run gets through; the kills."""
-    line, environment = command(home, *SMOKE, before=OFTEN)
-    metrics = home / "runs" / "r" / "metrics.jsonl"
-    for kills in range(30):
-        errors = home / "errors.txt"
-        with errors.open("w") as file:
-            process = subprocess.Popen(line, env=environment, stdout=subprocess.DEVNULL, stderr=file)
-        began = metrics.stat().st_mtime_ns if metrics.exists() else 0
-        deadline = time.monotonic() + 60
-        while process.poll() is None and time.monotonic() < deadline:  # importing takes the first seconds
-            if metrics.exists() and metrics.stat().st_mtime_ns != began:
-                break
-            time.sleep(0.02)
-        try:
-            process.wait(timeout=reach * rng.random() + 0.4 * kills)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            process.wait()
-            continue
-        assert process.returncode == 0, errors.read_text()
-        return kills
-    pytest.fail("the run never got through")
-
-
 @pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.slow), pytest.param(2, marks=pytest.mark.slow)])
 def test_a_run_killed_at_random_moments_ends_bit_for_bit_where_the_unbroken_one_ends(
-    finished: Path, tmp_path: Path, seed: int
+    finished: Path, nursery: Nursery, tmp_path: Path, seed: int
 ) -> None:
-    assert killed_until_done(tmp_path, random.Random(seed), reach=1.0) > 0
-    folder = tmp_path / "runs" / "r"
-    assert results(folder) == results(finished)
-    for name in ("pm", "pm_judge", "policy"):
-        ours, theirs = (load_file(f / "checkpoints" / f"{name}.safetensors") for f in (folder, finished))
-        assert ours.keys() == theirs.keys()
-        assert all(torch.equal(ours[k], theirs[k]) for k in ours)
+    arguments = [*SMOKE, "--quiet", "--runs", str(tmp_path / "runs")]
+    seconds = sum(read_json(path)["seconds"] for path in (finished / "results").glob("*.json"))
+    assert nursery.run_with_kills(arguments, tmp_path / "out.txt", random.Random(seed), seconds) >= 3
+    assert_same_end(tmp_path / "runs" / "r", finished)
 
 
 def test_a_run_stopped_early_goes_on_with_a_later_until(tmp_path: Path) -> None:

@@ -15,7 +15,14 @@ from preflab.data.dialogue import Dialogue, Message
 from preflab.data.rows import Row
 from preflab.errors import DataError, ModelError
 from preflab.models.tiny import SPECIAL, tiny_tokenizer
-from preflab.rollouts.encode import Encoder, encode_comparisons, encode_conversations, encode_dialogues, fit_prompt
+from preflab.rollouts.encode import (
+    Encoder,
+    encode_comparisons,
+    encode_conversations,
+    encode_dialogues,
+    encode_replies,
+    fit_prompt,
+)
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 PAD, END, SYSTEM, USER, ASSISTANT = range(5)
@@ -374,6 +381,16 @@ def test_a_dialogue_too_long_for_one_row_takes_several_and_loses_nothing_in_sile
     assert found.dialogue_of == [0, 0]
     assert (found.shortened, found.refused) == (1, [])
     assert sum(len(row.replies) for row in found.rows) == 3
+
+
+def test_replies_to_one_prompt_are_branches_to_learn() -> None:
+    own = encoder()
+    found = encode_replies(own, [(Dialogue.of("hi"), ("hello", "hey")), (Dialogue.of("x" * 300), ("y",))])
+    assert found.rows == [Row.of(own.prompt(Dialogue.of("hi")), own.reply("hello"), own.reply("hey"))]
+    assert found.dialogue_of == [0]
+    assert found.refused == ["prompt 1: prompt and longest reply exceed 256 tokens"]
+    assert found.reply_tokens == 6 + 4
+    assert found.n_tokens == len(own.prompt(Dialogue.of("hi"))) + 10
 
 
 def test_turns_that_cannot_be_learned_from_are_refused_by_name() -> None:

@@ -1,0 +1,57 @@
+"""Dialogues to learn from, read from files of records."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from preflab.data.dialogue import Dialogue
+from preflab.data.dialogues import load_dialogues
+from preflab.errors import DataError
+
+TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
+
+
+def written(folder: Path, *records: Any) -> Path:
+    path = folder / "dialogues.jsonl"
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+    return path
+
+
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"messages": TURNS}, Dialogue.of("hi", "hello")),
+        ({"messages": [*TURNS, {"role": "user", "content": "bye"}]}, Dialogue.of("hi", "hello", "bye")),
+        ({"prompt": "hi", "reply": "hello"}, Dialogue.of("hi", "hello")),
+        ({"prompt": "hi", "completion": "hello"}, Dialogue.of("hi", "hello")),
+        ({"prompt": TURNS[:1], "response": "hello"}, Dialogue.of("hi", "hello")),
+    ],
+)
+def test_dialogues_are_read_in_every_form(record: Any, expected: Dialogue, tmp_path: Path) -> None:
+    loaded = load_dialogues(written(tmp_path, record))
+    assert loaded.dialogues == [expected]
+    assert (loaded.records, loaded.refused) == (1, {})
+    assert loaded.digest.startswith("sha256:")
+
+
+def test_dialogues_in_which_the_assistant_says_nothing_are_refused_and_counted(tmp_path: Path) -> None:
+    silent = {"messages": TURNS[:1]}
+    path = written(tmp_path, silent, {"messages": TURNS}, {"prompt": "hi", "reply": " "})
+    loaded = load_dialogues(path)
+    assert len(loaded.dialogues) == 1
+    assert loaded.records == 3
+    assert loaded.refused == {"the assistant says nothing": 2}
+    assert loaded.first_refused == {"the assistant says nothing": f"{path}:1"}
+    with pytest.raises(DataError, match="every record was refused"):
+        load_dialogues(written(tmp_path, silent))
+
+
+def test_what_is_no_dialogue_stops_the_load_with_its_place(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"dialogues\.jsonl:2.*\[prompt\]"):
+        load_dialogues(written(tmp_path, {"messages": TURNS}, {"text": "hi"}))
+    with pytest.raises(DataError, match="reply"):
+        load_dialogues(written(tmp_path, {"prompt": "hi"}))
+    with pytest.raises(DataError, match="no such file"):
+        load_dialogues(tmp_path / "absent.jsonl")
