@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from preflab.errors import SamplerError
 from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
 from preflab.maths.statistics import mean_with_interval
 from preflab.models.roles import Role

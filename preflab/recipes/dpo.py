@@ -50,7 +50,7 @@ class Config:
     precision: Precision = "auto"
     """bf16 where the machine multiplies it in hardware, otherwise fp32."""
     device: str = "auto"
-    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. It may differ when a run is taken up again."""
+    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. It may differ when the run goes on."""
     max_context_tokens: int = 1024
     """Longest prompt and reply together; the model's own limit if that is shorter."""
     held_out_share: float = 0.2

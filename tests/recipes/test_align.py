@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from preflab.run import read_json
 from tests.killing import OFTEN, Nursery, assert_same_end, results
