@@ -15,7 +15,6 @@ import sys
 import time
 import weakref
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -41,7 +40,7 @@ def arguments(about: str, **more: Any) -> argparse.ArgumentParser:
         "--hh",
         help="comparisons by any name that preflab loads, HH's for the figures in the docs; else made-up lengths",
     )
-    parser.add_argument("--shape", default="9m", help="tiny, 9m, smollm2, 0.6b, 1.7b (random weights but for smollm2)")
+    parser.add_argument("--shape", default="9m", help="tiny, tiny-qwen, 9m, 0.6b, 1.7b (random weights), smollm2")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--dtype", default="fp32", choices=list(DTYPES), help="bf16: autocast over fp32 weights")
     parser.add_argument("--repeats", type=int, default=3, help="timed runs of each contestant, interleaved")
@@ -228,13 +227,6 @@ def peak_bytes(work: Callable[[], object]) -> int:
     with LiveBytes() as live:
         work()
     return live.peak
-
-
-def autocast(options: argparse.Namespace) -> AbstractContextManager[Any]:
-    """bf16 arithmetic over full-precision weights where it is asked for."""
-    if options.dtype == "fp32":
-        return nullcontext()
-    return torch.autocast(options.device, dtype=torch.bfloat16)
 
 
 def matmul_rate(device: str, dtype: torch.dtype, *, size: int | None = None, tries: int = 5) -> float:

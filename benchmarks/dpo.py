@@ -15,7 +15,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from benchmarks.common import DTYPES, arguments, machine, prepare, say
-from benchmarks.pair_race import comparisons, in_order, run_race
+from benchmarks.pair_race import comparisons, passes_to_try, run_race
 from benchmarks.preference import optimiser_of
 from benchmarks.workload import Item, load_model, source_of
 from preflab.models.roles import Trunk
@@ -52,15 +52,14 @@ def one(options: argparse.Namespace, *, batch: int) -> None:
     model = load_model(options.shape, seed=options.seed, device=options.device)
     model = model.to(DTYPES[options.dtype]).float()  # rounded to bf16 where that is asked for
     items = comparisons(options, vocab=model.config.vocab_size)
-    ordered = in_order(items, seed=options.seed)
     run_race(
         "dpo",
         model,
         items,
         options,
         ours=ours(model, items, options, batch=batch),
-        peer=lambda at_once, **more: trl_dpo(model, ordered, options, per_step=batch, at_once=at_once, **more),
-        sizes=[s for s in (batch, batch // 2, batch // 4) if s and batch % s == 0],
+        peer=lambda some, **more: trl_dpo(model, some, options, per_step=batch, **more),
+        sizes=passes_to_try(batch, per_step=batch),
         batch=batch,
         passes=4,
     )

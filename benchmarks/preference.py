@@ -16,7 +16,7 @@ from typing import Any
 from transformers import PreTrainedModel
 
 from benchmarks.common import DTYPES, arguments, machine, prepare, say
-from benchmarks.pair_race import comparisons, in_order, run_race
+from benchmarks.pair_race import comparisons, passes_to_try, run_race
 from benchmarks.workload import Item, load_model, source_of
 from preflab.models.roles import Role, Trunk
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
@@ -63,18 +63,15 @@ def one(options: argparse.Namespace, *, batch: int) -> None:
     model.load_state_dict(role.trunk.model.state_dict())  # rounded to bf16 where that is asked for
     head, pairs = role.head.weight.detach().clone(), options.replies * (options.replies - 1) // 2
     del role
-    ordered, per_step = in_order(items, seed=options.seed), batch * pairs
-    whole = per_step if options.replies == 2 else pairs
+    per_step, whole = batch * pairs, batch if options.replies == 2 else pairs
     run_race(
         "preference",
         model,
         items,
         options,
         ours=ours(model, items, options, batch=batch),
-        peer=lambda at_once, **more: trl_reward(
-            model, head, ordered, options, per_step=per_step, at_once=at_once, **more
-        ),
-        sizes=[s for s in (whole, whole // 2, whole // 4) if s and per_step % s == 0],
+        peer=lambda some, **more: trl_reward(model, head, some, options, per_step=per_step, **more),
+        sizes=passes_to_try(whole, per_step=per_step),
         batch=batch,
         passes=3,
         replies=options.replies,

@@ -31,7 +31,15 @@ LLAMA: dict[str, dict[str, int]] = {
     "tiny": {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},
     "9m": {"vocab_size": 16_384, "hidden_size": 256, "intermediate_size": 688, "num_hidden_layers": 6},
 }
+QWEN_SHARED = {
+    "vocab_size": 151_936,
+    "num_attention_heads": 16,
+    "num_key_value_heads": 8,
+    "head_dim": 128,
+    "num_hidden_layers": 28,
+}
 QWEN: dict[str, dict[str, int]] = {
+    "tiny-qwen": {"hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2, "vocab_size": 512},
     "0.6b": {"hidden_size": 1024, "intermediate_size": 3072},
     "1.7b": {"hidden_size": 2048, "intermediate_size": 6144},
 }
@@ -46,8 +54,7 @@ def random_model(shape: str, *, seed: int) -> PreTrainedModel:
             llama = LlamaConfig(num_attention_heads=4, num_key_value_heads=4, **LLAMA[shape], **shared)
             return with_ends(LlamaForCausalLM(llama))
         if shape in QWEN:
-            heads = {"num_attention_heads": 16, "num_key_value_heads": 8, "head_dim": 128, "num_hidden_layers": 28}
-            qwen = Qwen3Config(vocab_size=151_936, **heads, **QWEN[shape], **shared)
+            qwen = Qwen3Config(**QWEN_SHARED | QWEN[shape], **shared)
             return with_ends(Qwen3ForCausalLM(qwen))
     raise SystemExit(f"no shape {shape!r}: expected smollm2 or one of {', '.join([*LLAMA, *QWEN])}")
 
