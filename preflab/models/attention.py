@@ -20,6 +20,8 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
+from preflab.models.step_attention import Step, by_piece
+
 NAME = "preflab_rows"
 """What transformers calls this attention function."""
 
@@ -158,7 +160,9 @@ def row_attention(
     **more: Any,
 ) -> tuple[Float[Tensor, "batch token head dim"], None]:
     """The attention function that transformers calls in every layer."""
-    layout: Layout | None = getattr(attention_mask, "preflab_layout", None)
+    layout: Layout | Step | None = getattr(attention_mask, "preflab_layout", None)
+    if isinstance(layout, Step):
+        return by_piece(query, key, value, layout, scaling).transpose(1, 2), None
     if layout is None:
         return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more

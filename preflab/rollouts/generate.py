@@ -18,6 +18,7 @@ from preflab.errors import ConfigError, DataError, ModelError
 from preflab.models.attention import place
 from preflab.models.check import logit_shape, trunk_of
 from preflab.models.roles import Role
+from preflab.models.step_attention import Step
 from preflab.rollouts.cache import RoomyCache
 from preflab.rollouts.draw import Repetition, draw
 from preflab.rollouts.encode import Encoder, fit_prompt
@@ -154,6 +155,7 @@ class _Batch:
         self.width = int(self.length.max())
         columns = torch.arange(self.width + config.max_new_tokens, device=role.device)
         self.seen = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
+        self.layout = Step((self.width - self.length).tolist(), self.seen)
         self.rules: Repetition | None = None
         if config.has_rules:
             penalty, ngram = config.repetition_penalty, config.no_repeat_ngram
@@ -212,6 +214,8 @@ class _Batch:
     def _decode(self, token: Int[Tensor, " sample"], step: int) -> Float[Tensor, "sample hidden"]:
         """One step for the samples still going."""
         mask = self.seen[:, None, None, : self.width + step + 1]
+        if not mask.is_cuda:
+            mask.preflab_layout = self.layout  # type: ignore[attr-defined]
         return self._body(token[:, None], self.length[:, None] + step, mask)[:, -1]
 
     def _leave(self, ended: list[int]) -> list[int]:
@@ -224,6 +228,7 @@ class _Batch:
         self.cache.select(order)
         self.slots = [self.slots[slot] for slot in order]
         self.seen, self.length, self.noise = self.seen[order], self.length[order], self.noise[order]
+        self.layout = Step((self.width - self.length).tolist(), self.seen)
         if self.rules:
             self.rules.select(order)
         return order
