@@ -19,6 +19,7 @@ from preflab.data.rows import Row, collate
 from preflab.errors import ConfigError, DataError, ModelError
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.smollm2 import cache_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import ReplySampler, Rollout, SamplingConfig, generate
@@ -102,6 +103,29 @@ def test_uneven_prompts_together_give_what_each_gives_alone(name: str, max_batch
         ((alone,),) = generate(role, [prompt], encoder, GREEDY)
         assert rollout.tokens == alone.tokens
         assert rollout.logprobs == pytest.approx(alone.logprobs, abs=1e-4)
+
+
+@pytest.mark.slow
+def test_greedy_tokens_of_smollm2_are_those_of_transformers() -> None:
+    if not (cache_folder() / "smollm2-135m-instruct" / "model.safetensors").exists():
+        pytest.skip("SmolLM2 is not in the cache")
+    made = load_language_model("smollm2", precision="fp32")
+    encoder = Encoder(made.tokenizer, max_tokens=512)
+    asked = ["hi", "Name three colours, please.", "Why is the sky blue? Say it in one sentence."]
+    given = [encoder.prompt(Dialogue.of(text)) for text in asked]
+    reference = Trunk(made, None).reference()
+    found = [list(r[0].tokens) for r in generate(reference, given, encoder, replace(GREEDY, max_new_tokens=24))]
+    for prompt, tokens in zip(given, found, strict=True):
+        ids = torch.tensor([prompt])
+        theirs = made.model.generate(
+            ids,
+            attention_mask=torch.ones_like(ids),
+            max_new_tokens=24,
+            do_sample=False,
+            eos_token_id=list(encoder.stop_ids),
+            pad_token_id=encoder.pad_id,
+        )
+        assert theirs[0, len(prompt) :].tolist() == tokens
 
 
 @pytest.mark.parametrize(
