@@ -14,7 +14,7 @@ Of several processes (`preflab.ranks`) the first alone speaks with the server; a
 import hashlib
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -45,6 +45,15 @@ NEUTRAL: Mapping[str, object] = {
     "skip_special_tokens": False,
 }
 """What every request says, so that no default of the server or of the model's own settings has a say."""
+
+WANTED = {
+    "max_new_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "repetition_penalty": "repetition_penalty",
+}
+"""Settings of sampling that vLLM has too, and its names for them."""
 
 PROBE = SamplingConfig(max_new_tokens=8, temperature=2.0)
 PROBE_SAMPLES = 4
@@ -158,6 +167,7 @@ class VLLMEngine:
                     f"prompt {i} has {len(prompt)} tokens; with {config.max_new_tokens} new ones it must fit in "
                     f"{self.encoder.max_tokens}, and it may not be empty"
                 )
+        _wanted(config)
         pushed = self._fresh()
         jobs = [(tuple(prompt), _seed(seed, i)) for i, prompt in enumerate(prompts)]
 
@@ -195,9 +205,8 @@ class VLLMEngine:
 
     def _ask(self, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int, seed: int) -> list[Rollout]:
         """One prompt's replies."""
-        stops = list(self.encoder.stop_ids)
-        wanted = {"max_tokens": config.max_new_tokens, "temperature": config.temperature, "stop_token_ids": stops}
-        asked = {**NEUTRAL, **wanted, "model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
+        own = {"model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
+        asked = {**NEUTRAL, **_wanted(config), "stop_token_ids": list(self.encoder.stop_ids), **own}
         answer = self.server.post("/v1/completions", asked)
         return self._checked(answer, pushed, prompt, config, n)
 
@@ -321,6 +330,22 @@ def _by_first(do: Callable[[], Found]) -> Found:
     if message is not None:
         raise problem or SamplerError(message)
     return cast(Found, found)
+
+
+def _wanted(config: SamplingConfig) -> dict[str, object]:
+    """The settings of sampling as a request says them.
+
+    Raises:
+        ConfigError: one is set that vLLM does not know; without it, it would draw from another distribution.
+    """
+    found: dict[str, object] = {}
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if setting.name in WANTED:
+            found |= {} if value is None else {WANTED[setting.name]: value}
+        elif setting.name != "max_batch" and value != setting.default:  # how many at once is the server's affair
+            raise ConfigError(f"a vLLM server cannot draw with sampling.{setting.name}={value!r}; leave it off")
+    return found
 
 
 def _seed(seed: int, prompt: int) -> int:

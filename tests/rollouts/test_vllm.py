@@ -1,7 +1,10 @@
 """The engine against a server that behaves like vLLM, and against one that misbehaves in every way we know of."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -138,6 +141,20 @@ def test_no_default_of_the_server_has_a_say(engine: VLLMEngine, policy: Role, fa
     asked = fake.paths("/v1/completions")[-1]
     neutral = {"top_p": 1.0, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0, "temperature": 1.0, "max_tokens": 8}
     assert neutral.items() <= asked.items()
+
+
+def test_settings_that_vllm_has_too_are_passed_on_and_others_refused(
+    engine: VLLMEngine, policy: Role, fake: FakeVLLM
+) -> None:
+    engine.push(policy, 0)
+    engine.generate(prompts("hi"), SamplingConfig(max_new_tokens=8, max_batch=3), n=1, seed=0)
+    neutral = {"top_p": 1.0, "top_k": 0, "repetition_penalty": 1.0}
+    assert neutral.items() <= fake.paths("/v1/completions")[-1].items()
+    some = SamplingConfig(max_new_tokens=8, top_k=5, top_p=0.9, repetition_penalty=1.1)
+    engine.generate(prompts("hi"), some, n=1, seed=0)
+    assert {"top_p": 0.9, "top_k": 5, "repetition_penalty": 1.1}.items() <= fake.paths("/v1/completions")[-1].items()
+    with pytest.raises(ConfigError, match=r"cannot draw with sampling\.no_repeat_ngram=3; leave it off"):
+        engine.generate(prompts("hi"), SamplingConfig(max_new_tokens=8, no_repeat_ngram=3), n=1, seed=0)
 
 
 def test_the_reference_is_the_served_model_itself(engine: VLLMEngine, policy: Role) -> None:
@@ -524,3 +541,24 @@ def test_the_command_that_starts_a_server_names_what_is_needed() -> None:
         "--logprobs-mode processed_logprobs --generation-config vllm"
     )
     assert start_command("m").startswith("VLLM_SERVER_DEV_MODE=1 vllm serve m --logprobs-mode")
+
+
+# several processes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_of_two_processes_the_first_speaks_with_the_server_and_both_have_its_answers(
+    fake: FakeVLLM, tmp_path: Path
+) -> None:
+    program = Path(__file__).with_name("vllm_ranks_program.py")
+    root = str(Path(__file__).parents[2])
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": root, "PYTHONWARNINGS": "ignore"}
+    line = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", str(program), fake.url]
+    done = subprocess.run([*line, str(tmp_path)], env=environment, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stderr
+    for name in ("adapter", "whole"):
+        first, second = (torch.load(tmp_path / f"{name}{rank}.pt") for rank in (0, 1))
+        assert first == second and {version for rs in first for _, version in rs} == {3}
+    errors = {(tmp_path / f"error{rank}").read_text() for rank in (0, 1)}
+    assert len(errors) == 1 and "http://127.0.0.1:9: GET /v1/models failed" in errors.pop()
+    assert len(fake.paths("/v1/load_lora_adapter")) == 1 and len(fake.paths("/collective_rpc")) == 1
