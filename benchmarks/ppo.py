@@ -281,7 +281,7 @@ def _scores(scorer: Any, given: Setting) -> Tensor:
 def main() -> None:
     """Check, then race at each number of epochs."""
     assert __doc__
-    parser = arguments(__doc__.splitlines()[0], max_tokens=8192)
+    parser = arguments(__doc__.splitlines()[0], max_tokens=16_384)
     parser.add_argument("--epochs", type=int, nargs="+", default=[1, 4], help="passes over each batch of replies")
     parser.add_argument("--prompts", type=int, default=16)
     parser.add_argument("--prompt-tokens", type=int, default=256, help="longest prompt")
