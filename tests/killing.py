@@ -56,7 +56,8 @@ for line in sys.stdin:
             sys.stdout.flush(), sys.stderr.flush()
             os._exit(code)
     print(child, flush=True)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
+    _, status, used = os.wait4(child, 0)
+    print(os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime, flush=True)
 """
 
 
@@ -76,7 +77,7 @@ class Nursery:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
         )
-        self._heard = b""
+        self._heard, self.cpu_seconds = b"", 0.0
         assert self._answer(120) == "ready"
 
     def close(self) -> None:
@@ -110,24 +111,28 @@ class Nursery:
     def wait(self, seconds: float) -> int | None:
         """The exit code of the process that was started; None if it has not ended in time. -9: killed."""
         answer = self._answer(seconds)
-        return None if answer is None else int(answer)
+        if answer is None:
+            return None
+        code, used = answer.split()
+        self.cpu_seconds = float(used)
+        return int(code)
 
     def run(self, arguments: list[str], output: Path) -> float:
-        """Run to the end; the seconds it took."""
-        started = time.monotonic()
+        """Run to the end; the processor time it took, in seconds."""
         self.start(arguments, output)
         assert self.wait(600) == 0, output.read_text()
-        return time.monotonic() - started
+        return self.cpu_seconds
 
-    def run_with_kills(self, arguments: list[str], output: Path, rng: random.Random, seconds: float) -> int:
+    def run_with_kills(self, arguments: list[str], output: Path, rng: random.Random, cpu_seconds: float) -> int:
         """Start, ``kill -9`` at a random moment, start again ... until a run gets through; the number of kills.
 
         Args:
-            seconds  what an unbroken run takes. Processes live for up to a third of it, a little longer each time.
+            cpu_seconds  what an unbroken run takes. Processes live for up to a third of it, a little longer each time.
+                         Processor time, so that a busy machine kills as often as an idle one.
         """
-        for kills in range(60):
+        for kills in range(100):
             number = self.start(arguments, output)
-            code = self.wait(seconds * (rng.random() / 3 + 0.02 * kills))
+            code = self._wait_until(number, cpu_seconds * (rng.random() / 3 + 0.02 * kills))
             if code is None:
                 os.kill(number, signal.SIGKILL)
                 code = self.wait(60)
@@ -136,6 +141,21 @@ class Nursery:
             assert code == 0, output.read_text()
             return kills
         raise AssertionError("the run never got through")
+
+    def _wait_until(self, number: int, cpu_seconds: float) -> int | None:
+        """The exit code if the process ends before it has used so much processor time, otherwise None."""
+        ticks = os.sysconf("SC_CLK_TCK")
+        deadline = time.monotonic() + 300
+        while time.monotonic() < deadline:
+            if (code := self.wait(0.01)) is not None:
+                return code
+            try:
+                fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+            except OSError:  # it has ended this moment
+                continue
+            if (int(fields[11]) + int(fields[12])) / ticks >= cpu_seconds:
+                return None
+        raise AssertionError("the process neither ends nor works")
 
 
 def timeless(value: Any) -> Any:

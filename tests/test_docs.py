@@ -56,6 +56,31 @@ def test_the_snippets_of_the_page_on_rl_run_in_order(capsys: pytest.CaptureFixtu
     assert "ptx_gradient_norm" in said
 
 
+def test_the_snippets_of_the_page_on_sft_and_dpo_run_in_order(capsys: pytest.CaptureFixture[str]) -> None:
+    page = ROOT / "docs" / "train.md"
+    names: dict[str, Any] = {"__name__": "train"}
+    for line, snippet in blocks(page, "python"):
+        exec(compile("\n" * (line - 1) + snippet, str(page), "exec"), names)
+    assert "reference" in names["state"]
+    said = capsys.readouterr().out
+    assert "1 row, 2 replies to learn" in said
+    assert "1 row of" in said
+    assert "2 comparisons," in said
+
+
+@pytest.mark.parametrize("recipe", ["dpo", "sft"])
+def test_every_setting_that_the_page_on_sft_and_dpo_names_exists(recipe: str) -> None:
+    from preflab.recipes.catalogue import recipe_named
+    from preflab.settings import setting_names
+
+    known = set(setting_names(recipe_named(recipe).load().SCALES["default"]()))
+    text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
+    table = text[text.index(f"| setting of `{recipe}`") :].split("\n\n")[0]
+    named = {name.split("=")[0] for name in re.findall(r"^\| `([\w.=]+)` \|", table, re.MULTILINE)}
+    assert len(named) >= 4
+    assert named <= known
+
+
 def test_every_setting_that_the_page_on_rl_names_exists() -> None:
     from preflab.recipes.align import default
     from preflab.settings import setting_names

@@ -12,7 +12,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from preflab.run import read_json
 from tests.killing import OFTEN, Nursery, assert_same_end, results
 
 SMOKE = ["align", "--scale", "smoke", "--max-comparisons", "24", "--name", "r"]
@@ -97,8 +96,7 @@ def test_a_run_killed_at_random_moments_ends_bit_for_bit_where_the_unbroken_one_
     finished: Path, nursery: Nursery, tmp_path: Path, seed: int
 ) -> None:
     arguments = [*SMOKE, "--quiet", "--runs", str(tmp_path / "runs")]
-    seconds = sum(read_json(path)["seconds"] for path in (finished / "results").glob("*.json"))
-    assert nursery.run_with_kills(arguments, tmp_path / "out.txt", random.Random(seed), seconds) >= 3
+    assert nursery.run_with_kills(arguments, tmp_path / "out.txt", random.Random(seed), cpu_seconds=5.0) > 0
     assert_same_end(tmp_path / "runs" / "r", finished)
 
 

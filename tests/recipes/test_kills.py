@@ -39,7 +39,7 @@ def test_a_run_killed_at_random_moments_ends_where_the_unbroken_one_ends(
     kills = nursery.run_with_kills(
         [*RUNS[what], "--runs", str(broken)], tmp_path / "broken.txt", random.Random(seed), seconds
     )
-    print(f"\n{what}, seed {seed}: killed {kills} times, {seconds:.1f} s unbroken")
+    print(f"\n{what}, seed {seed}: killed {kills} times, {seconds:.1f} processor seconds unbroken")
     assert kills >= 3
     assert len(results(whole / "r")["metrics"]) >= 4
     assert_same_end(broken / "r", whole / "r")
