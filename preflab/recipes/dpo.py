@@ -10,12 +10,13 @@ Measures  accuracy of implicit rewards; win rate; gain in score [nats]; KL [nats
 Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
 Differs   Adapters in place of full weights, AdamW in place of RMSprop, no SFT first unless asked for; hundreds of
           comparisons of other models' replies, where the paper has tens of thousands of the SFT policy's own.
-Result    docs/papers.md#dpo
+Result    none committed yet: run at the smallest scale only, which proves the plumbing
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab import ranks
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -98,7 +99,7 @@ class Config:
 
 
 def default() -> Config:
-    """Two cores and 8 GB, no network: under eight minutes with the embedded model and comparisons."""
+    """Meant for two cores and 8 GB, no network, the embedded model and comparisons. Not timed by us yet."""
     return Config()
 
 
@@ -161,4 +162,6 @@ def main(config: Config, run: Run) -> None:
     run.stage("dpo", stages.dpo)
     run.stage("measure", stages.measure)
     run.stage("export", stages.export)
-    write_report(run.folder)
+    with ranks.first_does() as mine:
+        if mine:
+            write_report(run.folder)

@@ -8,12 +8,13 @@ Measures  nats per reply token on held-out replies, before and after and after e
 Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
 Differs   Adapters in place of full weights; no dropout (these models have none; Ouyang et al. use 0.2); the last
           step's policy is kept, not the one a preference model likes best; no pre-training text is mixed in.
-Result    docs/papers.md#sft
+Result    none committed yet: run at the smallest scale only, which proves the plumbing
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab import ranks
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -72,7 +73,7 @@ class Config:
 
 
 def default() -> Config:
-    """Two cores and 8 GB, no network: minutes with the embedded model and comparisons."""
+    """Meant for two cores and 8 GB, no network, the embedded model and comparisons. Not timed by us yet."""
     return Config()
 
 
@@ -115,4 +116,6 @@ def main(config: Config, run: Run) -> None:
     run.stage("sft", stages.sft)
     run.stage("measure", stages.measure)
     run.stage("export", stages.export)
-    write_report(run.folder)
+    with ranks.first_does() as mine:
+        if mine:
+            write_report(run.folder)
