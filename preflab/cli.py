@@ -276,11 +276,11 @@ def _start(name: str, args: argparse.Namespace, flags: dict[str, object]) -> int
                 if mine and args.fresh and discard(folder) and not args.quiet:
                     print(f"{folder}: the earlier run was deleted (--fresh)", file=sys.stderr)
             worked = launch(recipe, config, folder, quiet=args.quiet)
-    if not mine:
-        return 0
-    if not worked and not args.quiet:
-        print(f"{folder}: was already finished; nothing was done again", file=sys.stderr)
-    _show_outcome(recipe.companion("summary").summarise(folder), f"{name}: {folder}")
+            if mine:
+                if not worked and not args.quiet:
+                    print(f"{folder}: was already finished; nothing was done again", file=sys.stderr)
+                _show_outcome(recipe.companion("summary").summarise(folder), f"{name}: {folder}")
+            ranks.leave()
     return 0
 
 

@@ -142,6 +142,7 @@ def main(job: str, where: str, *more: str) -> None:
     with ranks.processes(timeout_seconds=60):
         if job == "resume":
             resumed(Path(where), None if more[0] == "full" else low, die_after=int(more[1]))
+            ranks.leave()
             return
         found = {
             "preference adapters": fit("preference", low),
@@ -153,6 +154,7 @@ def main(job: str, where: str, *more: str) -> None:
         }
         if ranks.is_first():
             torch.save(found, where)
+        ranks.leave()
 
 
 if __name__ == "__main__":
