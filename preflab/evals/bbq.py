@@ -255,3 +255,25 @@ def targets_of(records: Iterable[Record], metadata: Iterable[Record] = ()) -> Ta
     ]
     same = sum(groups == place for groups, place in both)
     return Targets(places, second, of_group=2 * same < len(both))
+
+
+def question_of(record: Record, own: Parsed, targets: Targets) -> Question:
+    """A record, parsed, as the question that is asked.
+
+    Raises:
+        RecordRefused: which answer is the stereotyped one cannot be told, or a text is empty.
+    """
+    stereotyped, agree = targets.of(own)
+    return Question(
+        category=own.category,
+        template=own.template,
+        negative=own.negative,
+        ambiguous=own.ambiguous,
+        context=fields.first_text(record, "context"),
+        question=fields.first_text(record, "question"),
+        answers=own.answers,
+        right=own.right,
+        unknown=own.unknown,
+        stereotyped=stereotyped,
+        agree=agree,
+    )

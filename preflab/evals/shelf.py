@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from preflab.data.files import Found, digest_of, holds_records, open_text, read_records
 from preflab.data.hub import hub_set
+from preflab.data.sources.record import is_unicode
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 
@@ -136,7 +137,7 @@ class Records:
 def _is_text(value: object) -> bool:
     """Whether all strings in a record can be written as UTF-8."""
     if isinstance(value, str):
-        return value.isascii() or not any("\ud800" <= c <= "\udfff" for c in value)
+        return is_unicode(value)
     if isinstance(value, Mapping):
         return all(_is_text(own) for own in value.values())
     return all(_is_text(own) for own in value) if isinstance(value, list | tuple) else True

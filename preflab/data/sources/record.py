@@ -108,7 +108,7 @@ def comparison(
         raise RecordRefused("the prompt is empty", field="prompt")
     if not all(reply.strip() for reply in replies):
         raise RecordRefused("a reply is empty", field="replies")
-    if not all(_is_unicode(part) for part in (*replies, *(message.text for message in prompt))):
+    if not all(is_unicode(part) for part in (*replies, *(message.text for message in prompt))):
         raise RecordRefused("a text holds half of a surrogate pair, which is no character")
     return Comparison(
         prompt=Dialogue(tuple(prompt)),
@@ -118,7 +118,7 @@ def comparison(
     )
 
 
-def _is_unicode(string: str) -> bool:
+def is_unicode(string: str) -> bool:
     """Whether the string can be written as UTF-8."""
     if string.isascii():
         return True

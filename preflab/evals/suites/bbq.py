@@ -24,7 +24,7 @@ from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals import bias, fields
 from preflab.evals.asks import Choose, Chosen, Outcome, Plan, Speak, Unscorable
-from preflab.evals.bbq import INTERSECTIONS, Question, parse, targets_of
+from preflab.evals.bbq import INTERSECTIONS, Question, parse, question_of, targets_of
 from preflab.evals.shelf import Shelf
 from preflab.evals.suite import Columns, Item, Items, Measure, Suite, Way
 
@@ -50,21 +50,8 @@ def load(shelf: Shelf) -> Items:
 
     def item(record: Record) -> Item:
         own = parse(record)
-        stereotyped, agree = targets.of(own)
+        question = question_of(record, own, targets)
         unknowns.add(own.answers[own.unknown])
-        question = Question(
-            category=own.category,
-            template=own.template,
-            negative=own.negative,
-            ambiguous=own.ambiguous,
-            context=fields.first_text(record, "context"),
-            question=fields.first_text(record, "question"),
-            answers=own.answers,
-            right=own.right,
-            unknown=own.unknown,
-            stereotyped=stereotyped,
-            agree=agree,
-        )
         name = fields.optional_text(record, "id") or own.key
         if name == f"{own.category}/":
             raise RecordRefused("it has neither id nor example_id", field="example_id")

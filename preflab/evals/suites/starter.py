@@ -19,7 +19,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.sources.source import Record
 from preflab.evals import fields
 from preflab.evals.asks import Choose, Chosen, Plan
-from preflab.evals.bbq import Question, parse, targets_of
+from preflab.evals.bbq import Question, parse, question_of, targets_of
 from preflab.evals.shelf import Shelf
 from preflab.evals.suite import Columns, Item, Items, Measure, Suite, Way
 from preflab.evals.suites import bbq
@@ -85,21 +85,7 @@ def _questions(records: Sequence[Record]) -> Callable[[Record], Question]:
     targets = targets_of(records)
 
     def read(record: Record) -> Question:
-        own = parse(record)
-        stereotyped, agree = targets.of(own)
-        return Question(
-            category=own.category,
-            template=own.template,
-            negative=own.negative,
-            ambiguous=own.ambiguous,
-            context=fields.first_text(record, "context"),
-            question=fields.first_text(record, "question"),
-            answers=own.answers,
-            right=own.right,
-            unknown=own.unknown,
-            stereotyped=stereotyped,
-            agree=agree,
-        )
+        return question_of(record, parse(record), targets)
 
     return read
 
