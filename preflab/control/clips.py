@@ -28,8 +28,13 @@ class Clip:
     """[step state], what the simulator needs to draw each step again; None where the observations are pictures."""
     step: int = 0
     """Environment steps of the run when it began: how old the policy was."""
+    stack: int = 1
+    """Above 1: observations are the latest so many frames each [step stack ...], and every frame is kept once."""
 
     def __post_init__(self) -> None:
+        if self.stack > 1 and len(self.observations):
+            frames = _frames_of(self.observations, self.stack, self.id)
+            object.__setattr__(self, "observations", stack_frames(frames, self.stack))
         lengths = {len(self.observations), len(self.actions), len(self.true_reward)}
         lengths |= set() if self.states is None else {len(self.states)}
         if len(lengths) != 1 or 0 in lengths:
@@ -42,6 +47,34 @@ class Clip:
     def __len__(self) -> int:
         return len(self.true_reward)
 
+    @property
+    def frames(self) -> Shaped[np.ndarray, "..."]:
+        """What a file needs of the observations: every frame once, [step + stack - 1 ...]; see `stack_frames`."""
+        if self.stack == 1:
+            return self.observations
+        return np.concatenate([self.observations[0], self.observations[1:, -1]])
+
+
+def stack_frames(frames: Shaped[np.ndarray, "frame ..."], stack: int) -> Shaped[np.ndarray, "step stack ..."]:
+    """Each run of ``stack`` frames, the oldest first: a view that costs no memory and cannot be written to.
+
+    ``step = frame - stack + 1``; step t holds frames t to t + stack - 1.
+    """
+    return np.moveaxis(np.lib.stride_tricks.sliding_window_view(frames, stack, axis=0), -1, 1)
+
+
+def _frames_of(observations: np.ndarray, stack: int, clip: int) -> np.ndarray:
+    """The frames that stacks were made of.
+
+    Raises:
+        DataError: they are no stacks of so many, or one does not go on where the last one was.
+    """
+    if observations.ndim < 2 or observations.shape[1] != stack:
+        raise DataError(f"clip {clip}: expected observations [step {stack} ...], found {list(observations.shape)}")
+    if not np.array_equal(observations[1:, :-1], observations[:-1, 1:]):
+        raise DataError(f"clip {clip}: expected each stack to hold all but the oldest frame of the one before")
+    return np.concatenate([observations[0], observations[1:, -1]])
+
 
 def _first_bad(values: np.ndarray) -> int:
     return int(np.flatnonzero(~np.isfinite(values))[0])
@@ -53,15 +86,19 @@ class ClipStore:
     Args:
         steps     length of every clip.
         capacity  clips kept.
+        stack     frames in an observation, where it is the latest so many (4 on Atari): each is then kept once.
 
     Raises:
         ConfigError: either is below 1.
     """
 
-    def __init__(self, steps: int, capacity: int) -> None:
-        if steps < 1 or capacity < 2:
-            raise ConfigError(f"clips must have at least 1 step and the store room for 2, got {steps} and {capacity}")
-        self.steps, self.capacity = steps, capacity
+    def __init__(self, steps: int, capacity: int, *, stack: int = 1) -> None:
+        if steps < 1 or capacity < 2 or stack < 1:
+            raise ConfigError(
+                f"clips must have at least 1 step, 1 frame a stack and the store room for 2, "
+                f"got {steps}, {stack} and {capacity}"
+            )
+        self.steps, self.capacity, self.stack = steps, capacity, stack
         self._clips: deque[Clip] = deque(maxlen=capacity)
         self._next = 0
 
@@ -100,11 +137,12 @@ class ClipStore:
             part = slice(k * self.steps + gap, (k + 1) * self.steps + gap)
             own = Clip(
                 id=self._next,
-                observations=np.array(observations[part]),
+                observations=np.array(observations[part]) if self.stack == 1 else observations[part],
                 actions=np.array(actions[part]),
                 true_reward=np.array(true_reward[part], dtype=np.float64),
                 states=None if states is None else np.array(states[part]),
                 step=step + part.start,
+                stack=self.stack,
             )
             self._clips.append(own)
             self._next += 1

@@ -108,7 +108,7 @@ class Labels:
         return {response: found.get(response, 0) for response in RESPONSES}
 
     def arrays(self, labels: Sequence[Label]) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, " pair"]]:
-        """Labels as arrays.
+        """Labels as arrays. Stacked frames are written out: ask for a batch of them, not for all; see `Pairs`.
 
         Returns:
             observations [pair 2 step ...], actions [pair 2 step ...], prob_left [pair]; the left clip first.

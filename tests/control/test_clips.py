@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preflab.control.clips import Clip, ClipStore, pair_key
+from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
 from preflab.errors import ConfigError, DataError
 
 
@@ -78,3 +78,34 @@ def test_what_is_no_clip_is_refused() -> None:
         Clip(0, observations, actions, np.array([0.0, 1.0, np.nan, 2.0]))
     with pytest.raises(ConfigError, match="at least 1 step"):
         ClipStore(0, 10)
+
+
+def test_stacked_frames_are_kept_once() -> None:
+    """Six steps of stacks of 4: 9 frames are kept, not 24; step t holds frames t to t + 3."""
+    frames = np.arange(30 * 5, dtype=np.uint8).reshape(30, 5)
+    stacks = stack_frames(frames, 4)
+    assert stacks.shape == (27, 4, 5)
+    assert np.array_equal(stacks[2], frames[2:6])
+    store = ClipStore(6, 10, stack=4)
+    assert store.cut(stacks, np.zeros(27), np.zeros(27), rng=np.random.default_rng(0), n=2, step=100) == 2
+    for clip in store:
+        at = clip.step - 100
+        assert np.array_equal(clip.observations, stacks[at : at + 6])
+        assert np.array_equal(clip.frames, frames[at : at + 9])
+        assert clip.observations.strides == (5, 5, 1), "a step is one frame further in the same memory"
+        assert not np.shares_memory(clip.observations, frames), "the clip holds its own frames and not the stretch"
+        again = Clip(0, stack_frames(clip.frames, 4), clip.actions, clip.true_reward, stack=4)
+        assert np.array_equal(again.observations, clip.observations)
+    plain = Clip(0, frames, np.zeros(30), np.zeros(30))
+    assert plain.frames is plain.observations
+
+
+def test_stacks_that_are_none_are_refused() -> None:
+    frames = np.arange(20.0)
+    with pytest.raises(DataError, match=r"clip 7: expected observations \[step 4 ...\], found \[18, 3\]"):
+        Clip(7, stack_frames(frames, 3), np.zeros(18), np.zeros(18), stack=4)
+    torn = np.concatenate([stack_frames(frames, 4)[:3], stack_frames(frames, 4)[5:8]])
+    with pytest.raises(DataError, match="all but the oldest frame"):
+        Clip(7, torn, np.zeros(6), np.zeros(6), stack=4)
+    with pytest.raises(ConfigError, match="1 frame a stack"):
+        ClipStore(5, 10, stack=0)
