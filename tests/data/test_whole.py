@@ -1,0 +1,28 @@
+"""Files that are whole or not there."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from preflab.data.whole import write_whole
+
+
+def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
+    path = tmp_path / "a" / "b.bin"
+    assert write_whole(path, b"one") == path and path.read_bytes() == b"one"
+    write_whole(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert [found.name for found in path.parent.iterdir()] == ["b.bin"]  # nothing unfinished is left
+
+
+def test_what_was_there_stays_when_writing_fails(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write_whole(tmp_path / "b.bin", b"one")
+
+    def full(_: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="no space"):
+        write_whole(path, b"two")
+    assert path.read_bytes() == b"one" and len(list(tmp_path.iterdir())) == 1
