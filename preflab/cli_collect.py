@@ -28,6 +28,8 @@ def collect_options(parser: argparse.ArgumentParser) -> None:
     text = "Address of a proxy whose word on scheme and client is taken; may be given repeatedly. Default: none."
     add("--proxy", metavar="ADDRESS", action="append", default=[], help=text)
     add("--root-path", metavar="PATH", default="", help="Where a proxy has mounted the site, such as /lab. Default: /.")
+    text = "Folder of the films that people compare (protocol clips). Default: films beside a store that is a file."
+    add("--films", metavar="FOLDER", default="", help=text)
     text = "Replies of policies written at once; 0 where another process answers. Default: 2."
     add("--reply-threads", metavar="N", type=int, default=2, help=text)
 

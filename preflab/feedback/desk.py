@@ -21,7 +21,7 @@ from preflab.feedback.protocols.protocol import Answer, Content, Form, seconds, 
 from preflab.feedback.screen import Exchange, Feedback, Past, Screen, Side
 from preflab.feedback.study import StudyDefinition
 
-HIDDEN = ("policies", "policy", "best", "broken", "answer", "feedback")
+HIDDEN = ("policies", "policy", "best", "broken", "answer", "feedback", "clips")
 """Fields of an item that no page shows before the judgement is made."""
 _DAY_MS = 86_400_000
 _LONGEST_MESSAGE = 20_000
@@ -118,6 +118,11 @@ class Desk:
             repeat_every=definition.repeat_every,
         )
         return None if task is None else self._screen(task)
+
+    def coming(self, person: str) -> Content:
+        """What would be handed out next, so that a page may fetch its films; empty where nothing. Nothing is taken."""
+        item = queue.peek(self.store, self.study, person)
+        return {} if item is None else self._visible(item.content, self._order(item.id, person, 0, item.content))
 
     def screen(self, slot: int, person: str) -> Screen:
         """A task in hand, or finished, as it stands.
@@ -347,10 +352,11 @@ class Desk:
         return order_shown(self._key, len(turn.replies), self.study, item.id, person, "turn", turn.number)
 
     def _visible(self, content: Content, order: Sequence[int]) -> Content:
-        """An item without what is hidden, its replies in the order shown."""
+        """An item without what is hidden, its replies or films in the order shown."""
         shown = {name: value for name, value in content.items() if name not in HIDDEN}
-        if "replies" in shown and order:
-            shown["replies"] = [content["replies"][place] for place in order]
+        for name in ("replies", "films"):
+            if name in shown and order:
+                shown[name] = [content[name][place] for place in order]
         return shown
 
     def _item(self, slot: int) -> Item:

@@ -240,7 +240,7 @@ def item_of(
     return NewItem(name=name, content=content, purpose=purpose, slots=slots, repeat=again)
 
 
-_WHAT_IS_RIGHT = {"rank": "best", "rule-judge": "broken", "questions": "answer"}
+_WHAT_IS_RIGHT = {"rank": "best", "rule-judge": "broken", "questions": "answer", "clips": "best"}
 
 
 def _empty(definition: StudyDefinition) -> dict[str, Any]:

@@ -64,6 +64,13 @@ def claim(
     raise AssertionError("unreachable")
 
 
+def peek(store: Store, name: str, person: str) -> Item | None:
+    """What the next free slot is about, beside the task in hand: nothing is taken, and somebody else may be faster."""
+    with store.reading() as connection:
+        row = connection.execute(choice.next_slot(False), {"study": name, "who": person, "now": store.clock()}).first()
+    return None if row is None else _item(row)
+
+
 def _claim(
     connection: Connection, store: Store, name: str, person: str, lease_ms: int, gold_every: int, repeat_every: int
 ) -> Task | None:

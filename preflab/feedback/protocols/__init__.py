@@ -2,16 +2,17 @@
 
 from preflab.errors import StudyError
 from preflab.feedback.protocols.chat import Chat
+from preflab.feedback.protocols.clips import Clips
 from preflab.feedback.protocols.protocol import JudgementProtocol
 from preflab.feedback.protocols.questions import Questions
 from preflab.feedback.protocols.rank import Rank
 from preflab.feedback.protocols.rules import RuleJudge, RuleProbe
 from preflab.settings import did_you_mean
 
-AnyProtocol = Chat | Rank | RuleProbe | RuleJudge | Questions
+AnyProtocol = Chat | Rank | RuleProbe | RuleJudge | Questions | Clips
 
 PROTOCOLS: dict[str, AnyProtocol] = {
-    found.name: found for found in (Chat(), Rank(), RuleProbe(), RuleJudge(), Questions())
+    found.name: found for found in (Chat(), Rank(), RuleProbe(), RuleJudge(), Questions(), Clips())
 }
 """Name -> the protocol at its defaults."""
 

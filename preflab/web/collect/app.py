@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from preflab.data.store import people
 from preflab.data.store.open import Store
 from preflab.errors import Conflict, DataError, LeaseLost, NotThere, PreflabError, StoreError
+from preflab.feedback.films import FilmDamaged
 from preflab.web.collect.asking import Ask, Refused
 from preflab.web.collect.render import STATIC, page
 from preflab.web.collect.routes import PAGES, Needs, Page
@@ -196,7 +197,13 @@ def status_of(error: Exception) -> int:
     """HTTP's number for one of our errors."""
     if isinstance(error, Refused):
         return error.status
-    kinds: list[tuple[type[Exception], int]] = [(NotThere, 404), (LeaseLost, 409), (Conflict, 409), (DataError, 422)]
+    kinds: list[tuple[type[Exception], int]] = [
+        (NotThere, 404),
+        (FilmDamaged, 500),
+        (LeaseLost, 409),
+        (Conflict, 409),
+        (DataError, 422),
+    ]
     for kind, status in kinds:
         if isinstance(error, kind):
             return status

@@ -27,7 +27,7 @@ def collect(args: argparse.Namespace) -> int:
     studies = [load_study(path) for path in args.study]  # refused before a store is made
     server = ServerConfig(host=args.host, port=args.port, proxies=tuple(args.proxy), reply_threads=args.reply_threads)
     hosts = ("localhost", "127.0.0.1", "[::1]", *args.host_name)
-    site = SiteConfig(hosts=hosts, secure=args.https, root_path=args.root_path)
+    site = SiteConfig(hosts=hosts, secure=args.https, root_path=args.root_path, films=args.films)
     if server.host not in ("127.0.0.1", "localhost", "::1") and not args.https:
         print(
             "note: passwords and links go over plain http; put a proxy with https before it and give --https",

@@ -74,6 +74,7 @@ PAGES: tuple[Page, ...] = (
     Page("GET", "/s/{study}/task/{slot:number}/talk", chat.talk, "annotator"),
     Page("POST", "/s/{study}/task/{slot:number}/again", chat.again, "annotator"),
     Page("POST", "/s/{study}/task/{slot:number}/vote/{turn:number}", chat.vote, "annotator"),
+    Page("GET", "/s/{study}/film/{film}", task.film, "annotator"),
     Page("GET", "/s/{study}/history", task.history, "annotator"),
     Page("POST", "/s/{study}/history/{seq:number}/undo", task.undo, "annotator"),
     Page("GET", "/s/{study}/results", owner.results, "reviewer"),

@@ -56,7 +56,8 @@ def from_program(scope: Scope) -> bool:
 
 
 class SecurityHeaders:
-    """Headers on every answer, errors too. Pages are not kept by browsers or proxies; static files are."""
+    """Headers on every answer, errors too. Pages are not kept by browsers or proxies; static files are,
+    and films by the browsers alone."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
         self.app, self.secure = app, secure
@@ -70,7 +71,10 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
+                own = headers.get("Cache-Control") if message["status"] == 200 else None
                 harden(headers, secure=self.secure)
+                if own is not None and own.startswith("private, "):  # a film: it never changes
+                    headers["Cache-Control"] = own
                 if path.startswith("/static/") and message["status"] < 400:
                     headers["Cache-Control"] = "public, max-age=3600"
             await send(message)

@@ -5,10 +5,12 @@ import hmac
 import secrets
 import threading
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from preflab.data.store.open import Store
 from preflab.errors import ConfigError
 from preflab.feedback.desk import Desk
+from preflab.feedback.films import FilmShelf, films_of
 from preflab.web.collect.limits import Limiter
 
 
@@ -29,6 +31,8 @@ class SiteConfig:
     """Sustained, per session (per address for strangers); ten seconds' worth may come at once."""
     logins_per_quarter_hour: int = 10
     """Failed logins and invitations tried, per name and per address."""
+    films: str = ""
+    """Folder of films that are compared; empty: ``films`` beside a store that is a file."""
 
     def __post_init__(self) -> None:
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
@@ -55,12 +59,15 @@ class Site:
     config: SiteConfig
     logins: Limiter = field(init=False)
     requests: Limiter = field(init=False)
+    films: FilmShelf | None = field(init=False)
+    """None where the store is no file and no folder was named."""
     _desks: dict[str, Desk] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
     def __post_init__(self) -> None:
         per = self.config.logins_per_quarter_hour
+        self.films = films_of(self.store, Path(self.config.films) if self.config.films else None)
         self.logins = Limiter(rate=per / 900, burst=float(per))
         self.requests = Limiter(rate=self.config.requests_per_second, burst=10 * self.config.requests_per_second)
 

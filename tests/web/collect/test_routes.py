@@ -127,7 +127,7 @@ class Town:
         path = page.path
         for name, value in numbers.items():
             path = path.replace(f"{{{name}:number}}", str(value))
-        words = {"study": "red", "secret": "y" * 43, "format": "judgements"}
+        words = {"study": "red", "secret": "y" * 43, "format": "judgements", "film": f"{'0' * 64}.gif"}
         for name, word in words.items():
             path = path.replace(f"{{{name}}}", word)
         assert "{" not in path, path

@@ -102,5 +102,17 @@ items:
     options: [Oxygen, Nitrogen, Carbon dioxide, Helium]
     answer: 2
 """,
+    "clips": """\
+name: which-clip
+protocol: clips
+title: Which clip is better?
+instructions: >
+  Two clips of a hopping robot. Choose the one in which better things happen: the robot moves to the right, and the
+  higher its middle the better where they move alike. Judge by what you see in the clip alone.
+items:                  # a run that asks people adds its own; films are named by their sha256
+  - films:
+      - FIRST.gif
+      - SECOND.gif
+""".replace("FIRST", "0" * 64).replace("SECOND", "1" * 64),
 }
 """Name -> a study in YAML."""

@@ -4,8 +4,9 @@ from starlette.responses import JSONResponse, Response
 
 from preflab.data.store import judgements, people
 from preflab.data.store.studies import find_study
-from preflab.errors import DataError, LeaseLost, StoreError
+from preflab.errors import DataError, LeaseLost, NotThere, StoreError
 from preflab.feedback.desk import Desk
+from preflab.feedback.films import KINDS
 from preflab.feedback.screen import Screen
 from preflab.feedback.study import StudyDefinition
 from preflab.web.collect.asking import Ask, address
@@ -16,6 +17,7 @@ TEMPLATE = {
     "rule-probe": "chat.html.j2",
     "rule-judge": "rule_judge.html.j2",
     "questions": "questions.html.j2",
+    "clips": "clips.html.j2",
 }
 
 
@@ -114,6 +116,9 @@ def next_task(ask: Ask) -> Response:
     except StoreError as error:
         return ask.page("nothing.html.j2", study=desk.definition, message=str(error))
     if screen is None:
+        if getattr(desk.definition.protocol, "growing", False):
+            message = "You have judged all there is. More may come; this page looks again every few seconds."
+            return ask.page("nothing.html.j2", study=desk.definition, message=message, again=address(ask.study, "next"))
         message = "There is nothing left for you in this study. Thank you!"
         return ask.page("nothing.html.j2", study=desk.definition, message=message)
     return ask.go(address(ask.study, "task", screen.slot))
@@ -160,7 +165,23 @@ def task_page(
         seconds_left=desk.seconds_left(screen),
         left_ms=max(0, screen.expires - ask.site.store.clock()),
         place=address(ask.study, "task", screen.slot),
+        films=address(ask.study, "film"),
+        coming=[] if screen.practice or "films" not in screen.content else desk.coming(ask.who).get("films", []),
     )
+
+
+def film(ask: Ask) -> Response:
+    """A film, under the hash of its bytes: a browser may keep it, for it never changes.
+
+    Raises:
+        NotThere: the film is missing, or this site has no films.
+        FilmDamaged: its bytes are not those it is named by.
+    """
+    shelf, name = ask.site.films, str(ask.request.path_params["film"])
+    if shelf is None:
+        raise NotThere("this site has no films; start it with --films FOLDER")
+    kept = {"Cache-Control": "private, max-age=86400, immutable"}
+    return Response(shelf.read(name), headers=kept, media_type=KINDS[name.rpartition(".")[2]])
 
 
 def hand_in(ask: Ask) -> Response:

@@ -43,6 +43,8 @@
     const form = formOf(event);
     if (!form) return;
     forget(form);
+    const button = pressed.get(form); // htmx knows only buttons that were clicked, not those pressed by a key
+    if (button && button.name) event.detail.parameters[button.name] = button.value;
     if (!form.matches("[data-timed]")) return;
     form.dataset.took ||= String((Number(event.detail.parameters.seconds) || 0) + (Date.now() - Number(form.dataset.since)) / 1000);
     event.detail.parameters.seconds = Number(form.dataset.took).toFixed(3);

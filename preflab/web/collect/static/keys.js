@@ -22,7 +22,7 @@
     const found = own || document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
     if (!found || event.defaultPrevented) return;
     event.preventDefault();
-    if (event.repeat) return; // a key held down judges one task, not the next ones too
+    if (event.repeat || found.disabled) return; // a key held down judges one task, not the next ones too
     if (found.matches("input[type=radio]")) choose(found);
     else if (found.matches("button.main")) found.form.requestSubmit(found);
     else found.click();

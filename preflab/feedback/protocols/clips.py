@@ -1,0 +1,89 @@
+"""Compare two clips of behaviour: one is better, they are about the same, or it cannot be told.
+
+Source: Christiano et al. 2017, sec. 2.2.2 and appendix B: two films of one to two seconds side by side, four answers,
+arrow keys. Which clip stands on which side is drawn by a keyed hash, as for all protocols, and answers are kept in
+terms of the clips: ``left`` is the item's first clip, wherever it stood on the screen.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+from preflab.data.comparison import Comparison
+from preflab.errors import DataError
+from preflab.feedback.films import is_film_name
+from preflab.feedback.protocols.protocol import Answer, Asked, Content, Form, field_of, known_fields, words
+
+RESPONSES = ("left", "right", "tie", "cannot tell")
+"""What may be answered; of the clips as the item has them."""
+_PREFERENCE = {"left": 1.0, "right": -1.0, "tie": 0.0}
+_RANKS = {"left": [0, 1], "right": [1, 0], "tie": [0, 0], "cannot tell": None}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clips:
+    """Settings of comparing clips."""
+
+    name: ClassVar[str] = "clips"
+    version: ClassVar[int] = 1
+    live_replies: ClassVar[int] = 0
+    responses: ClassVar[tuple[str, ...]] = RESPONSES
+    comment: bool = False
+    """Offer a field for a remark; without it every answer is one key."""
+    growing: bool = True
+    """Whether more may come while people judge: who has judged all is told to wait, and the page looks again."""
+
+    def read_item(self, record: Mapping[str, Any]) -> Content:
+        """``films``: names of two, by their hashes; ``clips``: their numbers in the run; ``best`` (gold): 0 or 1."""
+        known_fields(record, "films", "clips", "best", "feedback")
+        films = field_of(record, "films", list, "the names of two films")
+        if len(films) != 2 or not all(is_film_name(film) for film in films):
+            raise DataError(f"expected two names (a sha256, a dot, gif or webp), got {films!r:.200}", field="films")
+        if films[0] == films[1]:
+            raise DataError("both films are the same: there is nothing to compare", field="films")
+        content: Content = {"films": list(films)}
+        if "clips" in record:
+            clips = field_of(record, "clips", list, "the numbers of two clips")
+            if len(clips) != 2 or not all(isinstance(k, int) and not isinstance(k, bool) for k in clips):
+                raise DataError(f"expected two whole numbers, got {clips!r:.200}", field="clips")
+            content["clips"] = list(clips)
+        if record.get("best") is not None:
+            best = record["best"]
+            if isinstance(best, bool) or best not in (0, 1):
+                raise DataError(f"expected the number of the better film, 0 or 1, got {best!r:.20}", field="best")
+            content["best"] = best
+        return content | ({"feedback": str(record["feedback"])} if record.get("feedback") else {})
+
+    def places(self, content: Content) -> int:
+        """Two films, in either order."""
+        del content
+        return 2
+
+    def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
+        """``answer``: left, right, tie or cannot tell, as seen on the screen; turned into the item's own sides."""
+        del content
+        given = form.get("answer", "")
+        if given not in RESPONSES:
+            said = f"got {given!r:.20}" if given else "nothing was chosen"
+            raise DataError(f"expected one of {', '.join(RESPONSES)}; {said}", field="answer")
+        if given in ("left", "right"):
+            given = RESPONSES[order[RESPONSES.index(given)]]
+        comment = words(form, "comment") if self.comment else ""
+        return {"response": given, "ranks": _RANKS[given], "comment": comment}
+
+    def right(self, answer: Answer, content: Content) -> bool | None:
+        """Whether the gold item's better film was chosen."""
+        if "best" not in content:
+            return None
+        return bool(answer.get("response") == RESPONSES[content["best"]])
+
+    def questions(self, answer: Answer) -> dict[str, Asked]:
+        """The answer; and the preference where there is one, a tie being half way."""
+        response = answer["response"]
+        found = {"answer": Asked(response, "nominal")}
+        return found | ({"preference": Asked(_PREFERENCE[response], "nominal")} if response in _PREFERENCE else {})
+
+    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+        """None: clips are no texts. Whoever learns a reward from them reads the answers themselves."""
+        del says
+        return []
