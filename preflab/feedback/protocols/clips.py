@@ -34,12 +34,12 @@ class Clips:
     """Whether more may come while people judge: who has judged all is told to wait, and the page looks again."""
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
-        """``films``: names of two, by their hashes; ``clips``: their numbers in the run; ``best`` (gold): 0 or 1."""
-        known_fields(record, "films", "clips", "best", "feedback")
+        """``films``: names of two; ``clips`` and ``step``: their numbers and age in a run; ``best`` (gold): 0 or 1."""
+        known_fields(record, "films", "clips", "step", "best", "feedback")
         films = field_of(record, "films", list, "the names of two films")
         if len(films) != 2 or not all(is_film_name(film) for film in films):
             raise DataError(f"expected two names (a sha256, a dot, gif or webp), got {films!r:.200}", field="films")
-        if films[0] == films[1]:
+        if films[0] == films[1] and "clips" not in record:  # of a run two clips may look alike, and are a tie
             raise DataError("both films are the same: there is nothing to compare", field="films")
         content: Content = {"films": list(films)}
         if "clips" in record:
@@ -47,6 +47,8 @@ class Clips:
             if len(clips) != 2 or not all(isinstance(k, int) and not isinstance(k, bool) for k in clips):
                 raise DataError(f"expected two whole numbers, got {clips!r:.200}", field="clips")
             content["clips"] = list(clips)
+        if "step" in record:
+            content["step"] = field_of(record, "step", int, "a whole number")
         if record.get("best") is not None:
             best = record["best"]
             if isinstance(best, bool) or best not in (0, 1):

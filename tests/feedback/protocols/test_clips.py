@@ -57,6 +57,7 @@ def test_gold_by_the_better_film(best: int, shown: str, right: bool) -> None:
         ({"films": [A]}, "two names"),
         ({"films": [A, "../secret.gif"]}, "two names"),
         ({"films": [A, A]}, "both films are the same"),
+        ({"films": [A, B], "step": "early"}, "a whole number"),
         ({"films": [A, B], "clips": [1, "2"]}, "two whole numbers"),
         ({"films": [A, B], "best": 2}, "0 or 1"),
         ({"films": [A, B], "reward": 3.0}, "unknown field"),

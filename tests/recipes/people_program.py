@@ -1,0 +1,58 @@
+"""A run that asks people: puts up a pair, takes what was answered, keeps its checkpoint; killed whenever it pleases.
+
+python people_program.py STORE FOLDER PAIRS: ends when every pair was answered; prints a line a step.
+"""
+
+import json
+import sys
+import time
+from dataclasses import astuple
+from pathlib import Path
+
+import numpy as np
+
+from preflab.control.archive import ClipArchive
+from preflab.control.clips import Clip
+from preflab.data.store.open import open_store
+from preflab.data.whole import write_whole
+from preflab.feedback.films import FilmShelf
+from preflab.recipes.christiano2017_people import Filming, People
+
+
+def clip(id: int) -> Clip:
+    """Four plain pictures that differ from those of every other clip."""
+    states = np.stack([np.full(2, id, np.float32), np.arange(2, dtype=np.float32)] * 2)
+    return Clip(id, states, np.zeros((4, 1)), np.full(4, float(id)), states=states, step=10 * id)
+
+
+def paint(state: np.ndarray) -> np.ndarray:
+    """One number as a shade."""
+    return np.full((8, 8, 3), int(state[0]) % 256, np.uint8)
+
+
+def people(store: Path, folder: Path) -> People:
+    """The labeller of this run."""
+    films = FilmShelf(store.parent / "films")
+    filming = Filming(painter=paint, fps=10.0)
+    return People(open_store(store), "hop", films=films, archive=ClipArchive(folder / "clips"), filming=filming)
+
+
+def main(store: Path, folder: Path, pairs: int) -> None:
+    """Ask one pair at a step; the checkpoint holds step, labels and what was handed over, all or none of it."""
+    labeller, checkpoint = people(store, folder), folder / "checkpoint.json"
+    step, labels = 0, []
+    if checkpoint.exists():
+        step, labels, handed = json.loads(checkpoint.read_text())
+        labeller.load_state(handed)
+    while len(labels) < pairs:
+        if step < pairs:
+            labeller.ask([(clip(2 * step), clip(2 * step + 1))], step)
+            step += 1
+        labels += [astuple(label) for label in labeller.answers()]
+        write_whole(checkpoint, json.dumps([step, labels, labeller.state()]).encode())
+        print(step, len(labels), flush=True)
+        time.sleep(0.02)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3]))
