@@ -42,11 +42,15 @@ def _swing(state: np.ndarray, actions: np.ndarray) -> Moved:
     wrapped = (angle + np.pi) % (2 * np.pi) - np.pi
     cost = wrapped**2 + 0.1 * speed**2 + 0.001 * torque**2
     speed = np.clip(speed + (15.0 * np.sin(angle) + 3.0 * torque) * 0.05, -8.0, 8.0)
-    return np.stack([angle + speed * 0.05, speed], axis=1), -cost, np.zeros(len(state), dtype=bool)
+    after = np.empty_like(state)
+    after[:, 0], after[:, 1] = angle + speed * 0.05, speed
+    return after, -cost, np.zeros(len(state), dtype=bool)
 
 
 def _see_swing(state: np.ndarray) -> np.ndarray:
-    return np.stack([np.cos(state[:, 0]), np.sin(state[:, 0]), state[:, 1]], axis=1)
+    seen = np.empty((len(state), 3), dtype=np.float32)
+    seen[:, 0], seen[:, 1], seen[:, 2] = np.cos(state[:, 0]), np.sin(state[:, 0]), state[:, 1]
+    return seen
 
 
 _MASS, _POLE, _LENGTH = 0.1 + 1.0, 0.1 * 0.5, 0.5
