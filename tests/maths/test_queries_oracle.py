@@ -49,7 +49,7 @@ def test_labels_due_are_the_rate_added_up_step_by_step(
     fine = 8  # parts of a step, at their middles
     parts = [rate(schedule, (k + 0.5) / fine, end, tau) for k in range(end * fine)]
     so_far, whole = np.cumsum(parts), sum(parts)
-    for step in range(1, end):
+    for step in range(1, end, 61):
         exact = initial + (total - initial) * so_far[step * fine - 1] / whole
         found = labels_due(step, total=total, initial=initial, end=end, schedule=schedule, half_life=tau)
         assert found in {math.floor(exact - 1e-3), math.floor(exact + 1e-3)}
