@@ -15,6 +15,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preflab.control.labels import Label, Labels
+from preflab.control.normal import Moments
+from preflab.control.saving import load_saved, prefixed, saved, under
 from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.preference import preference_loss
 
@@ -59,32 +61,6 @@ class EnsembleConfig:
 
 
 @dataclass
-class Running:
-    """Mean and variance of a stream (Chan et al. 1983)."""
-
-    count: float = 0.0
-    mean: float = 0.0
-    spread: float = 0.0
-    """Sum of squared deviations from the mean."""
-
-    def add(self, values: Float[np.ndarray, " item"]) -> None:
-        """Take note of more values."""
-        n = len(values)
-        if not n:
-            return
-        own, gap = float(values.mean()), float(values.mean()) - self.mean
-        total = self.count + n
-        self.spread += float(((values - own) ** 2).sum()) + gap**2 * self.count * n / total
-        self.mean += gap * n / total
-        self.count = total
-
-    @property
-    def std(self) -> float:
-        """Population standard deviation; 1 before two values were seen."""
-        return float(np.sqrt(self.spread / self.count)) if self.count > 1 else 1.0
-
-
-@dataclass
 class Fit:
     """What one call of `RewardEnsemble.fit` found, a number a member."""
 
@@ -115,7 +91,7 @@ class RewardEnsemble:
             torch.optim.Adam(member.parameters(), lr=self.config.learning_rate) for member in self.members
         ]
         self.l2 = [self.config.l2] * self.config.members
-        self.running = [Running() for _ in self.members]
+        self.running = [Moments(1) for _ in self.members]
         self.epochs = 0
         """Epochs of fitting so far."""
 
@@ -141,13 +117,13 @@ class RewardEnsemble:
         scaled = []
         for own, running in zip(raw, self.running, strict=True):
             if learn_scale:
-                running.add(own)
-            scaled.append(self.config.target_std * (own - running.mean) / (running.std + _TINY))
+                running.add(own[:, None])
+            scaled.append(self.config.target_std * (own - running.mean[0]) / (running.std[0] + _TINY))
         return np.asarray(np.mean(scaled, axis=0))
 
     def reset_scale(self) -> None:
         """Forget the running statistics: predictions changed their scale (after pretraining)."""
-        self.running = [Running() for _ in self.members]
+        self.running = [Moments(1) for _ in self.members]
 
     def gaps(self, observations: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "member pair"]:
         """Return of the left clip minus the right one's, by each member, raw.
@@ -271,26 +247,18 @@ class RewardEnsemble:
     def state(self) -> dict[str, Tensor]:
         """Everything that fitting and predicting depend on, as tensors."""
         found = {"epochs": torch.tensor(self.epochs), "l2": torch.tensor(self.l2, dtype=torch.float64)}
-        found["running"] = torch.tensor([[r.count, r.mean, r.spread] for r in self.running], dtype=torch.float64)
+        found["running"] = torch.stack([own.state() for own in self.running])
         for m, (member, optimiser) in enumerate(zip(self.members, self._optimisers, strict=True)):
-            found |= {f"member{m}.{name}": value.detach().clone() for name, value in member.state_dict().items()}
-            for i, own in optimiser.state_dict()["state"].items():
-                found |= {f"adam{m}.{i}.{name}": torch.as_tensor(value).clone() for name, value in own.items()}
+            found |= prefixed(f"member{m}", saved(member, optimiser))
         return found
 
     def load_state(self, state: dict[str, Tensor]) -> None:
         """Put back what `state` gave."""
         self.epochs, self.l2 = int(state["epochs"]), state["l2"].tolist()
-        self.running = [Running(*row) for row in state["running"].tolist()]
+        for own, kept in zip(self.running, state["running"], strict=True):
+            own.load_state(kept)
         for m, (member, optimiser) in enumerate(zip(self.members, self._optimisers, strict=True)):
-            own = f"member{m}."
-            member.load_state_dict({k.removeprefix(own): v for k, v in state.items() if k.startswith(own)})
-            moments: dict[int, dict[str, Tensor]] = {}
-            for key, value in state.items():
-                if key.startswith(f"adam{m}."):
-                    _, i, name = key.split(".", 2)
-                    moments.setdefault(int(i), {})[name] = value.clone()
-            optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+            load_saved(member, optimiser, under(state, f"member{m}"))
 
 
 def _flat(values: np.ndarray) -> Tensor:

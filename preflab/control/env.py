@@ -80,7 +80,7 @@ class VectorEnv(Protocol):
     n: int
     """Copies."""
     observations: Shaped[np.ndarray, "env ..."]
-    """[env ...], what the agent sees now."""
+    """[env ...], what the agent sees now; a new array at every step, so that it may be kept."""
 
     def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
         """Act in every copy: [env size] floats for `Continuous`, [env] whole numbers for `Discrete`."""

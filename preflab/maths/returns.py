@@ -83,9 +83,7 @@ def gae(
         ConfigError: ``discount`` or ``trace`` is outside [0, 1].
         DataError: a row of ``mask`` has a gap or starts with padding.
     """
-    for name, setting in (("discount", discount), ("trace", trace)):
-        if not 0.0 <= setting <= 1.0:
-            raise ConfigError(f"{name} must be in [0, 1], got {setting}")
+    _check_shares(discount=discount, trace=trace)
     broken = (mask[:, 1:] & ~mask[:, :-1]).any(dim=1)
     if broken.any():
         raise DataError(
@@ -94,13 +92,63 @@ def gae(
         )
     rewards = torch.where(mask, rewards.detach(), 0.0)
     values = torch.where(mask, values.detach(), 0.0)  # which makes V after the last token 0
-    advantages = torch.zeros_like(rewards)
-    next_value = next_advantage = rewards.new_zeros(len(rewards))
-    for t in reversed(range(rewards.shape[1])):
-        delta = rewards[:, t] + discount * next_value - values[:, t]
-        advantages[:, t] = next_advantage = delta + discount * trace * next_advantage
-        next_value = values[:, t]
+    after = torch.cat([values[:, 1:], values.new_zeros(len(values), 1)], dim=1)
+    ended = torch.zeros_like(mask.T)
+    advantages = _traced(rewards.T, values.T, after.T, ended, discount, trace).T
     return advantages, advantages + values
+
+
+def gae_of_stretch(
+    rewards: Float[Tensor, "time env"],
+    values: Float[Tensor, "time env"],
+    after: Float[Tensor, "time env"],
+    ended: Bool[Tensor, "time env"],
+    *,
+    discount: float = 0.995,
+    trace: float = 0.97,
+) -> tuple[Float[Tensor, "time env"], Float[Tensor, "time env"]]:
+    """Generalized advantage estimation over a stretch of time in which episodes may end and new ones begin.
+
+    As `gae`, but nothing is assumed of what comes behind the last step or an end: ``after`` says what it is worth.
+    No advantage is carried over an end. ``trace = 1`` gives n-step returns minus the value (A2C).
+
+    Args:
+        rewards     [time, env]  reward units.
+        values      [time, env]  reward units; of what is seen before each step.
+        after       [time, env]  reward units; of what is seen after it, before any reset: 0 where the world ends.
+        ended       [time, env]  True = an episode ended with this step.
+        discount    scalar       in [0, 1]; Christiano et al. 2017, appendix A.1: 0.995.
+        trace       scalar       in [0, 1]; theirs is 0.97.
+
+    Returns:
+        advantages  [time, env]  reward units, not whitened.
+        returns     [time, env]  reward units.
+
+    Raises:
+        ConfigError: ``discount`` or ``trace`` is outside [0, 1].
+    """
+    _check_shares(discount=discount, trace=trace)
+    advantages = _traced(rewards.detach(), values.detach(), after.detach(), ended, discount, trace)
+    return advantages, advantages + values.detach()
+
+
+def _traced(
+    rewards: Tensor, values: Tensor, after: Tensor, ended: Tensor, discount: float, trace: float
+) -> Float[Tensor, "time item"]:
+    """Errors of one step, each with the traces of those that follow it in its episode."""
+    errors = rewards + discount * after - values
+    advantages = torch.empty_like(errors)
+    following = errors.new_zeros(errors.shape[1])
+    goes_on = discount * trace * (~ended).to(errors.dtype)
+    for t in reversed(range(len(errors))):
+        advantages[t] = following = errors[t] + goes_on[t] * following
+    return advantages
+
+
+def _check_shares(**settings: float) -> None:
+    for name, setting in settings.items():
+        if not 0.0 <= setting <= 1.0:
+            raise ConfigError(f"{name} must be in [0, 1], got {setting}")
 
 
 def leave_one_out(rewards: Float[Tensor, "prompt sample"]) -> Float[Tensor, "prompt sample"]:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from preflab.control.clips import Clip
-from preflab.control.ensemble import EnsembleConfig, RewardEnsemble, Running
+from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.labels import Label, Labels
 from preflab.control.oracle import Oracle
 from preflab.control.predictor import MLP
@@ -109,14 +109,6 @@ def test_the_scale_may_be_looked_at_without_learning_it() -> None:
     assert [own.count for own in ensemble.running] == [50, 50, 50]
     ensemble.reset_scale()
     assert [own.count for own in ensemble.running] == [0, 0, 0]
-
-
-def test_running_statistics_are_those_of_all_values() -> None:
-    values, running = np.random.default_rng(0).normal(3.0, 2.0, size=1000), Running()
-    for part in np.split(values, [1, 10, 400]):
-        running.add(part)
-    running.add(np.array([]))
-    assert (running.count, running.mean, running.std) == pytest.approx((1000, values.mean(), values.std()))
 
 
 @pytest.mark.parametrize(("low", "high", "grows"), [(0.01, 0.02, True), (90.0, 100.0, False)])

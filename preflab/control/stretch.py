@@ -1,0 +1,87 @@
+"""A stretch of behaviour: so many steps of every copy of an environment, as one agent acted in them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Shaped
+
+from preflab.control.env import Actions, Continuous, VectorEnv
+
+
+@dataclass(frozen=True, eq=False)
+class Stretch:
+    """What was seen, done and, unknown to the agent, earned."""
+
+    observations: Shaped[np.ndarray, "time env ..."]
+    """[time env ...], before each step."""
+    actions: Shaped[np.ndarray, "time env ..."]
+    """[time env size] as drawn, beyond the bounds too, or [time env] whole numbers."""
+    true_reward: Float64[np.ndarray, "time env"]
+    """For the oracle and for reports alone."""
+    ended: Bool[np.ndarray, "time env"]
+    """An episode ended with this step."""
+    finals: Shaped[np.ndarray, "end ..."]
+    """[end ...], what was seen after each such step, in the order of ``ended.nonzero()``."""
+    last: Shaped[np.ndarray, "env ..."]
+    """[env ...], what is seen after the last step."""
+    states: Float[np.ndarray, "time env state"] | None
+    """What the steps can be drawn from."""
+
+    @property
+    def steps(self) -> int:
+        """Environment steps, over all copies."""
+        return int(self.true_reward.size)
+
+    def rewarded_actions(self, actions: Actions) -> Float[np.ndarray, "time env act"]:
+        """Actions as a reward predictor sees them: within the bounds, or one-hot."""
+        if isinstance(actions, Continuous):
+            return np.asarray(np.clip(self.actions, actions.low, actions.high), dtype=np.float32)
+        return np.asarray(np.eye(actions.n, dtype=np.float32)[self.actions])
+
+    def worth_after(self, value_of: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
+        """Value of what is seen after each step, before any reset.
+
+        Args:
+            value_of  values of observations [item ...] -> [item].
+            values    [time env], of what is seen before each step.
+
+        Returns:
+            after     [time env]
+        """
+        after = np.concatenate([values[1:], value_of(self.last)[None]])
+        if len(self.finals):
+            after[self.ended] = value_of(self.finals)
+        return after
+
+
+def collect(
+    env: VectorEnv, act: Callable[[np.ndarray], np.ndarray], steps: int, *, keep_states: bool = False
+) -> Stretch:
+    """Act for ``steps`` steps of every copy.
+
+    Args:
+        act          observations [env ...] -> actions.
+        keep_states  keep what the steps can be drawn from.
+    """
+    seen, done, earned, ends, finals, states = [], [], [], [], [], []
+    for _ in range(steps):
+        if keep_states:
+            states.append(env.drawn_from())
+        seen.append(env.observations)
+        done.append(act(env.observations))
+        told = env.step(done[-1])
+        earned.append(told.true_reward)
+        ends.append(told.ended)
+        if told.ended.any():
+            finals.append(told.final[told.ended])
+    drawn = [own for own in states if own is not None]
+    return Stretch(
+        observations=np.stack(seen),
+        actions=np.stack(done),
+        true_reward=np.stack(earned),
+        ended=np.stack(ends),
+        finals=np.concatenate(finals) if finals else env.observations[:0],
+        last=env.observations,
+        states=np.stack(drawn) if drawn else None,
+    )
