@@ -5,7 +5,7 @@ Christiano et al. 2017, appendix A: episodes of varying length would tell the ag
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
@@ -70,6 +70,7 @@ class Step:
     """[env ...], what the agent would have seen had no episode ended: the same as ``observations`` elsewhere."""
 
 
+@runtime_checkable
 class VectorEnv(Protocol):
     """So many copies of an environment; all start at construction.
 
