@@ -7,15 +7,16 @@ its own running statistics, and then the members are averaged.
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preflab.control.clips import Clip
 from preflab.control.labels import Label, Labels
 from preflab.control.normal import Moments
+from preflab.control.pairs import Pairs
 from preflab.control.saving import load_saved, prefixed, saved, under
 from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.preference import preference_loss
@@ -137,6 +138,28 @@ class RewardEnsemble:
         returns = self._returns(found)
         return (returns[..., 0] - returns[..., 1]).double().numpy()
 
+    def pair_gaps(self, pairs: Sequence[tuple[Clip, Clip]], *, at_once: int = 4096) -> Float[np.ndarray, "member pair"]:
+        """The same of pairs of clips; each clip is looked at once, however many pairs it is in.
+
+        Args:
+            at_once  steps that go through the members together: pictures take room.
+        """
+        clips = {clip.id: clip for pair in pairs for clip in pair}
+        place = {own: k for k, own in enumerate(clips)}
+        found = np.empty((len(self.members), len(clips)))
+        held = list(clips.values())
+        size = max(1, at_once // len(held[0])) if held else 1
+        for start in range(0, len(held), size):
+            part = held[start : start + size]
+            observations, actions = (
+                torch.as_tensor(np.concatenate([getattr(clip, what) for clip in part])).float()
+                for what in ("observations", "actions")
+            )
+            raw = self.raw(observations, actions).reshape(len(self.members), len(part), -1)
+            found[:, start : start + size] = self._returns(raw).double().numpy()
+        left, right = ([place[pair[side].id] for pair in pairs] for side in (0, 1))
+        return np.asarray(found[:, left] - found[:, right])
+
     # fitting ----------------------------------------------------------------------------------------------
 
     def weights_of(self, labels: Sequence[Label], first: int = 0) -> Float[np.ndarray, "member label"]:
@@ -163,20 +186,17 @@ class RewardEnsemble:
             return Fit()
         told = [label for label in labels.all if label.prob_left is not None]
         weights = self.weights_of(usable, first=len(told) - len(usable))
-        observations, actions, prob_left = labels.arrays(usable)
-        data = (torch.as_tensor(observations), torch.as_tensor(actions), torch.as_tensor(prob_left).float())
-        returns = [[labels.clips[i].true_reward.sum() for i in (label.left, label.right)] for label in usable]
-        targets = torch.as_tensor(np.array(returns)).float() if self.config.target else None
+        data = Pairs(labels, usable, target=self.config.target)
         found = Fit()
         for _ in range(epochs):
             found = Fit()
             for m in range(len(self.members)):
-                self._epoch(m, data, targets, weights[m])
-                self._judge(m, data, targets, weights[m], found)
+                self._epoch(m, data, weights[m])
+                self._judge(m, data, weights[m], found)
             self.epochs += 1
         return found
 
-    def _epoch(self, m: int, data: Any, targets: Tensor | None, weights: np.ndarray) -> None:
+    def _epoch(self, m: int, data: Pairs, weights: np.ndarray) -> None:
         """One pass of one member over its bootstrap."""
         member, optimiser = self.members[m], self._optimisers[m]
         rng = np.random.default_rng((self.seed, m, self.epochs, 7))
@@ -187,7 +207,7 @@ class RewardEnsemble:
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
             for start in range(0, len(drawn), self.config.batch_labels):
                 batch = torch.as_tensor(drawn[start : start + self.config.batch_labels])
-                loss = self._losses(member, data, targets, batch).mean()
+                loss = self._losses(member, data, batch)[0].mean()
                 penalty = sum((p**2).sum() for p in member.parameters())
                 optimiser.zero_grad(set_to_none=True)
                 (loss + self.l2[m] * penalty).backward()  # type: ignore[no-untyped-call]
@@ -195,13 +215,14 @@ class RewardEnsemble:
         member.eval()
 
     @torch.no_grad()
-    def _judge(self, m: int, data: Any, targets: Tensor | None, weights: np.ndarray, found: Fit) -> None:
+    def _judge(self, m: int, data: Pairs, weights: np.ndarray, found: Fit) -> None:
         """Losses of one member on its own sample and on what it has not seen; adapts its regularisation."""
         member, config = self.members[m], self.config
         seen, held = (torch.as_tensor(np.flatnonzero(mask)) for mask in (weights > 0, weights == 0))
         counts = torch.as_tensor(weights[weights > 0]).float()
-        train = float((self._losses(member, data, targets, seen) * counts).sum() / counts.sum()) if len(seen) else None
-        held_out = float(self._losses(member, data, targets, held).mean()) if len(held) else None
+        own, unseen = self._all_losses(member, data, seen), self._all_losses(member, data, held)
+        train = float((own[0] * counts).sum() / counts.sum()) if len(seen) else None
+        held_out = float(unseen[0].mean()) if len(held) else None
         if train is not None and held_out is not None and train > 0 and config.l2_step > 0:
             if held_out / train > config.high_ratio:
                 self.l2[m] *= 1 + config.l2_step
@@ -209,27 +230,23 @@ class RewardEnsemble:
                 self.l2[m] *= 1 - config.l2_step
         found.train_loss.append(float("nan") if train is None else train)
         found.held_out_loss.append(held_out)
-        found.accuracy.append(self._accuracy(member, data, held))
+        found.accuracy.append(_accuracy(unseen[1], data.prob_left[held]))
         found.l2.append(self.l2[m])
 
-    def _accuracy(self, member: nn.Module, data: Any, held: Tensor) -> float | None:
-        decided = held[(data[2][held] - 0.5).abs() > 0.25]
-        if not len(decided):
-            return None
-        gap = self._gap(member, data[0][decided], data[1][decided])
-        return float(((gap > 0).float() == data[2][decided]).float().mean())
+    def _all_losses(self, member: nn.Module, data: Pairs, at: Tensor) -> tuple[Tensor, Tensor]:
+        """`_losses` of many labels, so many at once as there is room for."""
+        parts = [self._losses(member, data, part) for part in torch.split(at, data.at_once)] if len(at) else []
+        if not parts:
+            return torch.zeros(0), torch.zeros(0)
+        return torch.cat([loss for loss, _ in parts]), torch.cat([gap for _, gap in parts])
 
-    def _losses(self, member: nn.Module, data: Any, targets: Tensor | None, at: Tensor) -> Float[Tensor, " label"]:
-        """The loss of each label in nats; for the ablation the squared error of both clips' returns."""
-        observations, actions = data[0][at], data[1][at]
-        returns = self._member_returns(member, observations, actions)
-        if targets is not None:
-            return ((returns - targets[at]) ** 2).mean(dim=-1)
-        return preference_loss(returns[:, 0], returns[:, 1], data[2][at], lapse=self.config.lapse)
-
-    def _gap(self, member: nn.Module, observations: Tensor, actions: Tensor) -> Float[Tensor, " label"]:
-        returns = self._member_returns(member, observations, actions)
-        return returns[:, 0] - returns[:, 1]
+    def _losses(self, member: nn.Module, data: Pairs, at: Tensor) -> tuple[Tensor, Tensor]:
+        """The loss of each label in nats (for the ablation the squared error of both clips' returns) and its gap."""
+        returns = self._member_returns(member, *data.inputs(at))
+        gap = returns[:, 0] - returns[:, 1]
+        if data.targets is not None:
+            return ((returns - data.targets[at]) ** 2).mean(dim=-1), gap
+        return preference_loss(returns[:, 0], returns[:, 1], data.prob_left[at], lapse=self.config.lapse), gap
 
     def _member_returns(self, member: nn.Module, observations: Tensor, actions: Tensor) -> Float[Tensor, "label 2"]:
         pairs, _, steps = observations.shape[:3]
@@ -259,6 +276,12 @@ class RewardEnsemble:
             own.load_state(kept)
         for m, (member, optimiser) in enumerate(zip(self.members, self._optimisers, strict=True)):
             load_saved(member, optimiser, under(state, f"member{m}"))
+
+
+def _accuracy(gap: Float[Tensor, " label"], prob_left: Float[Tensor, " label"]) -> float | None:
+    """Share of decided labels on the right side."""
+    decided = (prob_left - 0.5).abs() > 0.25
+    return float(((gap > 0).float() == prob_left)[decided].float().mean()) if decided.any() else None
 
 
 def _flat(values: np.ndarray) -> Tensor:

@@ -5,11 +5,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from preflab.control.clips import Clip
+from preflab.control.clips import Clip, stack_frames
 from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.labels import Label, Labels
 from preflab.control.oracle import Oracle
-from preflab.control.predictor import MLP
+from preflab.control.pairs import Pairs
+from preflab.control.predictor import MLP, ConvNet
 from preflab.errors import TrainingStopped
 
 WEIGHTS = np.array([1.0, -2.0, 0.5])
@@ -51,15 +52,65 @@ def test_the_loss_is_the_papers_by_hand() -> None:
     for response, expected in (("left", 0.345378), ("right", 1.230840), ("tie", 0.788109)):
         labels.all.clear()
         labels.add(Label(0, 1, response, "o", 0), a, b)  # type: ignore[arg-type]
-        data = tuple(torch.as_tensor(x).float() for x in labels.arrays(labels.usable))
-        loss = ensemble._losses(ensemble.members[0], data, None, torch.tensor([0])).detach()
-        assert float(loss[0]) == pytest.approx(expected, abs=1e-5)
+        loss, gap = ensemble._losses(ensemble.members[0], Pairs(labels, labels.usable), torch.tensor([0]))
+        assert float(loss.detach()[0]) == pytest.approx(expected, abs=1e-5)
+        assert float(gap.detach()[0]) == pytest.approx(1.0)
 
 
 def test_a_discount_weighs_later_steps_less() -> None:
     ensemble = RewardEnsemble(lambda: Fixed(1.0, 0.0), EnsembleConfig(members=1, discount=0.5))
     observations = np.array([[[[1.0], [2.0], [4.0]], [[0.0], [0.0], [8.0]]]])
     assert ensemble.gaps(observations, np.zeros((1, 2, 3, 1))).item() == pytest.approx(1 + 1 + 1 - 2)
+
+
+@pytest.mark.parametrize("at_once", [1, 7, 4096])
+def test_gaps_of_pairs_are_those_of_their_arrays(at_once: int) -> None:
+    """A clip that is in several pairs counts once, and in whatever portions clips are looked at."""
+    ensemble, labels = RewardEnsemble(make), labelled(6)
+    clips = labels.clips
+    pairs = [(clips[a], clips[b]) for a, b in ((0, 1), (1, 0), (5, 2), (0, 9))]
+    observations = np.stack([np.stack([a.observations, b.observations]) for a, b in pairs])
+    actions = np.stack([np.stack([a.actions, b.actions]) for a, b in pairs])
+    found = ensemble.pair_gaps(pairs, at_once=at_once)
+    assert found == pytest.approx(ensemble.gaps(observations, actions), abs=1e-5)
+    assert found[:, 0] == pytest.approx(-found[:, 1])
+    assert ensemble.pair_gaps([]).shape == (3, 0)
+
+
+def screens(n: int) -> Labels:
+    """Pairs of clips of stacked screens; the brighter one is better."""
+    rng, labels = np.random.default_rng(1), Labels()
+    for k in range(n):
+        pair = []
+        for side in (0, 1):
+            frames = rng.integers(0, 256 if side == k % 2 else 60, size=(5, 48, 48), dtype=np.uint8)
+            clip = Clip(2 * k + side, stack_frames(frames, 4), np.zeros(2, dtype=np.int64), np.ones(2), stack=4)
+            pair.append(clip)
+        labels.add(Label(2 * k, 2 * k + 1, "right" if k % 2 else "left", "oracle", 0), *pair)
+    return labels
+
+
+def test_a_network_of_screens_is_fitted_and_holds_still_when_it_predicts() -> None:
+    """Batch norm and dropout: running statistics and nothing dropped in every prediction; both clips in one mode."""
+    modes: list[tuple[bool, int]] = []
+
+    class Watched(ConvNet):
+        def forward(self, observations: Tensor, actions: Tensor | None = None) -> Tensor:
+            modes.append((self.training, len(observations)))
+            return super().forward(observations, actions)
+
+    labels = screens(12)
+    ensemble = RewardEnsemble(lambda: Watched(side=48), EnsembleConfig(members=1, batch_labels=4, bootstrap=False))
+    ensemble.fit(labels, epochs=2)
+    own = [(True, 4 * 2 * 2)] * 3 + [(False, 12 * 2 * 2)]
+    assert modes == own * 2, "three batches of 4 labels with both their clips, then all 12 without chance"
+    before = {key: value.clone() for key, value in ensemble.state().items()}
+    pairs = [(labels.clips[0], labels.clips[1]), (labels.clips[2], labels.clips[3])]
+    together = ensemble.pair_gaps(pairs)
+    assert together == pytest.approx(np.concatenate([ensemble.pair_gaps([pair]) for pair in pairs], axis=1), abs=1e-5)
+    ensemble.rewards(torch.as_tensor(labels.clips[0].observations.copy()), torch.zeros(2))
+    for key, value in ensemble.state().items():
+        assert key == "running" or torch.equal(value, before[key]), f"a prediction changed {key}"
 
 
 def test_a_planted_reward_is_learned() -> None:
