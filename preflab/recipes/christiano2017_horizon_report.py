@@ -1,0 +1,72 @@
+"""``report.html`` of the recipe ``christiano2017_horizon``."""
+
+from pathlib import Path
+
+from preflab.evals.plots import Frame, Series, curve_plot
+from preflab.recipes.numbers import in_unit
+from preflab.recipes.plain_report import Facts, Figure, Section, Story, Table, read_facts, write_plain_report
+
+ARMS = {
+    "varying": "+1 a step, a fall ends the episode",
+    "fixed": "+1 a step, episodes of one length",
+    "minus": "-1 a step, a fall ends the episode",
+}
+
+
+def write_report(folder: Path) -> Path:
+    """Write ``report.html`` into a run folder, from whatever stages have finished.
+
+    Raises:
+        RunError: the folder is not a run of this recipe, or one of its files is damaged.
+    """
+    from preflab.recipes.christiano2017_horizon import SCALES  # here, because that imports this module
+
+    seeds = int(read_facts(folder, "christiano2017_horizon", {}).config["seeds"])
+    stages = {f"{arm}{seed}": f"{words}; seed {seed}" for seed in range(seeds) for arm, words in ARMS.items()}
+    stages["compare"] = "comparison"
+    facts = read_facts(folder, "christiano2017_horizon", stages)
+    return write_plain_report(facts, stages, _story(facts), SCALES)
+
+
+def _story(facts: Facts) -> Story:
+    title = "A constant reward, with and without fixed horizons"
+    if "compare" not in facts.results:
+        return Story(title=title, lead=["Not all agents are trained yet, so there is nothing to tell."])
+    own = facts.results["compare"]
+    lead = [
+        "No label was given and no reward learned: every agent was paid the same for every step. Where a fall ended "
+        f"the episode, that alone made it balance for {in_unit(own['trained']['varying'], 'steps')}; where all "
+        f"episodes had one length, for {in_unit(own['trained']['fixed'], 'steps')}, against "
+        f"{in_unit(own['untrained'], 'steps')} untrained. "
+        "A result on a task whose episodes end early says little of the reward that was learned."
+    ]
+    return Story(title=title, lead=lead, sections=[_curves(facts)])
+
+
+def _curves(facts: Facts) -> Section:
+    own = facts.results["compare"]
+    series = [
+        Series.of_estimates(words, own["steps"], own["curves"][arm], colour=k)
+        for k, (arm, words) in enumerate(ARMS.items())
+    ]
+    frame = Frame(
+        name="balanced",
+        title="Steps until the pole falls",
+        x_label="environment steps of training",
+        y_label="steps",
+        y_limits=(0.0, 1.05 * facts.config["horizon"]),
+    )
+    rows = [["untrained", in_unit(own["untrained"], "steps"), ""]]
+    rows += [[words, in_unit(own["trained"][arm], "steps"), f"{own['falls'][arm]:,}"] for arm, words in ARMS.items()]
+    how = (
+        f"Means over {facts.config['seeds']} seeds with 95 % intervals. Every agent is measured in fresh episodes that "
+        f"end with the fall, or after {facts.config['horizon']} steps."
+    )
+    return Section(
+        anchor="balanced",
+        title="How long the pole stands",
+        figures=[Figure(svg=curve_plot(series, frame), title=frame.title, how=how)],
+        tables=[
+            Table(caption="After training", heads=["Agent", "Steps until the fall", "Falls in training"], rows=rows)
+        ],
+    )
