@@ -163,25 +163,25 @@ class PPO:
         policy_weights, critic_weights = [*body.parameters(), *head.parameters()], list(self.critic.parameters())
         for _ in range(config.epochs):
             order = torch.from_numpy(rng.permutation(len(inputs)))
-            for at in torch.split(order, config.minibatch_steps):
-                own = advantages[at]
+            parts = [torch.split(x[order], config.minibatch_steps) for x in (inputs, actions, old, advantages, targets)]
+            for seen, done, before, own, target in zip(*parts, strict=True):
                 own = (own - own.mean()) / (own.std(correction=0) + _TINY)
-                outputs = body(inputs[at])
-                logp = head.logp(outputs, actions[at])
+                outputs = body(seen)
+                logp = head.logp(outputs, done)
                 entropy = head.entropy(outputs).mean()
-                policy_loss = ppo_policy_loss(logp, old[at], own, clip=config.clip).mean()
-                value_loss = 0.5 * (self.critic(inputs[at]).squeeze(-1) - targets[at]).square().mean()
+                policy_loss = ppo_policy_loss(logp, before, own, clip=config.clip).mean()
+                value_loss = 0.5 * (self.critic(seen).squeeze(-1) - target).square().mean()
                 loss = policy_loss - config.entropy_bonus * entropy + value_loss
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
-                nn.utils.clip_grad_norm_(policy_weights, config.gradient_clip)
-                nn.utils.clip_grad_norm_(critic_weights, config.gradient_clip)
+                nn.utils.clip_grad_norm_(policy_weights, config.gradient_clip, foreach=True)
+                nn.utils.clip_grad_norm_(critic_weights, config.gradient_clip, foreach=True)
                 self._optimiser.step()
         logged = {
             "policy_loss": float(policy_loss.detach()),
             "value_loss": float(value_loss.detach()),
             "entropy": float(entropy.detach()),
-            "kl": float((old[at] - logp.detach()).mean()),
+            "kl": float((before - logp.detach()).mean()),
         }
         if not all(np.isfinite(list(logged.values()))):
             raise TrainingStopped(f"PPO's losses are not finite after {self.updates} updates: {logged}")
