@@ -1,0 +1,274 @@
+"""Learning from comparisons in control against `imitation`'s preference comparisons, on Pendulum-v1.
+
+Equal on both sides: the task, 8 copies, 200 labels of clips of 100 steps from an oracle that answers with
+``sigmoid(gap of true returns)``, a tenth of them from the untrained policy, environment steps, networks of two layers
+of 32 units for policy, value and reward, learning rate and discount of PPO, one thread, and the 20 starts from which
+the finished agent is measured. Environment steps are counted where they are taken: `imitation` takes 88,128 for
+"60,000" (an iteration more than asked for, whole roll-outs, and samples for its clips beside those it trains on), and
+ours stop before that many.
+
+Different, because the methods are: ours has three reward predictors on bootstraps, picks pairs they disagree on,
+assumes a tenth of the answers to be random, fits three passes every 4,000 steps while labels come, and normalises
+rewards; `imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO: ours learns
+from 800 steps at a time in 8 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of minibatches
+of 64 with clip 0.1 (its tutorial's settings, as are all that the command line does not name). ``--initial-epochs 200``
+gives its predictor the longer first fit of its defaults.
+
+    PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 5
+
+Its environment: ``pip install torch==2.13.0``, then ``pip install imitation==1.0.1 stable-baselines3~=2.2.1
+gymnasium~=0.29``. Contestants take turns seed by seed, in an order that turns round.
+"""
+
+import json
+import os
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from benchmarks.common import arguments, prepare, say
+from preflab.control.classic_tasks import ClassicEnv
+from preflab.control.clips import Clip, ClipStore
+from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.gym_env import episode_seed
+from preflab.control.labels import Label, Labels
+from preflab.control.oracle import Oracle, OracleConfig
+from preflab.control.ppo import PPO, PPOConfig
+from preflab.control.predictor import MLP
+from preflab.control.stretch import Stretch, collect
+from preflab.errors import ConfigError
+from preflab.maths.queries import labels_due, most_disputed
+from preflab.maths.statistics import mean_with_interval
+from preflab.run import to_json
+
+SHARED: dict[str, Any] = {
+    "task": "Pendulum-v1",
+    "envs": 8,
+    "labels": 200,
+    "clip_steps": 100,
+    "initial_share": 0.1,
+    "policy_learning_rate": 2e-3,
+    "discount": 0.97,
+    "trace": 0.95,
+    "entropy_bonus": 0.01,
+}
+THEIRS: dict[str, Any] = {
+    "steps": 60_000,
+    "iterations": 5,
+    "policy_epochs": 10,
+    "steps_per_env": 256,
+    "minibatch_steps": 64,
+    "clip": 0.1,
+    "exploration": 0.05,
+    "reward_epochs": 3,
+    "reward_learning_rate": 1e-3,
+}
+OURS: dict[str, Any] = {
+    "steps": 88_000,
+    "policy_epochs": 8,
+    "steps_per_env": 100,
+    "minibatch_steps": 400,
+    "clip": 0.2,
+    "reward_learning_rate": 3e-3,
+    "initial_epochs": 80,
+    "fit_every": 5,
+    "fit_epochs": 3,
+    "members": 3,
+    "asked_by": 0.6,
+    "oversampling": 10,
+}
+"""``fit_every`` counts stretches; all labels are asked for in the first ``asked_by`` of the steps."""
+
+
+class Ours:
+    """The loop of the paper on the parts of ``preflab.control``."""
+
+    def __init__(self, seed: int) -> None:
+        o = SHARED | OURS
+        self.o, self.rng = o, np.random.default_rng((seed, 5))
+        self.env = ClassicEnv(o["task"], o["envs"], seed=seed, clip_steps=o["clip_steps"])
+        config = PPOConfig(
+            hidden=(32, 32),
+            learning_rate=o["policy_learning_rate"],
+            epochs=o["policy_epochs"],
+            minibatch_steps=o["minibatch_steps"],
+            clip=o["clip"],
+            discount=o["discount"],
+            trace=o["trace"],
+            entropy_bonus=o["entropy_bonus"],
+        )
+        self.agent = PPO(self.env.spec, config, seed=seed)
+        self.ensemble = RewardEnsemble(
+            lambda: MLP(3, 1, hidden=(32, 32)),
+            EnsembleConfig(members=o["members"], learning_rate=o["reward_learning_rate"]),
+            seed=seed,
+        )
+        self.store, self.labels = ClipStore(o["clip_steps"], 400), Labels()
+        self.oracle = Oracle(OracleConfig(temperature=1.0))
+        self.steps = 0
+
+    def run(self) -> None:
+        """Until the environment steps are used up."""
+        o, initial = self.o, int(self.o["labels"] * self.o["initial_share"])
+        for _ in range(3):
+            stretch = self.collect()
+            self.agent.seen.add(stretch.observations.reshape(-1, 3))  # normalised from the first update on
+        self.ask(initial)
+        self.ensemble.fit(self.labels, epochs=o["initial_epochs"])
+        number = 0
+        while self.steps + o["envs"] * o["steps_per_env"] <= o["steps"]:
+            stretch = self.collect()
+            if number % o["fit_every"] == 0:
+                end = int(o["asked_by"] * o["steps"])
+                due = labels_due(self.steps, total=o["labels"], initial=initial, end=end, half_life=float(o["steps"]))
+                if self.ask(due):
+                    self.ensemble.fit(self.labels, epochs=o["fit_epochs"])
+            rewards = self.ensemble.rewards(*self.flat(stretch)).reshape(stretch.true_reward.shape)
+            self.agent.update(stretch, rewards)
+            number += 1
+
+    def flat(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
+        """Observations and actions as predictors read them."""
+        actions = stretch.rewarded_actions(self.env.spec.actions)
+        return torch.from_numpy(stretch.observations.reshape(-1, 3)), torch.from_numpy(actions.reshape(-1, 1))
+
+    def collect(self) -> Stretch:
+        """Half an episode of every copy, which is one clip of each."""
+        stretch = collect(self.env, self.agent.act, self.o["steps_per_env"])
+        actions = stretch.rewarded_actions(self.env.spec.actions)
+        for e in range(self.env.n):
+            seen, earned = stretch.observations[:, e], stretch.true_reward[:, e]
+            self.store.cut(seen, actions[:, e], earned, rng=self.rng, n=1, step=self.steps)
+        self.steps += stretch.steps
+        return stretch
+
+    def ask(self, due: int) -> bool:
+        """The oracle's answers to the pairs on which members disagree most, until so many labels are there."""
+        n = due - len(self.labels.all)
+        if n <= 0:
+            return False
+        pairs = self.store.pairs(self.o["oversampling"] * n, self.rng, asked=self.labels.asked)
+        if self.labels.all:
+            gaps = self.ensemble.gaps(_stacked(pairs, "observations"), _stacked(pairs, "actions"))
+            pairs = [pairs[i] for i in most_disputed(gaps, n).tolist()]
+        for a, b in pairs[:n]:
+            self.labels.add(Label(a.id, b.id, self.oracle(a, b, self.rng), "oracle", self.steps), a, b)
+        return True
+
+
+def _stacked(pairs: list[tuple[Clip, Clip]], what: str) -> np.ndarray:
+    return np.stack([np.stack([getattr(a, what), getattr(b, what)]) for a, b in pairs])
+
+
+def ours(seed: int, evaluate: list[int]) -> dict[str, Any]:
+    """One run; set-up and evaluation are not timed."""
+    own = Ours(seed)
+    wall, cpu = time.perf_counter(), time.process_time()
+    own.run()
+    taken = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    returns = {name: _returns(own.agent, evaluate, mean=name == "mean") for name in ("drawn", "mean")}
+    return {**taken, "env_steps": own.steps, "labels": len(own.labels.all), "returns": returns}
+
+
+def _returns(agent: PPO, seeds: list[int], *, mean: bool) -> list[float]:
+    """True return of one episode from each seed, from the very states that Gymnasium starts in."""
+    env = ClassicEnv(SHARED["task"], len(seeds))
+    state, high = env.state(), np.array([np.pi, 1.0])
+    state["state"] = torch.from_numpy(np.stack([np.random.default_rng(seed).uniform(-high, high) for seed in seeds]))
+    env.load_state(state)
+    total = np.zeros(len(seeds))
+    for _ in range(env.spec.horizon):
+        if mean:
+            with torch.no_grad():
+                actions = agent.body(agent._normal(env.observations)).numpy()
+        else:
+            actions = agent.act(env.observations)
+        total += env.step(actions).true_reward
+    return [float(x) for x in total]
+
+
+class Peer:
+    """`imitation` in a process of its own, which waits for its turn."""
+
+    def __init__(self, python: str, initial_epochs: float) -> None:
+        self.settings = {**SHARED, **THEIRS, "initial_epochs": initial_epochs}
+        worker = Path(__file__).with_name("imitation_worker.py")
+        self.process = subprocess.Popen(
+            [python, str(worker)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+        say(peer=self._answer()["ready"])
+
+    def _answer(self) -> dict[str, Any]:
+        assert self.process.stdout is not None
+        line = self.process.stdout.readline()
+        if not line:
+            raise ConfigError("the peer's process ended; run benchmarks/imitation_worker.py by hand to see why")
+        return dict(json.loads(line))
+
+    def __call__(self, seed: int, evaluate: list[int]) -> dict[str, Any]:
+        """One run."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({**self.settings, "seed": seed, "evaluate": evaluate}) + "\n")
+        self.process.stdin.flush()
+        return self._answer()
+
+
+def main() -> None:
+    """Race seed by seed, then say what the seeds say together."""
+    parser = arguments(__doc__.splitlines()[0], threads=1)
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--initial-epochs", type=float, default=4.0, help="the peer's first fit, times its 3 passes")
+    options = parser.parse_args()
+    python = os.environ.get("PREFLAB_IMITATION_PYTHON", "")
+    if not python:
+        raise ConfigError("set PREFLAB_IMITATION_PYTHON to a python that has imitation 1.0.1")
+    prepare(options)
+    peer = Peer(python, options.initial_epochs)
+    say(shared=SHARED, ours=OURS, imitation=peer.settings)
+    contestants = {"preflab": ours, "imitation": peer}
+    evaluate = [episode_seed(0, i, 0) for i in range(20)]
+    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
+    for seed in range(options.seeds):
+        for name in list(contestants)[:: 1 if seed % 2 == 0 else -1]:
+            told = contestants[name](seed, evaluate)
+            told["returns"] = {how: round(float(np.mean(own)), 1) for how, own in told["returns"].items()}
+            found[name].append(told)
+            rate = {f"steps_per_{k}_second": round(told["env_steps"] / told[f"{k}_seconds"]) for k in ("cpu", "wall")}
+            say(contestant=name, seed=seed, **rate, **{k: v for k, v in told.items() if k != "sizes"})
+    say(**together(found))
+
+
+def together(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+    """Mean true returns, the difference paired by seed, and how many times faster we are."""
+    first, second = found["preflab"], found["imitation"]
+    record: dict[str, Any] = {}
+    for how in ("drawn", "mean"):
+        a, b = (np.array([one["returns"][how] for one in own]) for own in (first, second))
+        sides = {"preflab": a, "imitation": b, "difference": a - b}
+        record[f"return_{how}"] = {name: to_json(mean_with_interval(own)) for name, own in sides.items()}
+    for clock in ("cpu", "wall"):
+        pairs = [
+            (x["env_steps"] / x[f"{clock}_seconds"], y["env_steps"] / y[f"{clock}_seconds"])
+            for x, y in zip(first, second, strict=True)
+        ]
+        ratios = sorted(x / y for x, y in pairs)
+        record[f"times_as_fast_{clock}"] = {
+            "median": round(float(np.median(ratios)), 2),
+            "lowest": round(ratios[0], 2),
+            "highest": round(ratios[-1], 2),
+        }
+    return record
+
+
+if __name__ == "__main__":
+    main()
