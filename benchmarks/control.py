@@ -8,11 +8,11 @@ the finished agent is measured. Environment steps are counted where they are tak
 ours stop before that many.
 
 Different, because the methods are: ours has three reward predictors on bootstraps, picks pairs they disagree on,
-assumes a tenth of the answers to be random, fits three passes every 4,000 steps while labels come, and normalises
-rewards; `imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO: ours learns
-from 800 steps at a time in 8 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of minibatches
-of 64 with clip 0.1 (its tutorial's settings, as are all that the command line does not name). ``--initial-epochs 200``
-gives its predictor the longer first fit of its defaults.
+assumes a tenth of the answers to be random, fits three passes every 3,200 steps (6,400 once all labels are there), and
+normalises rewards; `imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO:
+ours learns from 800 steps at a time in 10 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of
+minibatches of 64 with clip 0.1 (its tutorial's settings, as are all that the command line does not name).
+``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
 
     PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 5
 
@@ -70,19 +70,20 @@ THEIRS: dict[str, Any] = {
 }
 OURS: dict[str, Any] = {
     "steps": 88_000,
-    "policy_epochs": 8,
+    "policy_epochs": 10,
     "steps_per_env": 100,
     "minibatch_steps": 400,
     "clip": 0.2,
     "reward_learning_rate": 3e-3,
-    "initial_epochs": 80,
-    "fit_every": 5,
+    "initial_epochs": 100,
+    "fit_every": 4,
     "fit_epochs": 3,
     "members": 3,
-    "asked_by": 0.6,
+    "asked_by": 0.5,
     "oversampling": 10,
 }
-"""``fit_every`` counts stretches; all labels are asked for in the first ``asked_by`` of the steps."""
+"""``fit_every`` counts stretches, twice as many once no label is to come; all labels are asked for in the first
+``asked_by`` of the steps."""
 
 
 class Ours:
@@ -123,11 +124,12 @@ class Ours:
         number = 0
         while self.steps + o["envs"] * o["steps_per_env"] <= o["steps"]:
             stretch = self.collect()
-            if number % o["fit_every"] == 0:
+            complete = len(self.labels.all) == o["labels"]
+            if number % (o["fit_every"] * (2 if complete else 1)) == 0:
                 end = int(o["asked_by"] * o["steps"])
                 due = labels_due(self.steps, total=o["labels"], initial=initial, end=end, half_life=float(o["steps"]))
-                if self.ask(due):
-                    self.ensemble.fit(self.labels, epochs=o["fit_epochs"])
+                self.ask(due)
+                self.ensemble.fit(self.labels, epochs=o["fit_epochs"])
             rewards = self.ensemble.rewards(*self.flat(stretch)).reshape(stretch.true_reward.shape)
             self.agent.update(stretch, rewards)
             number += 1
@@ -147,18 +149,17 @@ class Ours:
         self.steps += stretch.steps
         return stretch
 
-    def ask(self, due: int) -> bool:
+    def ask(self, due: int) -> None:
         """The oracle's answers to the pairs on which members disagree most, until so many labels are there."""
         n = due - len(self.labels.all)
         if n <= 0:
-            return False
+            return
         pairs = self.store.pairs(self.o["oversampling"] * n, self.rng, asked=self.labels.asked)
         if self.labels.all:
             gaps = self.ensemble.gaps(_stacked(pairs, "observations"), _stacked(pairs, "actions"))
             pairs = [pairs[i] for i in most_disputed(gaps, n).tolist()]
         for a, b in pairs[:n]:
             self.labels.add(Label(a.id, b.id, self.oracle(a, b, self.rng), "oracle", self.steps), a, b)
-        return True
 
 
 def _stacked(pairs: list[tuple[Clip, Clip]], what: str) -> np.ndarray:
