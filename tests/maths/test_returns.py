@@ -9,7 +9,7 @@ from torch import Tensor
 
 from preflab.errors import ConfigError, DataError
 from preflab.maths.policy import masked_whiten
-from preflab.maths.returns import gae, leave_one_out, rewards_to_go, token_rewards
+from preflab.maths.returns import gae, gae_of_stretch, leave_one_out, rewards_to_go, token_rewards
 
 
 def prefix_mask(lengths: list[int], width: int) -> Tensor:
@@ -175,3 +175,49 @@ def test_rewards_to_go_less_a_value_is_the_advantage_at_trace_one() -> None:
     rewards, values, mask = torch.randn(3, 5), torch.randn(3, 5), prefix_mask([5, 2, 4], 5)
     advantages, _ = gae(rewards, values, mask, discount=1.0, trace=1.0)
     torch.testing.assert_close(rewards_to_go(rewards, mask) - torch.where(mask, values, 0.0), advantages)
+
+
+def test_gae_of_a_stretch_by_hand() -> None:
+    # One copy, discount 1/2, trace 1/2, an episode ends after the second step; values 1, 1, 1, and 4 behind the last.
+    # Errors: 1 + .5 * 1 - 1 = .5; 2 + .5 * 3 - 1 = 2.5 (3 is what the end is worth); 3 + .5 * 4 - 1 = 4.
+    # Advantages: 4; 2.5 (nothing over the end); .5 + .25 * 2.5 = 1.125.
+    column = [torch.tensor(x)[:, None] for x in ([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], [1.0, 3.0, 4.0])]
+    ended = torch.tensor([[False], [True], [False]])
+    advantages, returns = gae_of_stretch(*column, ended, discount=0.5, trace=0.5)
+    torch.testing.assert_close(advantages[:, 0], torch.tensor([1.125, 2.5, 4.0]))
+    torch.testing.assert_close(returns, advantages + 1.0)
+
+
+def test_gae_of_a_stretch_is_that_of_replies_where_the_world_ends_with_it() -> None:
+    torch.manual_seed(0)
+    rewards, values = torch.randn(3, 6), torch.randn(3, 6)
+    after = torch.cat([values[:, 1:], torch.zeros(3, 1)], dim=1)
+    whole = torch.ones(3, 6, dtype=torch.bool)
+    expected = gae(rewards, values, whole, discount=0.9, trace=0.8)
+    found = gae_of_stretch(rewards.T, values.T, after.T, ~whole.T, discount=0.9, trace=0.8)
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one.T, other)
+
+
+def test_trace_one_gives_n_step_returns_within_episodes() -> None:
+    torch.manual_seed(0)
+    rewards, values, after = (torch.randn(7, 2, dtype=torch.float64) for _ in range(3))
+    ended = torch.zeros(7, 2, dtype=torch.bool)
+    ended[3, 0] = True
+    _, returns = gae_of_stretch(rewards, values, torch.where(ended, after, _shifted(values, after)), ended, trace=1.0)
+    for env, start, end in ((0, 0, 3), (0, 4, 6), (1, 0, 6)):
+        for t in range(start, end + 1):
+            wanted = sum(0.995 ** (s - t) * float(rewards[s, env]) for s in range(t, end + 1))
+            wanted += 0.995 ** (end + 1 - t) * float(after[end, env])
+            assert float(returns[t, env]) == pytest.approx(wanted)
+
+
+def _shifted(values: Tensor, after: Tensor) -> Tensor:
+    return torch.cat([values[1:], after[-1:]])
+
+
+@pytest.mark.parametrize("name", ["discount", "trace"])
+def test_shares_out_of_range_are_refused_for_stretches(name: str) -> None:
+    x = torch.zeros(1, 1)
+    with pytest.raises(ConfigError, match=name):
+        gae_of_stretch(x, x, x, x.bool(), **{name: 1.5})
