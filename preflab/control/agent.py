@@ -1,7 +1,7 @@
 """What the loop asks of an agent: act, learn from a stretch under rewards that it is handed, be stopped and go on."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Float, Shaped
@@ -10,6 +10,7 @@ from torch import Tensor
 from preflab.control.stretch import Stretch
 
 
+@runtime_checkable
 class Agent(Protocol):
     """Learns from rewards that others give; it never sees the environment's.
 

@@ -21,15 +21,18 @@ from jaxtyping import Float
 
 from preflab.control.archive import ClipArchive
 from preflab.control.drawing import BodyPainter
-from preflab.control.ensemble import EnsembleConfig
+from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.film import film
+from preflab.control.journal import AtOnce, Journal, Labeller
+from preflab.control.loop import LoopConfig, PreferenceLoop
 from preflab.control.ppo import PPO, PPOConfig
-from preflab.control.stretch import collect
+from preflab.control.predictor import MLP
+from preflab.control.stretch import Stretch, collect
 from preflab.data.whole import write_whole
 from preflab.errors import ConfigError
 from preflab.maths.statistics import mean_with_interval
-from preflab.recipes.christiano2017_backflip_judge import PITCH, AtOnce, Judge, JudgeConfig, flips
-from preflab.recipes.christiano2017_backflip_loop import BackflipLoop, Journal, Labeller, LoopConfig, TurningHopper
+from preflab.recipes.christiano2017_backflip_hopper import TurningHopper
+from preflab.recipes.christiano2017_backflip_judge import PITCH, Judge, JudgeConfig, flips
 from preflab.run import Run
 
 FREE = ("store", "films")
@@ -58,6 +61,9 @@ class Config:
     judge: JudgeConfig = field(default_factory=JudgeConfig)
     agent: PPOConfig = field(default_factory=lambda: FLIPPER)
     ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    horizon: int = 250
+    """Steps of an episode, two seconds of the hopper's time; of the task's own 1,000 most are spent on the ground."""
+    copies: int = 16
     episodes: int = 32
     """To measure turns on."""
     store: str = "collect/store.db"
@@ -71,27 +77,32 @@ class Config:
         if self.labeller not in ("judge", "people"):
             raise ConfigError(f"labeller must be judge or people, got {self.labeller!r}")
         loop = self.loop
-        if loop.horizon % loop.stretch or loop.first_steps % (loop.stretch * loop.copies) or self.episodes < 2:
+        if self.horizon % loop.stretch or loop.first_steps % (loop.stretch * self.copies) or self.episodes < 2:
             raise ConfigError(
                 "expected a horizon that is a whole multiple of the stretch, first_steps of stretch times copies, and "
-                f"at least 2 episodes, got {loop}, {self.episodes} episodes"
+                f"at least 2 episodes, got {self}"
             )
+        if not loop.blind:
+            raise ConfigError("loop.blind=false: this recipe shows nobody the hopper's own reward")
+
+
+LOOP = LoopConfig(steps=500_000, first_steps=32_000, queries=900, stretch=125, blind=True)
 
 
 def small() -> Config:
     """900 queries and half a million steps: minutes of one core with the judge, about an hour of a person without."""
-    return Config(loop=LoopConfig(steps=500_000, first_steps=32_000, queries=900))
+    return Config(loop=LOOP)
 
 
 def smoke() -> Config:
     """Proves the plumbing and nothing else."""
-    loop = LoopConfig(steps=2_400, first_steps=800, queries=12, horizon=100, copies=4, stretch=100, candidates=50)
-    return replace(small(), loop=replace(loop, first_epochs=2), episodes=2)
+    loop = replace(LOOP, steps=2_400, first_steps=800, queries=12, stretch=100, candidates=50, first_epochs=2)
+    return replace(small(), loop=loop, horizon=100, copies=4, episodes=2)
 
 
 def paper() -> Config:
     """900 queries as in the paper, which does not give the steps; episodes of the task's full length."""
-    return Config(loop=LoopConfig(steps=10_000_000, first_steps=64_000, queries=900, horizon=1000, copies=32))
+    return Config(loop=replace(LOOP, steps=10_000_000, first_steps=64_000), horizon=1000, copies=32)
 
 
 SCALES: dict[str, Callable[[], Config]] = {"smoke": smoke, "small": small, "paper": paper}
@@ -105,13 +116,17 @@ def main(config: Config, run: Run) -> None:
     journal = Journal(run.folder / "answers.jsonl")
     archive = ClipArchive(run.folder / "clips")
     with _compares(config, archive, journal) as labeller:
-        loop = BackflipLoop(
-            config.loop, labeller, archive, journal, seed=config.seed, agent=config.agent, ensemble=config.ensemble
+        env = TurningHopper("hopper", config.copies, seed=config.seed, horizon=config.horizon)
+        agent = PPO(env.spec, config.agent, seed=config.seed)
+        size = env.spec.obs_shape[0], int(env.model.nu)
+        ensemble = RewardEnsemble(lambda: MLP(*size), config.ensemble, seed=config.seed)
+        loop = PreferenceLoop(
+            config.loop, env, agent, ensemble, labeller, archive, journal, facts=_height, seed=config.seed
         )
-        run.stage("before", lambda: measure(loop.agent, config, run.folder / "before.gif"))
+        run.stage("before", lambda: measure(agent, config, run.folder / "before.gif"))
         run.stage("learn", lambda: _learn(loop, run))
-        loop.agent.load_state(run.load_weights("agent"))
-        run.stage("after", lambda: measure(loop.agent, config, run.folder / "after.gif"))
+        agent.load_state(run.load_weights("agent"))
+        run.stage("after", lambda: measure(agent, config, run.folder / "after.gif"))
     write_report(run.folder)
 
 
@@ -139,7 +154,13 @@ def _compares(config: Config, archive: ClipArchive, journal: Journal) -> Iterato
         store.close()
 
 
-def _learn(loop: BackflipLoop, run: Run) -> Mapping[str, Any]:
+def _height(stretch: Stretch) -> dict[str, float]:
+    """Of the torso, metres."""
+    assert stretch.states is not None
+    return {"height": float(stretch.states[..., 1].mean())}
+
+
+def _learn(loop: PreferenceLoop, run: Run) -> Mapping[str, Any]:
     """The loop from its last checkpoint to its end."""
     state = run.resume("learn")
     if state is not None:
@@ -161,7 +182,7 @@ def _learn(loop: BackflipLoop, run: Run) -> Mapping[str, Any]:
     seconds = [label.seconds for label in loop.labels.all if label.seconds is not None]
     return {
         "steps": loop.step,
-        "updates": loop.updates,
+        "updates": loop.rounds,
         "queries": len(loop.asked),
         "labels": loop.labels.counts(),
         "labellers": sorted({label.labeller for label in loop.labels.all}),
@@ -171,10 +192,10 @@ def _learn(loop: BackflipLoop, run: Run) -> Mapping[str, Any]:
 
 def measure(agent: PPO, config: Config, path: Path) -> Mapping[str, Any]:
     """Turns of fresh episodes, and a film of the one in the middle; the policy's actions are drawn as in training."""
-    env = TurningHopper("hopper", config.episodes, seed=config.seed + 7_777, horizon=config.loop.horizon)
+    env = TurningHopper("hopper", config.episodes, seed=config.seed + 7_777, horizon=config.horizon)
     own = PPO(env.spec, config.agent, seed=config.seed + 7_777)  # the draws of learning are left as they are
     own.load_state(agent.state())
-    stretch = collect(env, own.act, config.loop.horizon, keep_states=True)
+    stretch = collect(env, own.act, config.horizon, keep_states=True)
     assert stretch.states is not None
     turns = flips(stretch.states[:, :, PITCH])
     middle = int(np.argsort(turns)[len(turns) // 2])

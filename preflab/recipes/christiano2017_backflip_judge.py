@@ -10,7 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from preflab.control.clips import Clip
-from preflab.control.labels import Label, Response
+from preflab.control.labels import Response
 from preflab.errors import ConfigError, DataError
 
 HEIGHT, PITCH = 1, 2
@@ -78,26 +78,6 @@ class Judge:
             raise DataError(f"clips {left.id} and {right.id}: a judge of states needs states")
         gap = points(left.states, self.config) - points(right.states, self.config)
         return "tie" if abs(gap) <= self.config.tie else "left" if gap > 0 else "right"
-
-
-class AtOnce:
-    """A judge under the protocol of labellers that answer later: what is asked is answered when it is looked for."""
-
-    def __init__(self, judge: Judge) -> None:
-        self.judge = judge
-        self._found: list[Label] = []
-
-    def ask(self, pairs: list[tuple[Clip, Clip]], step: int) -> int:
-        """Judge pairs; how many."""
-        self._found += [
-            Label(left.id, right.id, self.judge(left, right), self.judge.name, step) for left, right in pairs
-        ]
-        return len(pairs)
-
-    def answers(self) -> list[Label]:
-        """What was judged since the last time."""
-        found, self._found = self._found, []
-        return found
 
 
 def flips(pitch: Float[np.ndarray, "time copy"]) -> Float[np.ndarray, " copy"]:

@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from preflab.control.labels import Label
-from preflab.errors import ConfigError, DataError
+from preflab.control.journal import Journal
+from preflab.control.loop import PreferenceLoop
+from preflab.errors import ConfigError
 from preflab.recipes import christiano2017_backflip as recipe
-from preflab.recipes.christiano2017_backflip_loop import BackflipLoop, Journal, TurningHopper
+from preflab.recipes.christiano2017_backflip_hopper import TurningHopper
 from preflab.recipes.christiano2017_backflip_report import write_report
 from preflab.recipes.christiano2017_backflip_summary import summarise
 from preflab.run import Run
@@ -50,15 +51,15 @@ def test_killed_anywhere_it_ends_as_if_it_had_not_been(
     config = recipe.smoke()
     with opened(tmp_path / "whole", config) as run:
         recipe.main(config, run)
-    learn, ask = BackflipLoop._learn, BackflipLoop._ask
+    learn, ask = PreferenceLoop._learn, PreferenceLoop._ask
     with monkeypatch.context() as patch, opened(tmp_path / "cut", config) as run:
 
-        def killed(self: BackflipLoop, *given: object) -> object:
-            if self.updates == update:
+        def killed(self: PreferenceLoop, *given: object) -> object:
+            if self.rounds == update:
                 raise Stopped
             return (learn if given else ask)(self, *given)  # type: ignore[arg-type]
 
-        patch.setattr(BackflipLoop, "_learn" if update != 4 else "_ask", killed)
+        patch.setattr(PreferenceLoop, "_learn" if update != 4 else "_ask", killed)
         with pytest.raises(Stopped):
             recipe.main(config, run)
     with opened(tmp_path / "cut", config) as run:
@@ -99,20 +100,20 @@ def test_people_answer_while_it_runs_and_a_kill_loses_nothing(tmp_path: Path, mo
     from preflab.recipes.christiano2017_people import open_study
 
     open_study(store, "backflip", title=recipe.TITLE, instructions=recipe.INSTRUCTIONS)
-    monkeypatch.setattr("preflab.recipes.christiano2017_backflip_loop.sleep", lambda _: time_sleep(0.02))
+    monkeypatch.setattr("preflab.control.loop.sleep", lambda _: time_sleep(0.02))
     person = threading.Thread(target=judge)
     person.start()
     try:
-        learn, times = BackflipLoop._learn, [0]
+        learn, times = PreferenceLoop._learn, [0]
 
-        def killed(self: BackflipLoop, stretch: object) -> object:
+        def killed(self: PreferenceLoop, stretch: object) -> object:
             times[0] += 1
             if times[0] == 3:  # answers of this update are in the journal, and in no checkpoint
                 raise Stopped
             return learn(self, stretch)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch, opened(tmp_path / "run", config) as run:
-            patch.setattr(BackflipLoop, "_learn", killed)
+            patch.setattr(PreferenceLoop, "_learn", killed)
             with pytest.raises(Stopped):
                 recipe.main(config, run)
         with opened(tmp_path / "run", config) as run:
@@ -139,21 +140,6 @@ def test_pitch_is_seen_within_half_a_turn() -> None:
     state["full"][:, 3] = state["full"].new_tensor([-7.0, 0.5])  # time, x, z, pitch
     env.load_state(state)
     assert env.observations[:, 1] == pytest.approx([-7.0 + 2 * np.pi, 0.5], abs=1e-5)
-
-
-def test_a_journal_keeps_what_each_update_was_handed(tmp_path: Path) -> None:
-    label = Label(1, 2, "tie", "ann", 640, 2.5)
-    journal = Journal(tmp_path / "a.jsonl")
-    journal.keep(3, [label])
-    journal.keep(4, [])
-    with (tmp_path / "a.jsonl").open("a") as file:
-        file.write("[5, [{")  # a kill
-    again = Journal(tmp_path / "a.jsonl")
-    assert 3 in again and 4 in again and 5 not in again
-    assert (again[3], again[4], again.labels()) == ([label], [], [label])
-    (tmp_path / "a.jsonl").write_text('[1, [{"left": 1}]]\n')
-    with pytest.raises(DataError, match=r"a\.jsonl:1: expected labels"):
-        Journal(tmp_path / "a.jsonl")
 
 
 def test_settings_that_cannot_be_are_refused() -> None:

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from preflab.control.clips import Clip
+from preflab.control.journal import AtOnce
 from preflab.errors import ConfigError, DataError
-from preflab.recipes.christiano2017_backflip_judge import AtOnce, Judge, JudgeConfig, flips, points, turned_back
+from preflab.recipes.christiano2017_backflip_judge import Judge, JudgeConfig, flips, points, turned_back
 
 CONFIG = JudgeConfig(turn=1.0, high=0.7, height=2.0, landing=1.0, tie=0.1)
 

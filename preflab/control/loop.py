@@ -1,0 +1,284 @@
+"""The loop: act, cut clips, ask, learn a reward from what was answered, improve the policy on it.
+
+Christiano et al. 2017, sec. 2.2. Their three processes take turns in one; only answers may come later, from people
+whom another process serves, and the loop goes on meanwhile as long as enough of what it asked is answered. Everything
+that is drawn is keyed by seed and number, and a checkpoint holds all the rest but the clips of labels, which are in the
+archive: a run that was killed goes on as if it had not been.
+"""
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import pairwise
+from time import sleep
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preflab.control.agent import Agent
+from preflab.control.archive import ClipArchive
+from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
+from preflab.control.ensemble import RewardEnsemble
+from preflab.control.env import VectorEnv
+from preflab.control.episodes import Episodes
+from preflab.control.journal import Journal, Labeller
+from preflab.control.labels import Label, Labels
+from preflab.control.saving import prefixed, under
+from preflab.control.stretch import Stretch, collect
+from preflab.errors import ConfigError
+from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoopConfig:
+    """How long the loop is, and how often it asks."""
+
+    steps: int
+    """Environment steps, over all copies."""
+    first_steps: int
+    """Of the untrained policy, from which the first queries are made; a whole number of steps of all copies."""
+    queries: int
+    """Pairs that are asked about in all."""
+    first_share: float = 0.25
+    """Of the queries, made before the policy learns (appendix A.1); 1: all, the ablation "no online queries"."""
+    stretch: int = 128
+    """Steps of each copy between two updates of the policy."""
+    clip_steps: int | None = None
+    """Of a clip, where not the environment's own; 1: the ablation "no segments"."""
+    candidates: int = 1000
+    """Latest clips that may be asked about."""
+    random_queries: bool = False
+    """Ask about pairs drawn by chance: an ablation, and all that a single predictor can do."""
+    disagreement: Disagreement = "probability"
+    oversample: int = 10
+    """Pairs among which the most disputed are chosen, for each that is asked (sec. 2.2.4)."""
+    schedule: Schedule = "hyperbolic"
+    half_life: float | None = None
+    """Environment steps after which labels come half as often; a tenth of the run by default, as 2e6 is of the paper's
+    2e7 (read off its figures)."""
+    keep: int | None = None
+    """Learn from so many of the latest labels alone: 3,000 on Atari."""
+    first_epochs: int = 40
+    """Over the first labels, before the policy learns."""
+    epochs: int = 1
+    """Over all labels, at each update."""
+    answered: float = 0.75
+    """Share of the queries so far that must be answered before the policy goes on (rl-teacher's)."""
+    blind: bool = False
+    """Clips hold zeros in place of the true reward: nobody can have used it."""
+
+    def __post_init__(self) -> None:
+        if min(self.steps, self.first_steps, self.queries, self.stretch, self.oversample, self.first_epochs) < 1:
+            raise ConfigError(
+                f"steps, first_steps, queries, stretch, oversample, first_epochs must be at least 1, got {self}"
+            )
+        if not (0 < self.first_share <= 1 and 0 <= self.answered <= 1 and self.first_steps <= self.steps):
+            raise ConfigError(
+                f"expected first_share in (0, 1], answered in [0, 1], first_steps within steps, got {self}"
+            )
+
+
+class PreferenceLoop:
+    """Environment, agent, predictor, clips and labels, a round of each at a time.
+
+    Args:
+        labeller  whoever compares.
+        archive   where the clips of every label are kept.
+        journal   what each round was handed.
+        facts     of a stretch, to be logged with the rest.
+        wait      seconds between looks for answers that are waited for.
+    """
+
+    def __init__(
+        self,
+        config: LoopConfig,
+        env: VectorEnv,
+        agent: Agent,
+        ensemble: RewardEnsemble,
+        labeller: Labeller,
+        archive: ClipArchive,
+        journal: Journal,
+        *,
+        facts: Callable[[Stretch], dict[str, float]] | None = None,
+        seed: int = 0,
+        wait: float = 2.0,
+    ) -> None:
+        self.config, self.env, self.agent, self.ensemble, self.labeller = config, env, agent, ensemble, labeller
+        self.archive, self.journal, self.facts, self.seed, self.wait = archive, journal, facts, seed, wait
+        if config.first_steps % env.n:
+            raise ConfigError(f"first_steps ({config.first_steps}) must be a multiple of the {env.n} copies")
+        self.labels = Labels(keep=config.keep)
+        stack = env.spec.obs_shape[0] if len(env.spec.obs_shape) == 3 else 1
+        self.store = ClipStore(config.clip_steps or env.spec.clip_steps, config.candidates, stack=stack)
+        self.episodes = Episodes(env.n)
+        self.asked: set[tuple[int, int]] = set()
+        self.step, self.rounds, self.ready = 0, 0, False
+
+    def run(self, log: Callable[..., None], keep: Callable[[], None]) -> None:
+        """Go on to the end; ``keep`` is called wherever a checkpoint may be made.
+
+        Args:
+            log  is given each round's numbers by name.
+        """
+        while self.step < self.config.steps:
+            time = self.config.stretch if self.rounds else self.config.first_steps // self.env.n
+            stretch = collect(self.env, self.agent.act, time, keep_states=True)
+            self._cut(stretch)
+            self.step += stretch.steps
+            asked = self._ask()
+            self._take()
+            told = self._learn(stretch)
+            self.rounds += 1
+            facts = self.facts(stretch) if self.facts else {}
+            log(step=self.step, asked=len(self.asked), due=self._due(), **asked, **told, **facts)
+            keep()
+
+    def _cut(self, stretch: Stretch) -> None:
+        """As many clips of each copy as fit, none over an episode's end."""
+        rng = np.random.default_rng((self.seed, 21, self.rounds))
+        actions = stretch.rewarded_actions(self.env.spec.actions)
+        true = np.zeros_like(stretch.true_reward) if self.config.blind else stretch.true_reward
+        for begin in range(0, len(actions), self.config.stretch):
+            end = min(begin + self.config.stretch, len(actions))
+            for i in range(self.env.n):
+                ends = [begin, *(begin + 1 + np.flatnonzero(stretch.ended[begin:end, i])).tolist(), end]
+                for first, last in pairwise(ends):
+                    part = slice(first, last)
+                    self.store.cut(
+                        stretch.observations[part, i],
+                        actions[part, i],
+                        true[part, i],
+                        rng=rng,
+                        n=max(1, (last - first) // self.store.steps),
+                        states=None if stretch.states is None else stretch.states[part, i],
+                        step=self.step,
+                    )
+
+    def _due(self) -> int:
+        c = self.config
+        end = max(1, c.steps - c.first_steps)
+        return labels_due(
+            self.step - c.first_steps,
+            total=c.queries,
+            initial=round(c.first_share * c.queries),
+            end=end,
+            schedule=c.schedule,
+            half_life=c.half_life or end / 10,
+        )
+
+    def _ask(self) -> dict[str, float]:
+        """Put up what is due, the most disputed of many candidates; the first by chance."""
+        n = self._due() - len(self.asked)
+        if n < 1:
+            return {}
+        rng = np.random.default_rng((self.seed, 22, len(self.asked)))
+        choose = self.ready and not self.config.random_queries
+        found = self.store.pairs(self.config.oversample * n if choose else n, rng, asked=self.asked)
+        told: dict[str, float] = {}
+        if self.ready and found:
+            disputed = disagreement(self.ensemble.pair_gaps(found), self.config.disagreement)
+            best = np.argsort(-disputed, kind="stable")[:n]
+            found = [found[i] for i in best]
+            told = {"disputed_candidates": float(disputed.mean()), "disputed_asked": float(disputed[best].mean())}
+        for clip in (clip for pair in found for clip in pair):
+            self.archive.save(clip)
+        if self.rounds not in self.journal:  # else they are up, and answered or not
+            self.labeller.ask(found, self.step)
+        self.asked |= {pair_key(a, b) for a, b in found}
+        return told
+
+    def _take(self) -> None:
+        """Add what was answered; wait while too little is. A round that was made before is handed the same again."""
+        if self.rounds not in self.journal:
+            found = self.labeller.answers()
+            while len(self.labels.all) + len(found) < self.config.answered * len(self.asked):
+                sleep(self.wait)
+                found += self.labeller.answers()
+            self.journal.keep(self.rounds, found)
+        for label in self.journal[self.rounds]:
+            self.labels.add(label, self._clip(label.left), self._clip(label.right))
+
+    def _clip(self, id: int) -> Clip:
+        return self.labels.clips[id] if id in self.labels.clips else self.archive.load(id)
+
+    def _learn(self, stretch: Stretch) -> dict[str, Any]:
+        """Fit the reward, then improve the policy on it."""
+        fit = self.ensemble.fit(self.labels, epochs=self.config.epochs if self.ready else self.config.first_epochs)
+        if not self.ready:
+            self.ensemble.reset_scale()
+            self.ready = True
+        rewards = self._rewards(stretch)
+        finished = self.episodes.add(stretch, rewards)
+        told = self.agent.update(stretch, rewards)
+        held = [value for value in fit.accuracy if value is not None]
+        fitted = {f"reward_{name}": values for name, values in asdict(fit).items()}
+        fitted["held_out_accuracy"] = float(np.mean(held)) if held else None
+        return {**told, **finished, **self.labels.counts(), **fitted}
+
+    def _rewards(self, stretch: Stretch) -> Float[np.ndarray, "time env"]:
+        """What the agent is handed for each step, by the predictors as they are now."""
+        actions = stretch.rewarded_actions(self.env.spec.actions)
+        inputs = (torch.from_numpy(x.reshape(-1, *x.shape[2:])) for x in (stretch.observations, actions))
+        return self.ensemble.rewards(*inputs).reshape(stretch.true_reward.shape)
+
+    # keeping ----------------------------------------------------------------------------------------------
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the future depends on, but for the clips of labels, which are in the archive."""
+        clips = self.store.state()
+        own: dict[str, Any] = {
+            "step": self.step,
+            "rounds": self.rounds,
+            "ready": self.ready,
+            "next": self.store.next_id,
+            "asked": sorted(self.asked),
+            "labels": [asdict(label) for label in self.labels.all],
+            "clips": [[clip.id, clip.step, clip.stack] for clip in clips],
+        }
+        parts = {
+            part: torch.from_numpy(np.stack([getattr(clip, part) for clip in clips]))
+            for part in ("frames", "actions", "true_reward", "states")
+            if clips and getattr(clips[0], part) is not None
+        }
+        return {
+            **prefixed("agent", self.agent.state()),
+            **prefixed("ensemble", self.ensemble.state()),
+            **prefixed("env", self.env.state()),
+            **prefixed("episodes", self.episodes.state()),
+            **prefixed("clips", parts),
+            "own": torch.frombuffer(bytearray(json.dumps(own).encode()), dtype=torch.uint8),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another stopped."""
+        own = json.loads(bytes(state["own"].numpy()).decode())
+        self.agent.load_state(under(state, "agent"))
+        self.ensemble.load_state(under(state, "ensemble"))
+        self.env.load_state(under(state, "env"))
+        self.episodes.load_state(under(state, "episodes"))
+        self.step, self.rounds, self.ready = own["step"], own["rounds"], own["ready"]
+        self.asked = {(int(a), int(b)) for a, b in own["asked"]}
+        self.store.restore(_clips(own["clips"], under(state, "clips")), own["next"])
+        self.labels = Labels(keep=self.config.keep)
+        for told in own["labels"]:
+            label = Label(**told)
+            self.labels.add(label, self._clip(label.left), self._clip(label.right))
+
+
+def _clips(named: Sequence[Sequence[int]], parts: Mapping[str, Tensor]) -> list[Clip]:
+    """The clips of a checkpoint; stacked screens are kept there once each."""
+    arrays = {name: part.numpy() for name, part in parts.items()}
+    frames = arrays.pop("frames", np.zeros(0))
+    return [
+        Clip(
+            id=id,
+            step=step,
+            stack=stack,
+            observations=stack_frames(frames[k], stack) if stack > 1 else frames[k],
+            **{name: own[k] for name, own in arrays.items()},
+        )
+        for k, (id, step, stack) in enumerate(named)
+    ]

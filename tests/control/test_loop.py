@@ -1,0 +1,156 @@
+"""The loop on a walk: what it asks and when, that it learns from labels alone, and that a kill changes nothing."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from preflab.control.archive import ClipArchive
+from preflab.control.clips import Clip
+from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.journal import AtOnce, Journal
+from preflab.control.labels import Label
+from preflab.control.loop import LoopConfig, PreferenceLoop
+from preflab.control.oracle import Oracle, OracleConfig
+from preflab.control.ppo import PPO, PPOConfig
+from preflab.control.predictor import MLP
+from preflab.errors import ConfigError
+from preflab.maths.queries import labels_due
+from tests.control.walk import Walk
+
+AGENT = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, trace=0.9)
+SHORT = LoopConfig(steps=800, first_steps=160, queries=40, stretch=20, first_epochs=5, candidates=60)
+
+
+def looped(folder: Path, config: LoopConfig, labeller: Any = None, **given: Any) -> PreferenceLoop:
+    folder.mkdir(exist_ok=True)
+    env = Walk(4)
+    ensemble = RewardEnsemble(lambda: MLP(2, 1, hidden=(16,)), EnsembleConfig(learning_rate=1e-2))
+    return PreferenceLoop(
+        config,
+        env,
+        PPO(env.spec, AGENT),
+        ensemble,
+        labeller or AtOnce(Oracle()),
+        ClipArchive(folder / "clips"),
+        Journal(folder / "answers.jsonl"),
+        **given,
+    )
+
+
+def lines_of(loop: PreferenceLoop, keep: Callable[[], None] = lambda: None) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    loop.run(lambda **numbers: found.append(numbers), keep)
+    return found
+
+
+def test_it_learns_to_walk_to_the_right_from_labels_alone(tmp_path: Path) -> None:
+    lines = lines_of(looped(tmp_path, replace(SHORT, steps=3200, queries=120, epochs=2, first_epochs=20)))
+    assert abs(lines[0]["true_return"]) < 3  # at random
+    assert lines[-1]["true_return"] > 9  # 1 + 2 + 3 + 4 + 5 at best
+    assert max(line.get("rank_correlation", 0.0) for line in lines) > 0.7  # while episodes still differ
+
+
+@pytest.mark.parametrize("schedule", ["hyperbolic", "stepwise", "exponential", "constant"])
+def test_it_asks_for_what_is_due_and_learns_from_what_was_answered(tmp_path: Path, schedule: Any) -> None:
+    config = replace(SHORT, schedule=schedule)
+    lines = lines_of(looped(tmp_path, config))
+    for line in lines:
+        due = labels_due(
+            line["step"] - 160, total=40, initial=10, end=640, schedule=schedule, half_life=64.0
+        )  # half_life: a tenth of 640
+        assert line["due"] == line["asked"] == due
+        assert sum(line[name] for name in ("left", "right", "tie", "cannot tell")) == due
+    assert lines[0]["asked"] == 10 and lines[-1]["asked"] == 40
+
+
+def test_all_labels_at_the_start_is_the_ablation_without_online_queries(tmp_path: Path) -> None:
+    assert {line["asked"] for line in lines_of(looped(tmp_path, replace(SHORT, first_share=1.0)))} == {40}
+
+
+def test_disputed_pairs_are_asked_and_random_ones_are_as_disputed_as_any(tmp_path: Path) -> None:
+    for name, random in (("disputed", False), ("random", True)):
+        lines = lines_of(looped(tmp_path / name, replace(SHORT, random_queries=random)))
+        told = [(line["disputed_asked"], line["disputed_candidates"]) for line in lines if "disputed_asked" in line]
+        assert told
+        for asked, candidates in told:
+            assert asked == pytest.approx(candidates) if random else asked > candidates
+
+
+@pytest.mark.parametrize("after", [1, 2, 5])
+def test_killed_after_a_checkpoint_it_goes_on_bit_for_bit(tmp_path: Path, after: int) -> None:
+    whole = looped(tmp_path / "whole", SHORT)
+    expected = lines_of(whole)
+
+    class Stopped(Exception):
+        pass
+
+    cut, kept = looped(tmp_path / "cut", SHORT), []
+
+    def keep() -> None:
+        kept.append({name: value.clone() for name, value in cut.state().items()})
+        if len(kept) == after + 1:  # a round beyond the checkpoint that is taken up: its answers are in the journal
+            raise Stopped
+
+    with pytest.raises(Stopped):
+        lines_of(cut, keep)
+    again = looped(tmp_path / "cut", SHORT)
+    again.load_state(kept[after - 1])
+    assert lines_of(again) == expected[after:]
+    one, two = whole.state(), again.state()
+    assert one.keys() == two.keys() and all(torch.equal(one[name], two[name]) for name in one)
+
+
+class Slow:
+    """Answers half of what it is asked, and the rest when it is looked at again."""
+
+    def __init__(self) -> None:
+        self.waiting: list[Label] = []
+
+    def ask(self, pairs: list[tuple[Clip, Clip]], step: int) -> int:
+        self.waiting += [Label(a.id, b.id, "left", "ann", step) for a, b in pairs]
+        return len(pairs)
+
+    def answers(self) -> list[Label]:
+        n = (len(self.waiting) + 1) // 2
+        found, self.waiting = self.waiting[:n], self.waiting[n:]
+        return found
+
+
+def test_it_waits_until_enough_is_answered_and_not_for_all(tmp_path: Path) -> None:
+    looks = looped(tmp_path, replace(SHORT, answered=0.75), Slow(), wait=0.0)
+    for line in lines_of(looks):
+        assert line["left"] >= 0.75 * line["asked"]
+    assert len(looks.labels.all) < 40 or not looks.labeller.waiting  # type: ignore[attr-defined]
+
+
+def test_blind_clips_hold_no_reward(tmp_path: Path) -> None:
+    loop = looped(tmp_path, replace(SHORT, blind=True))
+    lines = lines_of(loop)
+    assert all(not clip.true_reward.any() for clip in loop.store)
+    assert lines[-1]["tie"] == 40  # an oracle sees nothing to choose
+
+
+def test_cannot_tell_counts_as_answered_and_is_not_learned_from(tmp_path: Path) -> None:
+    loop = looped(tmp_path, SHORT, AtOnce(Oracle(OracleConfig(cannot_tell=0.5))))
+    lines = lines_of(loop)
+    assert 0 < lines[-1]["cannot tell"] < 40
+    assert len(loop.labels.usable) == 40 - lines[-1]["cannot tell"]
+
+
+def test_no_clip_lies_over_the_end_of_an_episode(tmp_path: Path) -> None:
+    loop = looped(tmp_path, SHORT)
+    lines_of(loop)
+    for clip in loop.store:  # the second number of an observation is the step of its episode
+        assert np.diff(clip.observations[:, 1]).tolist() == [1.0, 1.0]
+
+
+def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="first_share"):
+        replace(SHORT, first_share=0.0)
+    with pytest.raises(ConfigError, match="multiple of the 4 copies"):
+        looped(tmp_path, replace(SHORT, first_steps=161))
