@@ -117,7 +117,7 @@ class PreferenceLoop:
         self.asked: set[tuple[int, int]] = set()
         self.step, self.rounds, self.ready = 0, 0, False
 
-    def run(self, log: Callable[..., None], keep: Callable[[], None]) -> None:
+    def run(self, log: Callable[..., None], keep: Callable[[], object]) -> None:
         """Go on to the end; ``keep`` is called wherever a checkpoint may be made.
 
         Args:
