@@ -38,8 +38,8 @@ class Config:
     """Of `preflab.control.mujoco_tasks`."""
     labels: int = 700
     """Of the ablations; the arm ``labels700`` is what they are held against."""
-    arms: tuple[str, ...] = ("true", "labels350", "labels700", "labels1400", *ABLATIONS)
-    """``true``, ``labelsN`` and the ablations: random, one, offline, unregularised, steps, target."""
+    arms: tuple[str, ...] = ("true_reward", "labels350", "labels700", "labels1400", *ABLATIONS)
+    """``true_reward``, ``labelsN`` and the ablations: random, one, offline, unregularised, steps, target."""
     seeds: int = 5
     copies: int = 16
     horizon: int | None = None
@@ -78,7 +78,7 @@ def smoke() -> Config:
         small(),
         task="pendulum",
         labels=12,
-        arms=("true", "labels6", "labels12", *ABLATIONS),
+        arms=("true_reward", "labels6", "labels12", *ABLATIONS),
         seeds=2,
         copies=4,
         points=2,

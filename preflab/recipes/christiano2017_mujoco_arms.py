@@ -8,7 +8,7 @@ from preflab.control.loop import LoopConfig
 from preflab.errors import ConfigError
 from preflab.settings import did_you_mean
 
-TRUE = "true"
+TRUE = "true_reward"
 ABLATIONS = {
     "random": "pairs drawn by chance, not the disputed ones",
     "one": "one predictor, fitted to all labels, and pairs drawn by chance",

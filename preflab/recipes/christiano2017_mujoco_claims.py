@@ -7,6 +7,7 @@ import numpy as np
 
 from preflab.evals.verdict import Verdict, at_least
 from preflab.maths.statistics import mean_with_interval
+from preflab.recipes.christiano2017_mujoco_arms import TRUE
 
 SOURCE = "Christiano et al. 2017, sec. 3"
 NEAR = 0.8
@@ -30,8 +31,8 @@ def verdicts(
     budgets = sorted((arm for arm in returns if arm.startswith("labels")), key=lambda arm: int(arm[6:]))
     for few, many in pairwise(budgets):
         found.append(_gain(f"{many[6:]} labels give at least the return of {few[6:]}", returns[many] - returns[few]))
-    if middle in returns and "true" in returns:
-        way = float((returns["true"] - untrained).mean())
+    if middle in returns and TRUE in returns:
+        way = float((returns[TRUE] - untrained).mean())
         share = (returns[middle] - untrained) / way if way > 0 else np.full(len(untrained), np.nan)
         if np.isfinite(share).all():
             words = f"{middle[6:]} labels reach {100 * NEAR:.0f} % of what the true reward gains"

@@ -1,6 +1,7 @@
 """``report.html`` of the recipe ``christiano2017_mujoco``."""
 
 from pathlib import Path
+from typing import Any
 
 from preflab.evals.plots import Frame, Series, curve_plot
 from preflab.recipes.christiano2017_mujoco_arms import ABLATIONS, TRUE
@@ -97,6 +98,6 @@ def _arms(facts: Facts) -> Section:
     return Section(anchor="arms", title="Every agent", tables=[table])
 
 
-def _mean(runs: list[dict[str, float | None]], what: str) -> str:
+def _mean(runs: list[dict[str, Any]], what: str) -> str:
     told = [value for run in runs if (value := run.get(what)) is not None]
     return f"{sum(told) / len(told):.3f}" if told else ""
