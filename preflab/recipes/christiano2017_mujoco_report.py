@@ -95,7 +95,9 @@ def _arms(facts: Facts) -> Section:
         "Variance, candidates",
     ]
     table = Table(caption="At the end of training", heads=heads, rows=rows)
-    return Section(anchor="arms", title="Every agent", tables=[table])
+    film = facts.results.get("film", {})
+    links = [(f"film {when}, {words_of(film['arm'])}", film[when]) for when in ("before", "after") if when in film]
+    return Section(anchor="arms", title="Every agent", tables=[table], links=links)
 
 
 def _mean(runs: list[dict[str, Any]], what: str) -> str:
