@@ -40,7 +40,8 @@ def _story(facts: Facts) -> Story:
         f"{in_unit(own['untrained'], 'steps')} untrained. "
         "A result on a task whose episodes end early says little of the reward that was learned."
     ]
-    return Story(title=title, lead=lead, sections=[_curves(facts)])
+    seeds = "Intervals are over seeds (Student's t), differences paired by seed."
+    return Story(title=title, lead=lead, intervals=seeds, sections=[_curves(facts)])
 
 
 def _curves(facts: Facts) -> Section:

@@ -36,7 +36,7 @@ def verdicts(
         share = (returns[middle] - untrained) / way if way > 0 else np.full(len(untrained), np.nan)
         if np.isfinite(share).all():
             words = f"{middle[6:]} labels reach {100 * NEAR:.0f} % of what the true reward gains"
-            found.append(at_least(words, mean_with_interval(share), NEAR, unit="of the gain", source=SOURCE))
+            found.append(at_least(words, mean_with_interval(share), NEAR, unit="share", source=SOURCE))
     for arm, words in (
         ("offline", "labels asked while the agent learns beat the same number asked before"),
         ("steps", "clips beat single steps"),
@@ -50,7 +50,7 @@ def verdicts(
     own = correlations.get(middle)
     if own is not None and np.isfinite(own).all():
         words = f"true and learned returns of episodes correlate above {AGREES} in rank (our reading of success)"
-        found.append(at_least(words, mean_with_interval(own), AGREES, unit="", source=SOURCE))
+        found.append(at_least(words, mean_with_interval(own), AGREES, unit="rank correlation", source=SOURCE))
     return found
 
 

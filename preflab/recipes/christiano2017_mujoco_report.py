@@ -42,7 +42,8 @@ def _story(facts: Facts) -> Story:
         f"True return of an episode at the end of training: {'; '.join(told)}; "
         f"{in_unit(facts.results['untrained']['mean'], '')} untrained. PPO stands in for the paper's TRPO."
     ]
-    return Story(title=title, lead=lead, sections=[_curves(facts), _arms(facts)])
+    seeds = "Intervals are over seeds (Student's t), differences paired by seed."
+    return Story(title=title, lead=lead, intervals=seeds, sections=[_curves(facts), _arms(facts)])
 
 
 def _curves(facts: Facts) -> Section:

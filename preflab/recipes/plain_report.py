@@ -62,6 +62,8 @@ class Story:
     sections: Sequence[Section] = ()
     claims: bool = True
     """Whether the recipe claims anything; without claims there is no table of verdicts."""
+    intervals: str = "Intervals resample whole prompts; they do not cover the luck of one training run with one seed."
+    """What the intervals of the verdicts are over."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,6 +138,7 @@ def write_plain_report(
         notices=story.notices,
         sections=story.sections,
         claims=story.claims,
+        intervals=story.intervals,
         facts=[(what, value) for what, value in known.items() if value is not None],
         command=repeat_command(f"preflab run {facts.recipe}", scales, {"name": name, **vars(facts)}),
         settings=dotted(facts.config),
