@@ -10,7 +10,7 @@ Needs     The extra `control`.
 Differs   PPO in place of TRPO; bodies of Gymnasium's files; horizons and lengths of clips of rl-teacher; the solver
           starts cold at each step; Adam, learning rates and epochs of the predictor are ours, the paper gives none;
           scales below `paper` have fewer labels and steps. An oracle answers; people: see christiano2017_backflip.
-Result    none yet: docs/papers.md
+Result    docs/papers.md#christiano2017_mujoco
 """
 
 from collections.abc import Callable
