@@ -33,7 +33,7 @@ from torch import Tensor
 
 from benchmarks.common import arguments, prepare, say
 from preflab.control.classic_tasks import ClassicEnv
-from preflab.control.clips import Clip, ClipStore
+from preflab.control.clips import ClipStore
 from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.gym_env import episode_seed
 from preflab.control.labels import Label, Labels
@@ -156,14 +156,9 @@ class Ours:
             return
         pairs = self.store.pairs(self.o["oversampling"] * n, self.rng, asked=self.labels.asked)
         if self.labels.all:
-            gaps = self.ensemble.gaps(_stacked(pairs, "observations"), _stacked(pairs, "actions"))
-            pairs = [pairs[i] for i in most_disputed(gaps, n).tolist()]
+            pairs = [pairs[i] for i in most_disputed(self.ensemble.pair_gaps(pairs), n).tolist()]
         for a, b in pairs[:n]:
             self.labels.add(Label(a.id, b.id, self.oracle(a, b, self.rng), "oracle", self.steps), a, b)
-
-
-def _stacked(pairs: list[tuple[Clip, Clip]], what: str) -> np.ndarray:
-    return np.stack([np.stack([getattr(a, what), getattr(b, what)]) for a, b in pairs])
 
 
 def ours(seed: int, evaluate: list[int]) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """Labellers that may answer later, and the record of what the loop was handed when."""
 
 import json
-import os
 from dataclasses import asdict
 from pathlib import Path
 from typing import Protocol, runtime_checkable
@@ -10,6 +9,7 @@ import numpy as np
 
 from preflab.control.clips import Clip
 from preflab.control.labels import Label, Response
+from preflab.data.whole import add_line, whole_lines
 from preflab.errors import DataError
 
 
@@ -74,11 +74,7 @@ class Journal:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._kept: dict[int, list[Label]] = {}
-        whole = path.read_bytes() if path.exists() else b""
-        lines = whole[: whole.rfind(b"\n") + 1]
-        if len(lines) < len(whole):
-            os.truncate(path, len(lines))
-        for number, line in enumerate(lines.splitlines(), start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             try:
                 update, labels = json.loads(line)
                 self._kept[int(update)] = [Label(**label) for label in labels]
@@ -97,8 +93,5 @@ class Journal:
 
     def keep(self, update: int, labels: list[Label]) -> None:
         """Write what a round is handed, once."""
-        with self.path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps([update, [asdict(label) for label in labels]]) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+        add_line(self.path, json.dumps([update, [asdict(label) for label in labels]]))
         self._kept[update] = labels

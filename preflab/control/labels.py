@@ -4,7 +4,6 @@ Ties count as half and half, "cannot tell" is kept and not learned from (Christi
 """
 
 import json
-import os
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -15,6 +14,7 @@ import numpy as np
 from jaxtyping import Float
 
 from preflab.control.clips import Clip
+from preflab.data.whole import add_line, whole_lines
 from preflab.errors import ConfigError, DataError
 
 Response: TypeAlias = Literal["left", "right", "tie", "cannot tell"]
@@ -68,7 +68,7 @@ class Labels:
         self.keep, self.path = keep, path
         self.all: list[Label] = []
         self.clips: dict[int, Clip] = {}
-        if path is not None and path.exists():
+        if path is not None:
             self._read(path)
 
     def add(self, label: Label, left: Clip, right: Clip) -> None:
@@ -84,10 +84,7 @@ class Labels:
                 f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
             )
         if self.path is not None:
-            with self.path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(label)) + "\n")
-                file.flush()
-                os.fsync(file.fileno())
+            add_line(self.path, json.dumps(asdict(label)))
         self.all.append(label)
         self.clips |= {left.id: left, right.id: right}
 
@@ -119,11 +116,7 @@ class Labels:
         return observations, actions, np.array([label.prob_left for label in labels], dtype=np.float64)
 
     def _read(self, path: Path) -> None:
-        whole = path.read_bytes()
-        lines = whole[: whole.rfind(b"\n") + 1]
-        if len(lines) < len(whole):
-            os.truncate(path, len(lines))
-        for number, line in enumerate(lines.splitlines(), start=1):
+        for number, line in enumerate(whole_lines(path), start=1):
             try:
                 self.all.append(Label(**json.loads(line)))
             except (ValueError, TypeError) as error:

@@ -26,6 +26,23 @@ def write_whole(path: Path, content: bytes) -> Path:
     return path
 
 
+def whole_lines(path: Path) -> list[bytes]:
+    """Lines of a file that is only ever added to; a last one that a kill cut off is removed. None of no file."""
+    whole = path.read_bytes() if path.exists() else b""
+    lines = whole[: whole.rfind(b"\n") + 1]
+    if len(lines) < len(whole):
+        os.truncate(path, len(lines))
+    return lines.splitlines()
+
+
+def add_line(path: Path, line: str) -> None:
+    """Add a line to a file; it is on the disk when this returns."""
+    with path.open("a", encoding="utf-8") as file:
+        file.write(line + "\n")
+        file.flush()
+        os.fsync(file.fileno())
+
+
 def _sync_folder(folder: Path) -> None:
     """A name is on the disk only when its folder is; systems that open no folders need nothing."""
     if not hasattr(os, "O_DIRECTORY"):

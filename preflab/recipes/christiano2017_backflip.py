@@ -33,6 +33,7 @@ from preflab.errors import ConfigError
 from preflab.maths.statistics import mean_with_interval
 from preflab.recipes.christiano2017_backflip_hopper import TurningHopper
 from preflab.recipes.christiano2017_backflip_judge import PITCH, Judge, JudgeConfig, flips
+from preflab.recipes.christiano2017_following import follow
 from preflab.run import Run
 
 FREE = ("store", "films")
@@ -162,22 +163,7 @@ def _height(stretch: Stretch) -> dict[str, float]:
 
 def _learn(loop: PreferenceLoop, run: Run) -> Mapping[str, Any]:
     """The loop from its last checkpoint to its end."""
-    state = run.resume("learn")
-    if state is not None:
-        loop.load_state(state)
-    total = loop.config.steps
-    with run.progress("learn a backflip", total, "steps", loop.step) as advance:
-        done = [loop.step]
-
-        def log(**numbers: Any) -> None:
-            run.log("learn", **numbers)
-            advance(numbers["step"] - done[0])
-            done[0] = numbers["step"]
-
-        def keep() -> None:
-            run.checkpoint("learn", loop.state)
-
-        loop.run(log, keep)
+    follow(loop, run, "learn", steps=loop.config.steps, label="learn a backflip")
     run.save_weights("agent", loop.agent.state())
     seconds = [label.seconds for label in loop.labels.all if label.seconds is not None]
     return {

@@ -26,6 +26,7 @@ from preflab.control.saving import prefixed, under
 from preflab.control.stretch import collect
 from preflab.data.whole import write_whole
 from preflab.maths.statistics import Estimate, mean_with_interval
+from preflab.recipes.christiano2017_following import follow
 from preflab.recipes.christiano2017_mujoco_arms import TRUE, Arm
 from preflab.recipes.christiano2017_mujoco_claims import verdicts
 from preflab.run import Run
@@ -88,18 +89,7 @@ def train(config: "Config", run: Run, arm: Arm, seed: int) -> dict[str, Any]:
         judge, archive = AtOnce(Oracle(config.oracle), seed=start), ClipArchive(folder / "clips")
         journal = Journal(folder / "answers.jsonl")
         loop = PreferenceLoop(arm.loop, env, agent, ensemble, judge, archive, journal, seed=start)
-    state = run.resume(name)
-    if state is not None:
-        loop.load_state(state)
-    with run.progress(name, config.loop.steps, "steps", loop.step) as advance:
-        done = [loop.step]
-
-        def log(**numbers: Any) -> None:
-            run.log(name, **numbers)
-            advance(numbers["step"] - done[0])
-            done[0] = numbers["step"]
-
-        loop.run(log, lambda: run.checkpoint(name, loop.state))
+    follow(loop, run, name, steps=config.loop.steps, label=name)
     run.save_weights(name, agent.state())
     shutil.rmtree(folder / "clips", ignore_errors=True)
     return _told(config, run.metrics(name))

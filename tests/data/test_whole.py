@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from preflab.data.whole import write_whole
+from preflab.data.whole import add_line, whole_lines, write_whole
 
 
 def test_a_file_is_written_and_replaced(tmp_path: Path) -> None:
@@ -26,3 +26,14 @@ def test_what_was_there_stays_when_writing_fails(tmp_path: Path, monkeypatch: py
     with pytest.raises(OSError, match="no space"):
         write_whole(path, b"two")
     assert path.read_bytes() == b"one" and len(list(tmp_path.iterdir())) == 1
+
+
+def test_lines_that_were_added_are_read_back_without_one_that_a_kill_cut_off(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    assert whole_lines(path) == [] and not path.exists()
+    add_line(path, "one")
+    add_line(path, "zwölf")
+    with path.open("ab") as file:
+        file.write(b"thr")
+    assert whole_lines(path) == [b"one", "zwölf".encode()]
+    assert path.read_bytes() == "one\nzwölf\n".encode()  # so that what is added next begins a line
