@@ -17,10 +17,12 @@ class Episodes:
     Args:
         copies  of the environment.
         keep    latest episodes over which returns are correlated.
+        window  of an environment without ends: so many steps are an episode.
     """
 
-    def __init__(self, copies: int, *, keep: int = 100) -> None:
-        self._under_way = np.zeros((2, copies))
+    def __init__(self, copies: int, *, keep: int = 100, window: int | None = None) -> None:
+        self.window = window
+        self._under_way, self._since = np.zeros((2, copies)), 0
         self._over: deque[tuple[float, float]] = deque(maxlen=keep)
 
     def add(self, stretch: Stretch, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
@@ -33,6 +35,9 @@ class Episodes:
         found: list[tuple[float, float]] = []
         for true, handed, ended in zip(stretch.true_reward, rewards, stretch.ended, strict=True):
             self._under_way += np.stack([true, handed])
+            self._since += 1
+            if self._since == self.window:
+                ended, self._since = np.ones_like(ended), 0
             found += [(float(a), float(b)) for a, b in self._under_way[:, ended].T]
             self._under_way[:, ended] = 0.0
         self._over.extend(found)
@@ -45,11 +50,17 @@ class Episodes:
     def state(self) -> dict[str, Tensor]:
         """Everything that the future depends on."""
         over = np.array(self._over, dtype=np.float64).reshape(-1, 2)
-        return {"under_way": torch.from_numpy(self._under_way.copy()), "over": torch.from_numpy(over)}
+        parts = {"under_way": torch.from_numpy(self._under_way.copy()), "over": torch.from_numpy(over)}
+        return {**parts, "since": torch.tensor(self._since)}
+
+    @property
+    def over(self) -> list[tuple[float, float]]:
+        """True and handed return of the latest that ended, oldest first."""
+        return list(self._over)
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
-        self._under_way = state["under_way"].numpy().copy()
+        self._under_way, self._since = state["under_way"].numpy().copy(), int(state["since"])
         self._over = deque(((a, b) for a, b in state["over"].tolist()), maxlen=self._over.maxlen)
 
 

@@ -18,6 +18,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.control.acting import Acted, act_and_learn
 from preflab.control.agent import Agent
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
@@ -45,7 +46,13 @@ class LoopConfig:
     first_share: float = 0.25
     """Of the queries, made before the policy learns (appendix A.1); 1: all, the ablation "no online queries"."""
     stretch: int = 128
-    """Steps of each copy between two updates of the policy."""
+    """Steps of each copy in a round, after which clips are cut, labels asked and predictors fitted; and between two
+    updates of the policy, but for ``update_steps``."""
+    update_steps: int | None = None
+    """Update the policy after so many steps of each copy already, as A2C wants it, by the predictors as they were at
+    the round's start. Of the first steps it then learns from the last so many alone."""
+    window: int | None = None
+    """Report the returns of so many steps where episodes have no end."""
     clip_steps: int | None = None
     """Of a clip, where not the environment's own; 1: the ablation "no segments"."""
     candidates: int = 1000
@@ -64,7 +71,11 @@ class LoopConfig:
     first_epochs: int = 40
     """Over the first labels, before the policy learns."""
     epochs: int = 1
-    """Over all labels, at each update."""
+    """Over all labels, each time the predictors are fitted."""
+    fit_every: int = 1
+    """Rounds between two fits."""
+    asked_by: float = 1.0
+    """Share of the steps by which all is asked."""
     answered: float = 0.75
     """Share of the queries so far that must be answered before the policy goes on (rl-teacher's)."""
     blind: bool = False
@@ -79,6 +90,10 @@ class LoopConfig:
             raise ConfigError(
                 f"expected first_share in (0, 1], answered in [0, 1], first_steps within steps, got {self}"
             )
+        if self.fit_every < 1 or not 0 < self.asked_by <= 1 or (self.window is not None and self.window < 1):
+            raise ConfigError(f"expected fit_every and window of at least 1, asked_by in (0, 1], got {self}")
+        if self.update_steps is not None and (self.update_steps < 1 or self.stretch % self.update_steps):
+            raise ConfigError(f"update_steps ({self.update_steps}) must be a divisor of stretch ({self.stretch})")
 
 
 class PreferenceLoop:
@@ -113,7 +128,7 @@ class PreferenceLoop:
         self.labels = Labels(keep=config.keep)
         stack = env.spec.obs_shape[0] if len(env.spec.obs_shape) == 3 else 1
         self.store = ClipStore(config.clip_steps or env.spec.clip_steps, config.candidates, stack=stack)
-        self.episodes = Episodes(env.n)
+        self.episodes = Episodes(env.n, window=config.window)
         self.asked: set[tuple[int, int]] = set()
         self.step, self.rounds, self.ready = 0, 0, False
 
@@ -124,17 +139,25 @@ class PreferenceLoop:
             log  is given each round's numbers by name.
         """
         while self.step < self.config.steps:
-            time = self.config.stretch if self.rounds else self.config.first_steps // self.env.n
-            stretch = collect(self.env, self.agent.act, time, keep_states=True)
+            stretch, acted = self._act()
             self._cut(stretch)
             self.step += stretch.steps
             asked = self._ask()
             self._take()
-            told = self._learn(stretch)
+            told = self._learn(stretch, acted)
             self.rounds += 1
             facts = self.facts(stretch) if self.facts else {}
             log(step=self.step, asked=len(self.asked), due=self._due(), **asked, **told, **facts)
             keep()
+
+    def _act(self) -> tuple[Stretch, Acted | None]:
+        """A round of behaviour, and what was handed for it where the policy learned meanwhile."""
+        c = self.config
+        if not self.rounds or c.update_steps in (None, c.stretch):
+            time = c.stretch if self.rounds else c.first_steps // self.env.n
+            return collect(self.env, self.agent.act, time, keep_states=True), None
+        assert c.update_steps is not None
+        return act_and_learn(self.env, self.agent, self._rewards, c.stretch, c.update_steps, keep_states=True)
 
     def _cut(self, stretch: Stretch) -> None:
         """As many clips of each copy as fit, none over an episode's end."""
@@ -164,7 +187,7 @@ class PreferenceLoop:
             self.step - c.first_steps,
             total=c.queries,
             initial=round(c.first_share * c.queries),
-            end=end,
+            end=max(1, round(c.asked_by * end)),
             schedule=c.schedule,
             half_life=c.half_life or end / 10,
         )
@@ -182,7 +205,11 @@ class PreferenceLoop:
             disputed = disagreement(self.ensemble.pair_gaps(found), self.config.disagreement)
             best = np.argsort(-disputed, kind="stable")[:n]
             found = [found[i] for i in best]
-            told = {"disputed_candidates": float(disputed.mean()), "disputed_asked": float(disputed[best].mean())}
+            told = {
+                "asked_now": float(len(best)),
+                "disputed_candidates": float(disputed.mean()),
+                "disputed_asked": float(disputed[best].mean()),
+            }
         for clip in (clip for pair in found for clip in pair):
             self.archive.save(clip)
         if self.rounds not in self.journal:  # else they are up, and answered or not
@@ -204,19 +231,24 @@ class PreferenceLoop:
     def _clip(self, id: int) -> Clip:
         return self.labels.clips[id] if id in self.labels.clips else self.archive.load(id)
 
-    def _learn(self, stretch: Stretch) -> dict[str, Any]:
-        """Fit the reward, then improve the policy on it."""
+    def _learn(self, stretch: Stretch, acted: Acted | None) -> dict[str, Any]:
+        """Fit the reward, then improve the policy on it where it did not learn already."""
+        told: dict[str, Any] = self._fit() if self.rounds % self.config.fit_every == 0 else {}
+        if acted is None:
+            last = self.config.update_steps or len(stretch.true_reward)
+            rewards = self._rewards(stretch)
+            acted = Acted(rewards, self.agent.update(stretch.tail(last), rewards[-last:]))
+        finished = self.episodes.add(stretch, acted.rewards)
+        return {**acted.told, **finished, **self.labels.counts(), **told}
+
+    def _fit(self) -> dict[str, Any]:
         fit = self.ensemble.fit(self.labels, epochs=self.config.epochs if self.ready else self.config.first_epochs)
         if not self.ready:
             self.ensemble.reset_scale()
             self.ready = True
-        rewards = self._rewards(stretch)
-        finished = self.episodes.add(stretch, rewards)
-        told = self.agent.update(stretch, rewards)
         held = [value for value in fit.accuracy if value is not None]
         fitted = {f"reward_{name}": values for name, values in asdict(fit).items()}
-        fitted["held_out_accuracy"] = float(np.mean(held)) if held else None
-        return {**told, **finished, **self.labels.counts(), **fitted}
+        return {**fitted, "held_out_accuracy": float(np.mean(held)) if held else None}
 
     def _rewards(self, stretch: Stretch) -> Float[np.ndarray, "time env"]:
         """What the agent is handed for each step, by the predictors as they are now."""

@@ -1,12 +1,15 @@
 """A stretch of behaviour: so many steps of every copy of an environment, as one agent acted in them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
 
 from preflab.control.env import Actions, Continuous, VectorEnv
+
+_WHOLE = ("observations", "actions", "true_reward", "ended", "finals")
+"""What stretches that follow each other are joined by."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -32,6 +35,19 @@ class Stretch:
     def steps(self) -> int:
         """Environment steps, over all copies."""
         return int(self.true_reward.size)
+
+    def tail(self, steps: int) -> "Stretch":
+        """The last so many steps of every copy."""
+        ends = int(self.ended[-steps:].sum())
+        return Stretch(
+            observations=self.observations[-steps:],
+            actions=self.actions[-steps:],
+            true_reward=self.true_reward[-steps:],
+            ended=self.ended[-steps:],
+            finals=self.finals[len(self.finals) - ends :],
+            last=self.last,
+            states=None if self.states is None else self.states[-steps:],
+        )
 
     def rewarded_actions(self, actions: Actions) -> Float[np.ndarray, "time env act"]:
         """Actions as a reward predictor sees them: within the bounds, or one-hot."""
@@ -85,3 +101,10 @@ def collect(
         last=env.observations,
         states=np.stack(drawn) if drawn else None,
     )
+
+
+def joined(parts: Sequence[Stretch]) -> Stretch:
+    """Stretches that followed each other as one."""
+    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _WHOLE}
+    states = [part.states for part in parts if part.states is not None]
+    return Stretch(**whole, last=parts[-1].last, states=np.concatenate(states) if states else None)

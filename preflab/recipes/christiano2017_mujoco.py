@@ -18,56 +18,39 @@ from dataclasses import dataclass, field, replace
 
 import torch
 
-from preflab.control.ensemble import EnsembleConfig
+from preflab.control.drawing import BodyPainter
+from preflab.control.env import Continuous, VectorEnv
 from preflab.control.loop import LoopConfig
-from preflab.control.mujoco_tasks import task_named
-from preflab.control.oracle import OracleConfig
-from preflab.control.ppo import PPOConfig
-from preflab.errors import ConfigError
-from preflab.recipes.christiano2017_mujoco_arms import ABLATIONS, arm_of
+from preflab.control.mujoco_tasks import MujocoEnv, task_named
+from preflab.control.ppo import PPO, PPOConfig
+from preflab.control.predictor import MLP
+from preflab.recipes.christiano2017_arms import ABLATIONS
+from preflab.recipes.christiano2017_experiment import Experiment, Parts, carry_out
 from preflab.recipes.christiano2017_mujoco_report import write_report
-from preflab.recipes.christiano2017_mujoco_stages import compare, filmed, train, untrained
 from preflab.run import Run
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
+class Config(Experiment):
     """Everything a run depends on; saved beside its results."""
 
     task: str = "half_cheetah"
     """Of `preflab.control.mujoco_tasks`."""
     labels: int = 700
-    """Of the ablations; the arm ``labels700`` is what they are held against."""
     arms: tuple[str, ...] = ("true_reward", "labels350", "labels700", "labels1400", *ABLATIONS)
-    """``true_reward``, ``labelsN`` and the ablations: random, one, offline, unregularised, steps, target."""
     seeds: int = 5
-    copies: int = 16
     horizon: int | None = None
     """Steps of an episode, where not the task's own."""
-    points: int = 10
-    """Parts into which curves are cut; the last is the result."""
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=500_000, first_steps=16_000, queries=700))
-    """Its ``queries`` are those of each arm."""
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=300_000, first_steps=16_000, queries=700))
     agent: PPOConfig = field(default_factory=PPOConfig)
-    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
-    oracle: OracleConfig = field(default_factory=OracleConfig)
-    seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.seeds, self.copies, self.points) < 1 or not self.arms:
-            raise ConfigError("seeds, copies and points must be at least 1, and there must be an arm")
-        if len(set(self.arms)) < len(self.arms):
-            raise ConfigError(f"an arm is named twice: {', '.join(self.arms)}")
+        super().__post_init__()
         task_named(self.task)
-        for name in self.arms:
-            arm_of(name, self.labels, self.loop, self.ensemble)
-        if self.loop.blind:
-            raise ConfigError("loop.blind=true: the oracle would see no reward")
 
 
 def small() -> Config:
-    """Half-cheetah, half a million steps, five seeds of ten arms: about two hours of one core (guessed from 75 s a run
-    of PPO alone)."""
+    """Half-cheetah, 300,000 steps, five seeds of ten arms."""
     return Config()
 
 
@@ -97,14 +80,25 @@ SCALES: dict[str, Callable[[], Config]] = {"default": small, "small": small, "sm
 
 
 def main(config: Config, run: Run) -> None:
-    """Train every arm from every seed, compare, film, report; each is a stage, and none is done twice."""
+    """Train every arm from every seed, compare, film, report."""
     torch.set_num_threads(1)  # networks of 64 units: more threads wait for each other
-    run.stage("untrained", lambda: untrained(config, run))
-    for seed in range(config.seeds):
-        for name in config.arms:
-            arm = arm_of(name, config.labels, config.loop, config.ensemble)
-            run.stage(f"{name}-{seed}", lambda arm=arm, seed=seed: train(config, run, arm, seed))  # type: ignore[misc]
-    run.stage("compare", lambda: compare(config, run))
-    budget = f"labels{config.labels}"
-    run.stage("film", lambda: filmed(config, run, budget if budget in config.arms else config.arms[-1]))
+    carry_out(config, _parts(config), run)
     write_report(run.folder)
+
+
+def _parts(config: Config) -> Parts:
+    def env(copies: int, seed: int) -> MujocoEnv:
+        return MujocoEnv(config.task, copies, seed=seed, horizon=config.horizon)
+
+    def predictor(env: VectorEnv) -> MLP:
+        actions = env.spec.actions
+        assert isinstance(actions, Continuous)
+        return MLP(env.spec.obs_shape[0], actions.size)
+
+    return Parts(
+        env=env,
+        agent=lambda env, seed: PPO(env.spec, config.agent, seed=seed),
+        predictor=predictor,
+        painter=lambda: BodyPainter(config.task),
+        episode=config.horizon or task_named(config.task).horizon,
+    )

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from preflab.recipes.christiano2017_mujoco_report import words_of
+from preflab.recipes.christiano2017_arms import words_of
 from preflab.recipes.lines import Line, closing_lines, plain, read_results
 
 

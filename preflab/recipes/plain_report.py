@@ -36,6 +36,15 @@ class Table:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Picture:
+    """A picture or a film within the page, and what it shows."""
+
+    src: str
+    """``data:image/...``: the page loads nothing."""
+    words: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class Section:
     """A part of the page; what is empty is left out."""
 
@@ -43,6 +52,7 @@ class Section:
     title: str
     text: Sequence[str] = ()
     figures: Sequence[Figure] = ()
+    pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     examples: Sequence[Json] = ()
     open: int = 6

@@ -1,0 +1,132 @@
+"""What the reports of `christiano2017_mujoco` and `christiano2017_atari` show of arms and seeds."""
+
+from base64 import b64encode
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from preflab.evals.plots import Frame, Series, curve_plot
+from preflab.maths.statistics import Estimate
+from preflab.recipes.christiano2017_arms import VARIANTS, is_budget, words_of
+from preflab.recipes.numbers import in_unit
+from preflab.recipes.plain_report import Facts, Figure, Picture, Section, Story, Table, read_facts
+
+INTERVALS = "Intervals are over seeds (Student's t), differences paired by seed."
+
+
+def stages_of(folder: Path, recipe: str) -> dict[str, str]:
+    """The stages of a run and what each is, in words."""
+    config = read_facts(folder, recipe, {}).config
+    return {
+        "untrained": "untrained policies",
+        **{f"{arm}-{s}": f"{words_of(arm)}; seed {s}" for s in range(config["seeds"]) for arm in config["arms"]},
+        "compare": "comparison",
+        "film": "film",
+    }
+
+
+def story_of(facts: Facts, title: str, *, measure: str, agent: str) -> Story:
+    """Lead, curves, correlation and table; as much of it as there is.
+
+    Args:
+        measure  what a return is.
+        agent    who learned, a sentence.
+    """
+    if "compare" not in facts.results:
+        return Story(title=title, lead=["Not all agents are trained yet, so there is nothing to tell."])
+    returns = facts.results["compare"]["returns"]
+    told = [f"{in_unit(own, '')} with {words_of(arm)}" for arm, own in returns.items() if arm not in VARIANTS]
+    start = in_unit(facts.results["untrained"]["mean"], "")
+    lead = [f"{measure}, at the end of training: {'; '.join(told)}; {start} untrained. {agent}"]
+    sections = [_curves(facts, measure), _correlations(facts), _arms(facts, measure)]
+    return Story(title=title, lead=lead, intervals=INTERVALS, sections=sections)
+
+
+def _curves(facts: Facts, measure: str) -> Section:
+    own, config = facts.results["compare"], facts.config
+    middle = f"labels{config['labels']}"
+    kinds = {
+        "labels": ("Labels against return", [arm for arm in config["arms"] if arm not in VARIANTS]),
+        "ablations": ("Ablations", [arm for arm in config["arms"] if arm in VARIANTS or arm == middle]),
+    }
+    figures = []
+    for name, (title, arms) in kinds.items():
+        series = [_series(words_of(arm), own["at"], own["curves"][arm], k) for k, arm in enumerate(arms)]
+        frame = Frame(name=name, title=title, x_label="environment steps", y_label="true return")
+        how = f"{measure}; means over {config['seeds']} seeds with 95 % intervals."
+        if series:
+            figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
+    return Section(anchor="returns", title="Return over training", figures=figures)
+
+
+def _series(label: str, at: Sequence[float], curve: Sequence[Estimate | None], colour: int) -> Series:
+    told = [(x, y) for x, y in zip(at, curve, strict=True) if y is not None]
+    return Series.of_estimates(label, [x for x, _ in told], [y for _, y in told], colour=colour)
+
+
+def _correlations(facts: Facts) -> Section:
+    """True and learned returns of the latest episodes of each budget's first seed."""
+    figures = []
+    for arm in (arm for arm in facts.config["arms"] if is_budget(arm)):
+        points = facts.results[f"{arm}-0"].get("episodes") or []
+        series = [Series(label="episodes", x=[a for a, _ in points], y=[b for _, b in points], style="points")]
+        title = f"Learned against true return, {words_of(arm)}"
+        frame = Frame(name=f"agree-{arm}", title=title, x_label="true return", y_label="return handed over")
+        how = "a point is one of the last hundred episodes of seed 0; a reward that is right makes a rising line."
+        figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
+    return Section(anchor="agreement", title="Does the learned reward agree with the true one?", figures=figures)
+
+
+_COLUMNS = {
+    "held_out_accuracy": "Held-out accuracy",
+    "rank_correlation": "Rank correlation",
+    "disputed_asked": "Variance, pairs asked",
+    "disputed_candidates": "Variance, candidates",
+    "disputed_now": "Variance, pairs asked, at the end",
+    "std_reward": "Deviation of rewards handed over",
+}
+
+
+def _arms(facts: Facts, measure: str) -> Section:
+    own, seeds = facts.results["compare"], range(facts.config["seeds"])
+    rows = []
+    for arm in facts.config["arms"]:
+        runs = [facts.results[f"{arm}-{seed}"] for seed in seeds]
+        by_seed = ", ".join(f"{value:.{_digits(own['by_seed'])}f}" for value in own["by_seed"][arm])
+        cells = [in_unit(own["returns"][arm], ""), by_seed, *(_mean(runs, what) for what in _COLUMNS)]
+        rows.append([words_of(arm), *cells])
+    heads = ["Agent", "True return", "by seed", *_COLUMNS.values()]
+    tables = [Table(caption=f"At the end of training. {measure}", heads=heads, rows=rows)]
+    if any(
+        value is not None for seed in seeds for value in facts.results[f"{facts.config['arms'][0]}-{seed}"]["scores"]
+    ):
+        tables.append(_scores(facts))
+    return Section(anchor="arms", title="Every agent", tables=tables, pictures=_film(facts))
+
+
+def _scores(facts: Facts) -> Table:
+    """What players know: the scores of games that ended."""
+    rows = []
+    for arm in facts.config["arms"]:
+        ends = [facts.results[f"{arm}-{seed}"]["scores"][-1] for seed in range(facts.config["seeds"])]
+        rows.append([words_of(arm), ", ".join("no game ended" if own is None else f"{own:.1f}" for own in ends)])
+    return Table(caption="Mean score of the games that ended in the last part", heads=["Agent", "by seed"], rows=rows)
+
+
+def _film(facts: Facts) -> list[Picture]:
+    told = facts.results.get("film")
+    path = facts.folder / told["film"] if told else None
+    if path is None or not path.is_file():
+        return []
+    words = f"The first seed's agent before (left) and after (right), from the same start: {words_of(told['arm'])}."
+    return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", words=words)]
+
+
+def _digits(by_seed: dict[str, list[float]]) -> int:
+    """Enough to tell small returns apart."""
+    return 0 if max((abs(value) for own in by_seed.values() for value in own), default=0.0) >= 100 else 1
+
+
+def _mean(runs: Sequence[dict[str, Any]], what: str) -> str:
+    told = [value for run in runs if (value := run.get(what)) is not None]
+    return f"{sum(told) / len(told):.3f}" if told else ""
