@@ -115,8 +115,7 @@ def _scores(facts: Facts) -> Table:
 
 def _film(facts: Facts) -> list[Picture]:
     told = facts.results.get("film")
-    path = facts.folder / told["film"] if told else None
-    if path is None or not path.is_file():
+    if told is None or not (path := facts.folder / told["film"]).is_file():
         return []
     words = f"The first seed's agent before (left) and after (right), from the same start: {words_of(told['arm'])}."
     return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", words=words)]

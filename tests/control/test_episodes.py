@@ -35,9 +35,18 @@ def test_a_constant_side_has_no_correlation() -> None:
     assert "rank_correlation" not in episodes.add(stretch, np.ones((2, 12)))
 
 
-def test_a_state_goes_on_as_the_other() -> None:
+def test_play_without_ends_is_summed_over_windows() -> None:
+    env, episodes = Walk(1, horizon=100), Episodes(1, window=4)
+    assert episodes.add(stretch_of(env, 3, [1.0]), np.ones((3, 1))) == {"episodes": 0.0}
+    told = episodes.add(stretch_of(env, 6, [1.0]), np.ones((6, 1)))
+    assert told == {"episodes": 2.0, "true_return": (10 + 26) / 2, "handed_return": 4.0}  # 1 to 4, 5 to 8; 9 is left
+    assert episodes.over == [(10.0, 4.0), (26.0, 4.0)]
+
+
+@pytest.mark.parametrize("window", [None, 3])
+def test_a_state_goes_on_as_the_other(window: int | None) -> None:
     env = Walk(2, horizon=3)
-    one, other = Episodes(2), Episodes(2)
+    one, other = Episodes(2, window=window), Episodes(2, window=window)
     first, second = stretch_of(env, 4, [1.0, 0.5]), stretch_of(env, 4, [1.0, 0.5])
     one.add(first, first.true_reward)
     other.load_state(one.state())

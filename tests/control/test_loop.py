@@ -81,15 +81,40 @@ def test_disputed_pairs_are_asked_and_random_ones_are_as_disputed_as_any(tmp_pat
             assert asked == pytest.approx(candidates) if random else asked > candidates
 
 
-@pytest.mark.parametrize("after", [1, 2, 5])
-def test_killed_after_a_checkpoint_it_goes_on_bit_for_bit(tmp_path: Path, after: int) -> None:
-    whole = looped(tmp_path / "whole", SHORT)
+def test_the_policy_may_learn_every_few_steps_of_a_round(tmp_path: Path) -> None:
+    loop = looped(tmp_path, replace(SHORT, update_steps=5))
+    sizes = []
+    learn = loop.agent.update
+
+    def counted(stretch: Any, rewards: np.ndarray) -> dict[str, float]:
+        sizes.append(stretch.true_reward.shape)
+        assert rewards.shape == stretch.true_reward.shape
+        return learn(stretch, rewards)
+
+    loop.agent.update = counted  # type: ignore[method-assign]
+    lines = lines_of(loop)
+    assert sizes == [(5, 4)] * (1 + 4 * 8)  # of the first 40 steps the last 5; then four updates a round
+    assert [line["step"] for line in lines] == list(range(160, 801, 80))
+    assert lines[-1]["asked"] == 40
+    assert all("mean_reward" in line for line in lines)
+
+
+def test_predictors_are_fitted_every_so_many_rounds_and_all_is_asked_by_then(tmp_path: Path) -> None:
+    lines = lines_of(looped(tmp_path, replace(SHORT, fit_every=3, asked_by=0.5)))
+    assert ["reward_l2" in line for line in lines] == [True, False, False] * 3
+    assert [line["asked"] == 40 for line in lines] == [line["step"] >= 480 for line in lines]  # half of 640 after 160
+
+
+@pytest.mark.parametrize(("after", "update_steps"), [(1, None), (2, None), (5, None), (1, 5), (4, 10)])
+def test_killed_after_a_checkpoint_it_goes_on_bit_for_bit(tmp_path: Path, after: int, update_steps: int | None) -> None:
+    short = replace(SHORT, update_steps=update_steps)
+    whole = looped(tmp_path / "whole", short)
     expected = lines_of(whole)
 
     class Stopped(Exception):
         pass
 
-    cut, kept = looped(tmp_path / "cut", SHORT), []
+    cut, kept = looped(tmp_path / "cut", short), []
 
     def keep() -> None:
         kept.append({name: value.clone() for name, value in cut.state().items()})
@@ -98,7 +123,7 @@ def test_killed_after_a_checkpoint_it_goes_on_bit_for_bit(tmp_path: Path, after:
 
     with pytest.raises(Stopped):
         lines_of(cut, keep)
-    again = looped(tmp_path / "cut", SHORT)
+    again = looped(tmp_path / "cut", short)
     again.load_state(kept[after - 1])
     assert lines_of(again) == expected[after:]
     one, two = whole.state(), again.state()
@@ -152,5 +177,9 @@ def test_no_clip_lies_over_the_end_of_an_episode(tmp_path: Path) -> None:
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="first_share"):
         replace(SHORT, first_share=0.0)
+    with pytest.raises(ConfigError, match="divisor of stretch"):
+        replace(SHORT, update_steps=7)
+    with pytest.raises(ConfigError, match="asked_by"):
+        replace(SHORT, asked_by=0.0)
     with pytest.raises(ConfigError, match="multiple of the 4 copies"):
         looped(tmp_path, replace(SHORT, first_steps=161))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preflab.control.env import Continuous, Discrete
-from preflab.control.stretch import Stretch, collect
+from preflab.control.stretch import Stretch, collect, joined
 from tests.control.walk import Walk
 
 
@@ -54,3 +54,21 @@ def test_a_predictor_sees_actions_within_their_bounds_or_one_hot() -> None:
 @pytest.mark.parametrize("steps", [1, 7])
 def test_without_an_end_there_are_no_finals(steps: int) -> None:
     assert len(collect(Walk(1, horizon=8), right, steps).finals) == 0
+
+
+def test_stretches_that_follow_each_other_join_to_the_one_that_they_are() -> None:
+    env, other = Walk(2, horizon=3), Walk(2, horizon=3)
+    whole = collect(env, right, 7, keep_states=True)
+    found = joined([collect(other, right, steps, keep_states=True) for steps in (2, 4, 1)])
+    for name in ("observations", "actions", "true_reward", "ended", "finals", "last", "states"):
+        assert np.array_equal(getattr(found, name), getattr(whole, name)), name
+
+
+@pytest.mark.parametrize("steps", [1, 2, 5])
+def test_the_tail_of_a_stretch_is_what_would_have_been_collected_from_there(steps: int) -> None:
+    env = Walk(2, horizon=3)
+    collect(env, right, 7 - steps)
+    expected = collect(env, right, steps, keep_states=True)
+    found = collect(Walk(2, horizon=3), right, 7, keep_states=True).tail(steps)
+    for name in ("observations", "actions", "true_reward", "ended", "finals", "last", "states"):
+        assert np.array_equal(getattr(found, name), getattr(expected, name)), name
