@@ -8,10 +8,11 @@ the finished agent is measured. Environment steps are counted where they are tak
 ours stop before that many.
 
 Different, because the methods are: ours has three reward predictors on bootstraps, picks pairs they disagree on,
-assumes a tenth of the answers to be random, fits three passes every 3,200 steps (6,400 once all labels are there), and
-normalises rewards; `imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO:
-ours learns from 800 steps at a time in 10 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of
-minibatches of 64 with clip 0.1 (its tutorial's settings, as are all that the command line does not name).
+assumes a tenth of the answers to be random, fits three passes every 3,200 steps, normalises rewards, and writes every
+clip that is compared and every answer to the disk, so that a kill loses none (`control.loop`, the library's own);
+`imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO: ours learns from 800
+steps at a time in 10 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of minibatches of 64
+with clip 0.1 (its tutorial's settings, as are all that the command line does not name).
 ``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
 
     PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 5
@@ -25,24 +26,23 @@ import os
 import subprocess
 import time
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.common import arguments, prepare, say
+from preflab.control.archive import ClipArchive
 from preflab.control.classic_tasks import ClassicEnv
-from preflab.control.clips import ClipStore
 from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.gym_env import episode_seed
-from preflab.control.labels import Label, Labels
+from preflab.control.journal import AtOnce, Journal
+from preflab.control.loop import LoopConfig, PreferenceLoop
 from preflab.control.oracle import Oracle, OracleConfig
 from preflab.control.ppo import PPO, PPOConfig
 from preflab.control.predictor import MLP
-from preflab.control.stretch import Stretch, collect
 from preflab.errors import ConfigError
-from preflab.maths.queries import labels_due, most_disputed
 from preflab.maths.statistics import mean_with_interval
 from preflab.run import to_json
 
@@ -69,7 +69,8 @@ THEIRS: dict[str, Any] = {
     "reward_learning_rate": 1e-3,
 }
 OURS: dict[str, Any] = {
-    "steps": 88_000,
+    "steps": 87_200,
+    "first_steps": 2400,
     "policy_epochs": 10,
     "steps_per_env": 100,
     "minibatch_steps": 400,
@@ -82,93 +83,61 @@ OURS: dict[str, Any] = {
     "asked_by": 0.5,
     "oversampling": 10,
 }
-"""``fit_every`` counts stretches, twice as many once no label is to come; all labels are asked for in the first
-``asked_by`` of the steps."""
+"""``fit_every`` counts stretches; all labels are asked for in the first ``asked_by`` of the steps."""
 
 
-class Ours:
-    """The loop of the paper on the parts of ``preflab.control``."""
-
-    def __init__(self, seed: int) -> None:
-        o = SHARED | OURS
-        self.o, self.rng = o, np.random.default_rng((seed, 5))
-        self.env = ClassicEnv(o["task"], o["envs"], seed=seed, clip_steps=o["clip_steps"])
-        config = PPOConfig(
-            hidden=(32, 32),
-            learning_rate=o["policy_learning_rate"],
-            epochs=o["policy_epochs"],
-            minibatch_steps=o["minibatch_steps"],
-            clip=o["clip"],
-            discount=o["discount"],
-            trace=o["trace"],
-            entropy_bonus=o["entropy_bonus"],
-        )
-        self.agent = PPO(self.env.spec, config, seed=seed)
-        self.ensemble = RewardEnsemble(
-            lambda: MLP(3, 1, hidden=(32, 32)),
-            EnsembleConfig(members=o["members"], learning_rate=o["reward_learning_rate"]),
-            seed=seed,
-        )
-        self.store, self.labels = ClipStore(o["clip_steps"], 400), Labels()
-        self.oracle = Oracle(OracleConfig(temperature=1.0))
-        self.steps = 0
-
-    def run(self) -> None:
-        """Until the environment steps are used up."""
-        o, initial = self.o, int(self.o["labels"] * self.o["initial_share"])
-        for _ in range(3):
-            stretch = self.collect()
-            self.agent.seen.add(stretch.observations.reshape(-1, 3))  # normalised from the first update on
-        self.ask(initial)
-        self.ensemble.fit(self.labels, epochs=o["initial_epochs"])
-        number = 0
-        while self.steps + o["envs"] * o["steps_per_env"] <= o["steps"]:
-            stretch = self.collect()
-            complete = len(self.labels.all) == o["labels"]
-            if number % (o["fit_every"] * (2 if complete else 1)) == 0:
-                end = int(o["asked_by"] * o["steps"])
-                due = labels_due(self.steps, total=o["labels"], initial=initial, end=end, half_life=float(o["steps"]))
-                self.ask(due)
-                self.ensemble.fit(self.labels, epochs=o["fit_epochs"])
-            rewards = self.ensemble.rewards(*self.flat(stretch)).reshape(stretch.true_reward.shape)
-            self.agent.update(stretch, rewards)
-            number += 1
-
-    def flat(self, stretch: Stretch) -> tuple[Tensor, Tensor]:
-        """Observations and actions as predictors read them."""
-        actions = stretch.rewarded_actions(self.env.spec.actions)
-        return torch.from_numpy(stretch.observations.reshape(-1, 3)), torch.from_numpy(actions.reshape(-1, 1))
-
-    def collect(self) -> Stretch:
-        """Half an episode of every copy, which is one clip of each."""
-        stretch = collect(self.env, self.agent.act, self.o["steps_per_env"])
-        actions = stretch.rewarded_actions(self.env.spec.actions)
-        for e in range(self.env.n):
-            seen, earned = stretch.observations[:, e], stretch.true_reward[:, e]
-            self.store.cut(seen, actions[:, e], earned, rng=self.rng, n=1, step=self.steps)
-        self.steps += stretch.steps
-        return stretch
-
-    def ask(self, due: int) -> None:
-        """The oracle's answers to the pairs on which members disagree most, until so many labels are there."""
-        n = due - len(self.labels.all)
-        if n <= 0:
-            return
-        pairs = self.store.pairs(self.o["oversampling"] * n, self.rng, asked=self.labels.asked)
-        if self.labels.all:
-            pairs = [pairs[i] for i in most_disputed(self.ensemble.pair_gaps(pairs), n).tolist()]
-        for a, b in pairs[:n]:
-            self.labels.add(Label(a.id, b.id, self.oracle(a, b, self.rng), "oracle", self.steps), a, b)
+def _loop(seed: int, folder: Path) -> PreferenceLoop:
+    """The library's own loop under these settings; clips and answers are kept in a folder, as in any run."""
+    o = SHARED | OURS
+    env = ClassicEnv(o["task"], o["envs"], seed=seed, clip_steps=o["clip_steps"])
+    agent = PPOConfig(
+        hidden=(32, 32),
+        learning_rate=o["policy_learning_rate"],
+        epochs=o["policy_epochs"],
+        minibatch_steps=o["minibatch_steps"],
+        clip=o["clip"],
+        discount=o["discount"],
+        trace=o["trace"],
+        entropy_bonus=o["entropy_bonus"],
+    )
+    reward = EnsembleConfig(members=o["members"], learning_rate=o["reward_learning_rate"])
+    loop = LoopConfig(
+        steps=o["steps"],
+        first_steps=o["first_steps"],
+        queries=o["labels"],
+        first_share=o["initial_share"],
+        stretch=o["steps_per_env"],
+        candidates=400,
+        oversample=o["oversampling"],
+        half_life=float(o["steps"]),
+        asked_by=o["asked_by"],
+        first_epochs=o["initial_epochs"],
+        epochs=o["fit_epochs"],
+        fit_every=o["fit_every"],
+    )
+    return PreferenceLoop(
+        loop,
+        env,
+        PPO(env.spec, agent, seed=seed),
+        RewardEnsemble(lambda: MLP(3, 1, hidden=(32, 32)), reward, seed=seed),
+        AtOnce(Oracle(OracleConfig(temperature=1.0)), seed=seed),
+        ClipArchive(folder / "clips"),
+        Journal(folder / "answers.jsonl"),
+        seed=seed,
+    )
 
 
 def ours(seed: int, evaluate: list[int]) -> dict[str, Any]:
     """One run; set-up and evaluation are not timed."""
-    own = Ours(seed)
-    wall, cpu = time.perf_counter(), time.process_time()
-    own.run()
-    taken = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    returns = {name: _returns(own.agent, evaluate, mean=name == "mean") for name in ("drawn", "mean")}
-    return {**taken, "env_steps": own.steps, "labels": len(own.labels.all), "returns": returns}
+    with TemporaryDirectory() as folder:
+        own = _loop(seed, Path(folder))
+        wall, cpu = time.perf_counter(), time.process_time()
+        own.run(lambda **_: None, lambda: None)
+        taken = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
+    agent = own.agent
+    assert isinstance(agent, PPO)
+    returns = {name: _returns(agent, evaluate, mean=name == "mean") for name in ("drawn", "mean")}
+    return {**taken, "env_steps": own.step, "labels": len(own.labels.all), "returns": returns}
 
 
 def _returns(agent: PPO, seeds: list[int], *, mean: bool) -> list[float]:

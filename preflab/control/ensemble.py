@@ -152,7 +152,7 @@ class RewardEnsemble:
         for start in range(0, len(held), size):
             part = held[start : start + size]
             observations, actions = (
-                torch.as_tensor(np.concatenate([getattr(clip, what) for clip in part])).float()
+                torch.as_tensor(np.concatenate([getattr(clip, what) for clip in part]))
                 for what in ("observations", "actions")
             )
             raw = self.raw(observations, actions).reshape(len(self.members), len(part), -1)
@@ -250,7 +250,7 @@ class RewardEnsemble:
 
     def _member_returns(self, member: nn.Module, observations: Tensor, actions: Tensor) -> Float[Tensor, "label 2"]:
         pairs, _, steps = observations.shape[:3]
-        found = member(observations.flatten(0, 2).float(), actions.flatten(0, 2).float())
+        found = member(observations.flatten(0, 2), actions.flatten(0, 2))
         return self._returns(found.reshape(pairs, 2, steps))
 
     def _returns(self, rewards: Float[Tensor, "... step"]) -> Float[Tensor, "..."]:
@@ -286,4 +286,4 @@ def _accuracy(gap: Float[Tensor, " label"], prob_left: Float[Tensor, " label"]) 
 
 def _flat(values: np.ndarray) -> Tensor:
     """[pair 2 step ...] -> [item ...]."""
-    return torch.as_tensor(values.reshape(-1, *values.shape[3:])).float()
+    return torch.as_tensor(values.reshape(-1, *values.shape[3:]))
