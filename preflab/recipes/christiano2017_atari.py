@@ -43,14 +43,14 @@ class Config(Experiment):
 
     game: str = "pong"
     """beam_rider, breakout, enduro, pong, qbert, seaquest or space_invaders."""
-    labels: int = 400
-    arms: tuple[str, ...] = ("true_reward", "labels400", "offline")
-    seeds: int = 3
+    labels: int = 200
+    arms: tuple[str, ...] = ("true_reward", "labels200")
+    seeds: int = 2
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
-            steps=200_000,
+            steps=100_000,
             first_steps=8_000,
-            queries=400,
+            queries=200,
             stretch=100,
             update_steps=5,
             window=WINDOW,
@@ -76,7 +76,7 @@ class Config(Experiment):
 
 
 def small() -> Config:
-    """One game, 200,000 steps, three seeds of three arms."""
+    """One game, 100,000 steps, two seeds of two arms: half an hour of one core, and hardly the beginning of play."""
     return Config()
 
 
