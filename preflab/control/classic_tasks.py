@@ -13,8 +13,8 @@ import torch
 from jaxtyping import Bool, Float64, Shaped
 from torch import Tensor
 
-from preflab.control.env import Actions, Continuous, Discrete
-from preflab.control.gym_env import LEAK, EndingStep, Ends, GymEnv, episode_seed, gym_spec
+from preflab.control.env import Actions, Continuous, Discrete, Step
+from preflab.control.gym_env import LEAK, Ends, GymEnv, episode_seed, gym_spec
 from preflab.errors import ConfigError, DataError
 
 Moved = tuple[Float64[np.ndarray, "env state"], Float64[np.ndarray, " env"], Bool[np.ndarray, " env"]]
@@ -126,7 +126,7 @@ class ClassicEnv:
     def _observed(self) -> np.ndarray:
         return self.task.observe(self._state).astype(np.float32)
 
-    def step(self, actions: Shaped[np.ndarray, "env ..."]) -> EndingStep:
+    def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
         """Act in every copy.
 
         Raises:
@@ -150,7 +150,7 @@ class ClassicEnv:
             self._counts[:, i] = self._counts[0, i] + 1, 0, 0
             self._reset(i)
         self.observations = self._observed() if ended.any() else final
-        return EndingStep(self.observations, reward, ended, final, over & (self.ends == "show"))
+        return Step(self.observations, reward, ended, final, over & (self.ends == "show"))
 
     def _end_early(self, early: Bool[np.ndarray, " env"]) -> None:
         if self.ends == "refuse":

@@ -68,6 +68,8 @@ class Step:
     """Whether the horizon was reached."""
     final: Shaped[np.ndarray, "env ..."]
     """[env ...], what the agent would have seen had no episode ended: the same as ``observations`` elsewhere."""
+    terminated: Bool[np.ndarray, " env"] | None = None
+    """Ends that are the task's own, behind which nothing is worth anything; None: there are none such."""
 
 
 @runtime_checkable

@@ -9,12 +9,11 @@ an environment comes from its seed, and is checked against what was seen.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Shaped
+from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from preflab.control.env import Actions, Continuous, Discrete, Spec, Step
@@ -27,14 +26,6 @@ LEAK = (
     "labels. Use a version of the task that does not end early; or ends='hide': the copy starts afresh behind the "
     "agent's back and its episode goes on; or, for a lesson in what goes wrong, ends='show'"
 )
-
-
-@dataclass(frozen=True, eq=False)
-class EndingStep(Step):
-    """A step that also says which ends are the task's own: what lies behind a horizon is worth as much as ever."""
-
-    terminated: Bool[np.ndarray, " env"]
-    """Ends of the task's own, behind which nothing comes; none unless ends are shown."""
 
 
 def episode_seed(seed: int, copy: int, episode: int, restart: int = 0) -> int:
@@ -114,7 +105,7 @@ class GymEnv:
         found, _ = self._envs[i].reset(seed=start)
         self.observations[i] = np.asarray(found, dtype=np.float32).reshape(-1)
 
-    def step(self, actions: Shaped[np.ndarray, "env ..."]) -> EndingStep:
+    def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
         """Act in every copy.
 
         Raises:
@@ -130,7 +121,7 @@ class GymEnv:
             ended[i] = over or self._at[i] >= self.spec.horizon
             if ended[i]:
                 self._begin(i)
-        return EndingStep(self.observations, rewards, ended, final, terminated)
+        return Step(self.observations, rewards, ended, final, terminated)
 
     def _act(self, i: int, action: np.ndarray, final: np.ndarray) -> tuple[float, bool, bool]:
         """One step of one copy: its reward, whether it is to end here, and whether by the task's own doing."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
@@ -30,6 +31,8 @@ class Stretch:
     """[env ...], what is seen after the last step."""
     states: Float[np.ndarray, "time env state"] | None
     """What the steps can be drawn from."""
+    terminated: Bool[np.ndarray, "time env"] | None = None
+    """Steps behind which nothing is worth anything; see `preflab.control.env.Step`."""
 
     @property
     def steps(self) -> int:
@@ -47,6 +50,7 @@ class Stretch:
             finals=self.finals[len(self.finals) - ends :],
             last=self.last,
             states=None if self.states is None else self.states[-steps:],
+            terminated=None if self.terminated is None else self.terminated[-steps:],
         )
 
     def rewarded_actions(self, actions: Actions) -> Float[np.ndarray, "time env act"]:
@@ -56,7 +60,7 @@ class Stretch:
         return np.asarray(np.eye(actions.n, dtype=np.float32)[self.actions])
 
     def worth_after(self, value_of: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-        """Value of what is seen after each step, before any reset.
+        """Value of what is seen after each step, before any reset; 0 where the task itself came to an end.
 
         Args:
             value_of  values of observations [item ...] -> [item].
@@ -68,7 +72,7 @@ class Stretch:
         after = np.concatenate([values[1:], value_of(self.last)[None]])
         if len(self.finals):
             after[self.ended] = value_of(self.finals)
-        return after
+        return after if self.terminated is None else np.where(self.terminated, np.zeros_like(after), after)
 
 
 def collect(
@@ -80,7 +84,7 @@ def collect(
         act          observations [env ...] -> actions.
         keep_states  keep what the steps can be drawn from.
     """
-    seen, done, earned, ends, finals, states = [], [], [], [], [], []
+    seen, done, earned, ends, finals, states, falls = [], [], [], [], [], [], []
     for _ in range(steps):
         if keep_states:
             states.append(env.drawn_from())
@@ -89,9 +93,10 @@ def collect(
         told = env.step(done[-1])
         earned.append(told.true_reward)
         ends.append(told.ended)
+        falls.append(told.terminated)
         if told.ended.any():
             finals.append(told.final[told.ended])
-    drawn = [own for own in states if own is not None]
+    drawn, fallen = ([own for own in every if own is not None] for every in (states, falls))
     return Stretch(
         observations=np.stack(seen),
         actions=np.stack(done),
@@ -100,11 +105,14 @@ def collect(
         finals=np.concatenate(finals) if finals else env.observations[:0],
         last=env.observations,
         states=np.stack(drawn) if drawn else None,
+        terminated=np.stack(fallen) if fallen else None,
     )
 
 
 def joined(parts: Sequence[Stretch]) -> Stretch:
     """Stretches that followed each other as one."""
-    whole = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _WHOLE}
-    states = [part.states for part in parts if part.states is not None]
-    return Stretch(**whole, last=parts[-1].last, states=np.concatenate(states) if states else None)
+    whole: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in _WHOLE}
+    for name in ("states", "terminated"):
+        told = [own for part in parts if (own := getattr(part, name)) is not None]
+        whole[name] = np.concatenate(told) if told else None
+    return Stretch(**whole, last=parts[-1].last)

@@ -19,12 +19,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool
 
 from preflab.control.classic_tasks import ClassicEnv
-from preflab.control.gym_env import EndingStep, Ends
+from preflab.control.gym_env import Ends
 from preflab.control.ppo import PPO, PPOConfig
-from preflab.control.stretch import Stretch, collect
+from preflab.control.stretch import collect
 from preflab.errors import ConfigError
 from preflab.evals.verdict import Verdict, at_least
 from preflab.maths.statistics import Estimate, mean_with_interval
@@ -100,47 +99,13 @@ def _train(config: Config, run: Run, name: str, arm: str, seed: int) -> dict[str
     curve = [[0, steps_until_fall(agent.act, config, start)]]
     with run.progress(name, config.updates, "updates") as advance:
         for update in range(1, config.updates + 1):
-            stretch = collect_varying(env, agent.act, config.steps)
+            stretch = collect(env, agent.act, config.steps)
             agent.update(stretch, np.full(stretch.true_reward.shape, reward))
             if update % config.measure_every == 0 or update == config.updates:
                 curve.append([update * stretch.steps, steps_until_fall(agent.act, config, start)])
                 run.log(name, step=curve[-1][0], balanced=curve[-1][1])
             advance(1)
     return {"arm": arm, "curve": curve, "untrained": curve[0][1], "trained": curve[-1][1], "falls": env.early_ends}
-
-
-@dataclass(frozen=True, eq=False)
-class Varying(Stretch):
-    """A stretch some of whose episodes ended with a fall, behind which nothing is worth anything."""
-
-    terminated: Bool[np.ndarray, "time env"]
-
-    def worth_after(self, value_of: Callable[[np.ndarray], np.ndarray], values: np.ndarray) -> np.ndarray:
-        """As for any stretch, and 0 behind a fall."""
-        return np.where(self.terminated, 0.0, super().worth_after(value_of, values))
-
-
-def collect_varying(env: ClassicEnv, act: Callable[[np.ndarray], np.ndarray], steps: int) -> Varying:
-    """Act for so many steps of every copy, taking note of falls that end an episode."""
-    fallen: list[np.ndarray] = []
-
-    class Noted:
-        """The environment, with an ear at its steps."""
-
-        spec, n = env.spec, env.n
-        drawn_from, state, load_state = env.drawn_from, env.state, env.load_state
-
-        @property
-        def observations(self) -> np.ndarray:
-            return env.observations
-
-        def step(self, actions: np.ndarray) -> EndingStep:
-            told = env.step(actions)
-            fallen.append(told.terminated)
-            return told
-
-    stretch = collect(Noted(), act, steps)  # type: ignore[arg-type]  # it never sets the observations
-    return Varying(**vars(stretch), terminated=np.stack(fallen))
 
 
 def steps_until_fall(act: Callable[[np.ndarray], np.ndarray], config: Config, seed: int) -> float:

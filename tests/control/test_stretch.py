@@ -1,9 +1,11 @@
 """Stretches of a walk whose every number is known."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from preflab.control.env import Continuous, Discrete
+from preflab.control.env import Continuous, Discrete, Step
 from preflab.control.stretch import Stretch, collect, joined
 from tests.control.walk import Walk
 
@@ -72,3 +74,19 @@ def test_the_tail_of_a_stretch_is_what_would_have_been_collected_from_there(step
     found = collect(Walk(2, horizon=3), right, 7, keep_states=True).tail(steps)
     for name in ("observations", "actions", "true_reward", "ended", "finals", "last", "states"):
         assert np.array_equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_nothing_is_worth_anything_behind_an_end_of_the_tasks_own() -> None:
+    class Falls(Walk):
+        def step(self, actions: np.ndarray) -> Step:
+            told = super().step(actions)
+            return replace(told, terminated=told.ended & np.array([True, False]))
+
+    found = collect(Falls(2, horizon=3), right, 4)
+    assert found.terminated is not None and found.terminated.nonzero()[0].tolist() == [2]
+    after = found.worth_after(lambda seen: seen[..., 0], found.observations[..., 0])
+    assert after[:, 0].tolist() == [1, 2, 0, 1] and after[:, 1].tolist() == [-1, -2, -3, -1]
+    env = Falls(2, horizon=3)
+    parts = joined([collect(env, right, 2), collect(env, right, 2)])
+    assert np.array_equal(parts.terminated, found.terminated)
+    assert found.tail(2).terminated.tolist() == [[True, False], [False, False]]  # type: ignore[union-attr]
