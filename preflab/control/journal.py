@@ -14,7 +14,7 @@ from preflab.errors import DataError
 
 
 @runtime_checkable
-class Labeller(Protocol):
+class ClipLabeller(Protocol):
     """Whoever compares clips, at once or later."""
 
     def ask(self, pairs: list[tuple[Clip, Clip]], step: int) -> int:

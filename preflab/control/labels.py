@@ -1,20 +1,17 @@
-"""What was answered of which pair of clips: an append-only file and what may be learned from.
+"""What was answered of which pair of clips, and what may be learned from; `journal` keeps answers on the disk.
 
 Ties count as half and half, "cannot tell" is kept and not learned from (Christiano et al. 2017, sec. 2.2.2).
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 import numpy as np
 from jaxtyping import Float
 
 from preflab.control.clips import Clip
-from preflab.data.whole import add_line, whole_lines
 from preflab.errors import ConfigError, DataError
 
 Response: TypeAlias = Literal["left", "right", "tie", "cannot tell"]
@@ -54,22 +51,17 @@ class Labels:
 
     Args:
         keep  learn from this many of the latest labels alone (3,000 on Atari); None: from all.
-        path  a file of JSON lines to which every label is appended and flushed to the disk before it counts.
 
     Raises:
         ConfigError: ``keep`` is below 1.
-        DataError: the file holds a line that is no label; the place is named. A last line that a kill cut off is
-            removed.
     """
 
-    def __init__(self, *, keep: int | None = None, path: Path | None = None) -> None:
+    def __init__(self, *, keep: int | None = None) -> None:
         if keep is not None and keep < 1:
             raise ConfigError(f"keep must be at least 1, got {keep}")
-        self.keep, self.path = keep, path
+        self.keep = keep
         self.all: list[Label] = []
         self.clips: dict[int, Clip] = {}
-        if path is not None:
-            self._read(path)
 
     def add(self, label: Label, left: Clip, right: Clip) -> None:
         """Keep an answer.
@@ -83,8 +75,6 @@ class Labels:
             raise DataError(
                 f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
             )
-        if self.path is not None:
-            add_line(self.path, json.dumps(asdict(label)))
         self.all.append(label)
         self.clips |= {left.id: left, right.id: right}
 
@@ -114,10 +104,3 @@ class Labels:
         observations = np.stack([np.stack([a.observations, b.observations]) for a, b in sides])
         actions = np.stack([np.stack([a.actions, b.actions]) for a, b in sides])
         return observations, actions, np.array([label.prob_left for label in labels], dtype=np.float64)
-
-    def _read(self, path: Path) -> None:
-        for number, line in enumerate(whole_lines(path), start=1):
-            try:
-                self.all.append(Label(**json.loads(line)))
-            except (ValueError, TypeError) as error:
-                raise DataError(f"expected a label, found {line!r:.100} ({error})", path=path, line=number) from error

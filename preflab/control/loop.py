@@ -25,7 +25,7 @@ from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
 from preflab.control.ensemble import RewardEnsemble
 from preflab.control.env import VectorEnv
 from preflab.control.episodes import Episodes
-from preflab.control.journal import Journal, Labeller
+from preflab.control.journal import ClipLabeller, Journal
 from preflab.control.labels import Label, Labels
 from preflab.control.saving import prefixed, under
 from preflab.control.stretch import Stretch, collect
@@ -113,7 +113,7 @@ class PreferenceLoop:
         env: VectorEnv,
         agent: Agent,
         ensemble: RewardEnsemble,
-        labeller: Labeller,
+        labeller: ClipLabeller,
         archive: ClipArchive,
         journal: Journal,
         *,

@@ -23,7 +23,7 @@ from preflab.control.archive import ClipArchive
 from preflab.control.drawing import BodyPainter
 from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.film import film
-from preflab.control.journal import AtOnce, Journal, Labeller
+from preflab.control.journal import AtOnce, ClipLabeller, Journal
 from preflab.control.loop import LoopConfig, PreferenceLoop
 from preflab.control.ppo import PPO, PPOConfig
 from preflab.control.predictor import MLP
@@ -132,7 +132,7 @@ def main(config: Config, run: Run) -> None:
 
 
 @contextmanager
-def _compares(config: Config, archive: ClipArchive, journal: Journal) -> Iterator[Labeller]:
+def _compares(config: Config, archive: ClipArchive, journal: Journal) -> Iterator[ClipLabeller]:
     """Whoever compares, for as long as the run lasts."""
     if config.labeller == "judge":
         yield AtOnce(Judge(config.judge))

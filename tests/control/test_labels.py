@@ -1,7 +1,5 @@
 """The label file: nothing answered is lost, ties are kept, "cannot tell" is not learned from."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 
@@ -46,35 +44,14 @@ def test_only_the_latest_are_learned_from() -> None:
     assert len(labels.all) == 4
 
 
-def test_a_kill_in_mid_line_costs_that_line_alone(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    labels = Labels(path=path)
-    add(labels, 0, 1, "left")
-    add(labels, 2, 3, "tie")
-    with path.open("a") as file:
-        file.write('{"left": 4, "ri')
-    again = Labels(path=path)
-    assert again.all == labels.all
-    add(again, 4, 5, "right")
-    assert Labels(path=path).all == again.all
-
-
-def test_a_line_that_is_no_label_names_its_place(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    path.write_text('{"left": 0, "right": 1, "response": "both", "labeller": "x", "step": 0}\n')
-    with pytest.raises(DataError, match=r"labels.jsonl:1: expected a label"):
-        Labels(path=path)
-
-
-def test_what_cannot_be_compared_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    labels = Labels(path=path)
+def test_what_cannot_be_compared_is_refused_and_not_kept() -> None:
+    labels = Labels()
     with pytest.raises(DataError, match="3 and 4 steps"):
         labels.add(Label(0, 1, "left", "x", 0), clip(0), clip(1, steps=4))
     with pytest.raises(DataError, match="not of 0 and 2"):
         labels.add(Label(0, 1, "left", "x", 0), clip(0), clip(2))
     with pytest.raises(DataError, match="compared with itself"):
         Label(3, 3, "left", "x", 0)
-    assert not path.exists()
+    assert not labels.all and not labels.clips
     with pytest.raises(ConfigError, match="keep must be at least 1"):
         Labels(keep=0)
