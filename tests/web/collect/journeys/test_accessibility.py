@@ -126,6 +126,23 @@ def test_pages_of_annotators(axe: str, lab: Lab, visit: Visit, tiny_policy: None
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("screen", [{}, PHONE], ids=["desk", "phone"])
+def test_clips_that_are_compared(axe: str, lab: Lab, visit: Visit, screen: dict[str, Any]) -> None:
+    from tests.web.collect.journeys.test_clips import films, shown, study  # skips where 'control' is not installed
+
+    names = films(lab, 2)
+    study(lab, names, [(0, 1)])
+    page, inspector = visit.window(**screen), Inspector(axe)
+    join(page, lab.link("hop"))
+    shown(page, names)
+    inspector.look(page, "clips")
+    page.keyboard.press("ArrowUp")
+    expect(page.get_by_text("You have judged all there is")).to_be_visible()
+    inspector.look(page, "clips, all judged")
+    assert inspector.found == []
+
+
+@pytest.mark.slow
 def test_pages_of_owners(axe: str, lab: Lab, visit: Visit) -> None:
     page, inspector = visit.window(), Inspector(axe)
     page.goto("/begin")
