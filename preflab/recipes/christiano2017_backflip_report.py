@@ -5,7 +5,7 @@ from pathlib import Path
 from preflab.evals.plots import Frame, curve_plot
 from preflab.recipes.numbers import number
 from preflab.recipes.page import over_steps
-from preflab.recipes.plain_report import Facts, Figure, Section, Story, Table, read_facts, write_plain_report
+from preflab.recipes.plain_report import Facts, Figure, Section, Story, Table, picture, read_facts, write_plain_report
 
 STAGES = {"before": "the untrained policy", "learn": "learning", "after": "the policy after learning"}
 
@@ -36,18 +36,18 @@ def _story(facts: Facts) -> Story:
 
 
 def _turns(facts: Facts) -> Section:
-    r, rows, links = facts.results, [], []
+    r, rows, films = facts.results, [], []
     for when in ("before", "after"):
         if when not in r:
             continue
         own, turns = r[when], r[when]["turns"]
         cells = [f"{turns.value:+.2f} [{turns.low:+.2f}, {turns.high:+.2f}]", f"{own['most']:+.2f}"]
         rows.append([when, *cells, f"{100 * own['share_of_a_turn_or_more']:.0f} %", f"{own['height']:.2f}"])
-        links.append((f"film {when}: the episode in the middle, at half speed", own["film"]))
+        films += picture(facts.folder / own["film"], f"{when} learning: the episode in the middle, at half speed")
     heads = ["", "Turns", "Most", "A whole turn or more", "Mean height, m"]
     text = ["Counted from the torso's pitch; backwards is positive. No reward of the simulator is used or shown."]
     table = Table(caption="Turns backwards in an episode [95 % interval over episodes]", heads=heads, rows=rows)
-    return Section(anchor="turns", title="Backflips", text=text, tables=[table] if rows else [], links=links)
+    return Section(anchor="turns", title="Backflips", text=text, tables=[table] if rows else [], pictures=films)
 
 
 def _learning(facts: Facts) -> Section:

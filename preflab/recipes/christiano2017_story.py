@@ -1,6 +1,5 @@
 """What the reports of `christiano2017_mujoco` and `christiano2017_atari` show of arms and seeds."""
 
-from base64 import b64encode
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,7 @@ from preflab.evals.plots import Frame, Series, curve_plot
 from preflab.maths.statistics import Estimate
 from preflab.recipes.christiano2017_arms import VARIANTS, is_budget, words_of
 from preflab.recipes.numbers import in_unit
-from preflab.recipes.plain_report import Facts, Figure, Picture, Section, Story, Table, read_facts
+from preflab.recipes.plain_report import Facts, Figure, Picture, Section, Story, Table, picture, read_facts
 
 INTERVALS = "Intervals are over seeds (Student's t), differences paired by seed."
 
@@ -115,10 +114,10 @@ def _scores(facts: Facts) -> Table:
 
 def _film(facts: Facts) -> list[Picture]:
     told = facts.results.get("film")
-    if told is None or not (path := facts.folder / told["film"]).is_file():
+    if told is None:
         return []
     words = f"The first seed's agent before (left) and after (right), from the same start: {words_of(told['arm'])}."
-    return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", words=words)]
+    return picture(facts.folder / told["film"], words)
 
 
 def _digits(by_seed: dict[str, list[float]]) -> int:

@@ -4,6 +4,7 @@ A recipe says what its stages are called and gives the sections; everything is m
 an interrupted run has a report too. Nothing is markup but what this module's template says.
 """
 
+from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -42,6 +43,13 @@ class Picture:
     src: str
     """``data:image/...``: the page loads nothing."""
     words: str
+
+
+def picture(path: Path, words: str) -> list[Picture]:
+    """A GIF beside the report, within the page; none where it is not there."""
+    if not path.is_file():
+        return []
+    return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", words=words)]
 
 
 @dataclass(frozen=True, kw_only=True)

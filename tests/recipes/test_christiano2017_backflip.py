@@ -106,11 +106,11 @@ def test_people_answer_while_it_runs_and_a_kill_loses_nothing(tmp_path: Path, mo
     try:
         learn, times = PreferenceLoop._learn, [0]
 
-        def killed(self: PreferenceLoop, stretch: object) -> object:
+        def killed(self: PreferenceLoop, *given: object) -> object:
             times[0] += 1
             if times[0] == 3:  # answers of this update are in the journal, and in no checkpoint
                 raise Stopped
-            return learn(self, stretch)  # type: ignore[arg-type]
+            return learn(self, *given)  # type: ignore[arg-type]
 
         with monkeypatch.context() as patch, opened(tmp_path / "run", config) as run:
             patch.setattr(PreferenceLoop, "_learn", killed)
