@@ -13,11 +13,15 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
+
+from preflab.run import Run
 
 OFTEN = """
 import preflab.run
@@ -182,3 +186,33 @@ def assert_same_end(folder: Path, other: Path) -> None:
         ours, theirs = load_file(folder / "checkpoints" / path.name), load_file(path)
         assert ours.keys() == theirs.keys()
         assert all(torch.equal(ours[k], theirs[k]) for k in ours), path.name
+
+
+def killed_and_whole(
+    main: Callable[[Any, Run], None], config: Any, recipe: str, folder: Path, patch: pytest.MonkeyPatch, *, at: int
+) -> tuple[Path, Path]:
+    """Folders of a run that was stopped at its ``at``-th checkpoint and taken up again, and of the unbroken one."""
+
+    class Stopped(Exception):
+        """A kill."""
+
+    def opened(name: str) -> Run:
+        return Run(folder / name, config, recipe=recipe, quiet=True, checkpoint_seconds=0.0)
+
+    with opened("whole") as run:
+        main(config, run)
+    checkpoint, times = Run.checkpoint, [0]
+
+    def killed(self: Run, *given: object) -> bool:
+        times[0] += 1
+        if times[0] == at:
+            raise Stopped
+        return checkpoint(self, *given)  # type: ignore[arg-type]
+
+    with patch.context() as own, opened("cut") as run:
+        own.setattr(Run, "checkpoint", killed)
+        with pytest.raises(Stopped):
+            main(config, run)
+    with opened("cut") as run:
+        main(config, run)
+    return folder / "cut", folder / "whole"

@@ -126,20 +126,9 @@ class RewardEnsemble:
         """Forget the running statistics: predictions changed their scale (after pretraining)."""
         self.running = [Moments(1) for _ in self.members]
 
-    def gaps(self, observations: np.ndarray, actions: np.ndarray) -> Float[np.ndarray, "member pair"]:
-        """Return of the left clip minus the right one's, by each member, raw.
-
-        Args:
-            observations, actions  [pair 2 step ...].
-        """
-        flat = _flat(observations), _flat(actions)
-        pairs, steps = observations.shape[0], observations.shape[2]
-        found = self.raw(*flat).reshape(len(self.members), pairs, 2, steps)
-        returns = self._returns(found)
-        return (returns[..., 0] - returns[..., 1]).double().numpy()
-
     def pair_gaps(self, pairs: Sequence[tuple[Clip, Clip]], *, at_once: int = 4096) -> Float[np.ndarray, "member pair"]:
-        """The same of pairs of clips; each clip is looked at once, however many pairs it is in.
+        """Return of the left clip minus the right one's, by each member, raw; a clip is looked at once, however many
+        pairs it is in.
 
         Args:
             at_once  steps that go through the members together: pictures take room.
@@ -282,8 +271,3 @@ def _accuracy(gap: Float[Tensor, " label"], prob_left: Float[Tensor, " label"]) 
     """Share of decided labels on the right side."""
     decided = (prob_left - 0.5).abs() > 0.25
     return float(((gap > 0).float() == prob_left)[decided].float().mean()) if decided.any() else None
-
-
-def _flat(values: np.ndarray) -> Tensor:
-    """[pair 2 step ...] -> [item ...]."""
-    return torch.as_tensor(values.reshape(-1, *values.shape[3:]))

@@ -30,7 +30,7 @@ from preflab.control.labels import Label, Labels
 from preflab.control.saving import prefixed, under
 from preflab.control.stretch import Stretch, collect
 from preflab.errors import ConfigError
-from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due
+from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due, most_disputed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -153,11 +153,11 @@ class PreferenceLoop:
     def _act(self) -> tuple[Stretch, Acted | None]:
         """A round of behaviour, and what was handed for it where the policy learned meanwhile."""
         c = self.config
-        if not self.rounds or c.update_steps in (None, c.stretch):
-            time = c.stretch if self.rounds else c.first_steps // self.env.n
-            return collect(self.env, self.agent.act, time, keep_states=True), None
-        assert c.update_steps is not None
-        return act_and_learn(self.env, self.agent, self._rewards, c.stretch, c.update_steps, keep_states=True)
+        part = c.update_steps or c.stretch
+        if self.rounds and part < c.stretch:
+            return act_and_learn(self.env, self.agent, self._rewards, c.stretch, part, keep_states=True)
+        time = c.stretch if self.rounds else c.first_steps // self.env.n
+        return collect(self.env, self.agent.act, time, keep_states=True), None
 
     def _cut(self, stretch: Stretch) -> None:
         """As many clips of each copy as fit, none over an episode's end."""
@@ -202,8 +202,9 @@ class PreferenceLoop:
         found = self.store.pairs(self.config.oversample * n if choose else n, rng, asked=self.asked)
         told: dict[str, float] = {}
         if self.ready and found:
-            disputed = disagreement(self.ensemble.pair_gaps(found), self.config.disagreement)
-            best = np.argsort(-disputed, kind="stable")[:n]
+            gaps = self.ensemble.pair_gaps(found)
+            disputed = disagreement(gaps, self.config.disagreement)
+            best = most_disputed(gaps, n, self.config.disagreement)
             found = [found[i] for i in best]
             told = {
                 "asked_now": float(len(best)),

@@ -2,21 +2,20 @@
 
 from pathlib import Path
 
-from preflab.recipes.christiano2017_story import stages_of, story_of
-from preflab.recipes.plain_report import read_facts, write_plain_report
+from preflab.recipes.christiano2017_story import Words, write_story
+from preflab.recipes.page import Json
 
 
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` into a run folder, from whatever stages have finished.
-
-    Raises:
-        RunError: the folder is not a run of this recipe, or one of its files is damaged.
-    """
+    """Write ``report.html`` into a run folder; see `christiano2017_story.write_story`."""
     from preflab.recipes.christiano2017_atari import SCALES  # here, because that imports this module
 
-    stages = stages_of(folder, "christiano2017_atari")
-    facts = read_facts(folder, "christiano2017_atari", stages)
-    title = f"{facts.config['game'].replace('_', ' ')}: a reward from comparisons"
-    measure = f"True return of {facts.config['loop']['window']} steps (points clipped to [-1, 1], 1 taken for a life)"
-    agent = "A2C, as in the paper; steps and labels are far below its own."
-    return write_plain_report(facts, stages, story_of(facts, title, measure=measure, agent=agent), SCALES)
+    return write_story(folder, "christiano2017_atari", _words, SCALES)
+
+
+def _words(config: Json) -> Words:
+    return Words(
+        title=f"{config['game'].replace('_', ' ')}: a reward from comparisons",
+        measure=f"True return of {config['loop']['window']} steps (points clipped to [-1, 1], 1 taken for a life)",
+        agent="A2C, as in the paper; steps and labels are far below its own.",
+    )

@@ -1,17 +1,5 @@
 """The outcome of a run of ``christiano2017_mujoco`` in a few lines, from the results it left behind."""
 
-from pathlib import Path
+from preflab.recipes.christiano2017_outcome import summarise
 
-from preflab.recipes.christiano2017_arms import words_of
-from preflab.recipes.lines import Line, closing_lines, plain, read_results
-
-
-def summarise(folder: Path) -> list[Line]:
-    """True return of each agent, and how the claims came out."""
-    found = read_results(folder)
-    lines: list[Line] = []
-    if (own := found.get("compare")) is not None:
-        lines.append(("untrained", plain(found["untrained"]["mean"]), "true return"))
-        lines += [(arm, plain(value), words_of(arm)) for arm, value in own["returns"].items()]
-        lines.append(("claims", ", ".join(verdict["outcome"] for verdict in own["verdicts"]), ""))
-    return lines + closing_lines(folder, found)
+__all__ = ["summarise"]

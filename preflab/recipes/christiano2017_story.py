@@ -1,6 +1,7 @@
 """What the reports of `christiano2017_mujoco` and `christiano2017_atari` show of arms and seeds."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,51 @@ from preflab.evals.plots import Frame, Series, curve_plot
 from preflab.maths.statistics import Estimate
 from preflab.recipes.christiano2017_arms import VARIANTS, is_budget, words_of
 from preflab.recipes.numbers import in_unit
-from preflab.recipes.plain_report import Facts, Figure, Picture, Section, Story, Table, picture, read_facts
+from preflab.recipes.page import Json
+from preflab.recipes.plain_report import (
+    Facts,
+    Figure,
+    Picture,
+    Section,
+    Story,
+    Table,
+    picture,
+    read_facts,
+    results_of,
+    write_plain_report,
+)
 
 INTERVALS = "Intervals are over seeds (Student's t), differences paired by seed."
 
 
-def stages_of(folder: Path, recipe: str) -> dict[str, str]:
+@dataclass(frozen=True)
+class Words:
+    """What a recipe calls things."""
+
+    title: str
+    measure: str
+    """What a return is."""
+    agent: str
+    """Who learned, a sentence."""
+
+
+def write_story(folder: Path, recipe: str, words: Callable[[Json], Words], scales: Mapping[str, Any]) -> Path:
+    """Write ``report.html`` into a run folder, from whatever stages have finished.
+
+    Args:
+        words  of a run's settings.
+
+    Raises:
+        RunError: the folder is not a run of this recipe, or one of its files is damaged.
+    """
+    facts = read_facts(folder, recipe, {})
+    stages = _stages(facts.config)
+    facts = replace(facts, results=results_of(folder, stages))
+    return write_plain_report(facts, stages, _story(facts, words(facts.config)), scales)
+
+
+def _stages(config: Json) -> dict[str, str]:
     """The stages of a run and what each is, in words."""
-    config = read_facts(folder, recipe, {}).config
     return {
         "untrained": "untrained policies",
         **{f"{arm}-{s}": f"{words_of(arm)}; seed {s}" for s in range(config["seeds"]) for arm in config["arms"]},
@@ -24,21 +62,16 @@ def stages_of(folder: Path, recipe: str) -> dict[str, str]:
     }
 
 
-def story_of(facts: Facts, title: str, *, measure: str, agent: str) -> Story:
-    """Lead, curves, correlation and table; as much of it as there is.
-
-    Args:
-        measure  what a return is.
-        agent    who learned, a sentence.
-    """
+def _story(facts: Facts, words: Words) -> Story:
+    """Lead, curves, correlation and table; as much of it as there is."""
     if "compare" not in facts.results:
-        return Story(title=title, lead=["Not all agents are trained yet, so there is nothing to tell."])
+        return Story(title=words.title, lead=["Not all agents are trained yet, so there is nothing to tell."])
     returns = facts.results["compare"]["returns"]
     told = [f"{in_unit(own, '')} with {words_of(arm)}" for arm, own in returns.items() if arm not in VARIANTS]
     start = in_unit(facts.results["untrained"]["mean"], "")
-    lead = [f"{measure}, at the end of training: {'; '.join(told)}; {start} untrained. {agent}"]
-    sections = [_curves(facts, measure), _correlations(facts), _arms(facts, measure)]
-    return Story(title=title, lead=lead, intervals=INTERVALS, sections=sections)
+    lead = [f"{words.measure}, at the end of training: {'; '.join(told)}; {start} untrained. {words.agent}"]
+    sections = [_curves(facts, words.measure), _correlations(facts), _arms(facts, words.measure)]
+    return Story(title=words.title, lead=lead, intervals=INTERVALS, sections=sections)
 
 
 def _curves(facts: Facts, measure: str) -> Section:

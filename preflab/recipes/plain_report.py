@@ -5,7 +5,7 @@ an interrupted run has a report too. Nothing is markup but what this module's te
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -109,7 +109,6 @@ def read_facts(folder: Path, recipe: str, stages: Mapping[str, str]) -> Facts:
     whole = read_json(folder / "config.json")
     if whole.get("recipe") != recipe:
         raise RunError(f"{folder} is a run of {whole.get('recipe')!r}; this report is of the recipe {recipe!r}")
-    paths = {name: folder / "results" / f"{name}.json" for name in stages}
     metrics: dict[str, list[Json]] = {}
     for line in metric_lines(folder / "metrics.jsonl"):
         metrics.setdefault(str(line["stage"]), []).append(line)
@@ -118,9 +117,15 @@ def read_facts(folder: Path, recipe: str, stages: Mapping[str, str]) -> Facts:
         recipe=recipe,
         config=whole["config"],
         record={"made_by": {}, "data": {}, "counts": {}, "model": {}} | read_json(folder / "record.json"),
-        results={name: revived(read_json(path)) for name, path in paths.items() if path.exists()},
+        results=results_of(folder, stages),
         metrics=metrics,
     )
+
+
+def results_of(folder: Path, stages: Iterable[str]) -> Json:
+    """What the stages that have finished left behind; estimates as `Estimate`."""
+    paths = {name: folder / "results" / f"{name}.json" for name in stages}
+    return {name: revived(read_json(path)) for name, path in paths.items() if path.exists()}
 
 
 def write_plain_report(

@@ -11,8 +11,7 @@ from preflab.recipes import christiano2017_mujoco as recipe
 from preflab.recipes.catalogue import recipe_named
 from preflab.recipes.christiano2017_mujoco_summary import summarise
 from preflab.recipes.launch import launch
-from preflab.run import Run
-from tests.killing import results
+from tests.killing import killed_and_whole, results
 
 for _package in ("mujoco", "gymnasium", "PIL"):
     pytest.importorskip(_package, reason=f"needs the extra 'control' ({_package})")
@@ -42,34 +41,9 @@ def test_killed_in_the_middle_of_an_arm_it_ends_as_the_unbroken_run(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arm: str
 ) -> None:
     config = replace(recipe.smoke(), arms=(arm,), seeds=1)
-
-    class Stopped(Exception):
-        """A kill."""
-
-    def opened(name: str) -> Run:
-        return Run(tmp_path / name, config, recipe="christiano2017_mujoco", quiet=True, checkpoint_seconds=0.0)
-
-    with opened("whole") as run:
-        recipe.main(config, run)
-    checkpoint, times = Run.checkpoint, [0]
-
-    def killed(self: Run, *given: object) -> bool:
-        times[0] += 1
-        if times[0] == 3:
-            raise Stopped
-        return checkpoint(self, *given)  # type: ignore[arg-type]
-
-    with monkeypatch.context() as patch, opened("cut") as run:
-        patch.setattr(Run, "checkpoint", killed)
-        with pytest.raises(Stopped):
-            recipe.main(config, run)
-    with opened("cut") as run:
-        recipe.main(config, run)
-    whole, cut = ((tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "cut"))
-    assert whole == cut and whole
-    assert (tmp_path / "whole" / "before-after.gif").read_bytes() == (
-        tmp_path / "cut" / "before-after.gif"
-    ).read_bytes()
+    cut, whole = killed_and_whole(recipe.main, config, "christiano2017_mujoco", tmp_path, monkeypatch, at=3)
+    assert (cut / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes() != b""
+    assert (cut / "before-after.gif").read_bytes() == (whole / "before-after.gif").read_bytes()
 
 
 @pytest.mark.parametrize(
