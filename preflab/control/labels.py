@@ -84,11 +84,6 @@ class Labels:
         told = [label for label in self.all if label.prob_left is not None]
         return told if self.keep is None else told[-self.keep :]
 
-    @property
-    def asked(self) -> set[tuple[int, int]]:
-        """Pairs that were answered, so that none is asked twice."""
-        return {(min(label.left, label.right), max(label.left, label.right)) for label in self.all}
-
     def counts(self) -> dict[str, int]:
         """How many of each answer."""
         found = Counter(label.response for label in self.all)

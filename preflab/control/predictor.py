@@ -13,6 +13,10 @@ SLOPE = 0.01
 """Of the leaky rectifiers."""
 
 
+def _leaky() -> nn.LeakyReLU:
+    return nn.LeakyReLU(SLOPE, inplace=True)
+
+
 class MLP(nn.Module):
     """Two hidden layers of 64 units on observation and action.
 
@@ -27,7 +31,7 @@ class MLP(nn.Module):
         layers: list[nn.Module] = []
         width = obs_size + act_size
         for size in hidden:
-            layers += [nn.Linear(width, size), nn.LeakyReLU(SLOPE, inplace=True)] + ([nn.Dropout(dropout)] if dropout else [])
+            layers += [nn.Linear(width, size), _leaky()] + ([nn.Dropout(dropout)] if dropout else [])
             width = size
         self.layers = nn.Sequential(*layers, nn.Linear(width, 1))
 
@@ -57,12 +61,12 @@ class ConvNet(nn.Module):
         for kernel, stride in ((7, 3), (5, 2), (3, 1), (3, 1)):
             layers += [
                 nn.Conv2d(channels, 16, kernel, stride),
-                nn.LeakyReLU(SLOPE, inplace=True),
+                _leaky(),
                 nn.BatchNorm2d(16),
                 nn.Dropout2d(dropout),
             ]
             channels, side = 16, (side - kernel) // stride + 1
-        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * side * side, 64), nn.LeakyReLU(SLOPE, inplace=True))
+        self.body = nn.Sequential(*layers, nn.Flatten(), nn.Linear(16 * side * side, 64), _leaky())
         self.out = nn.Linear(64, 1)
 
     def forward(self, observations: Tensor, actions: Tensor | None = None) -> Float[Tensor, " item"]:

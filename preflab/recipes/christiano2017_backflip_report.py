@@ -73,6 +73,8 @@ def _learning(facts: Facts) -> Section:
         rows = [[response, number(n)] for response, n in own["labels"].items()]
         rows += [["labellers", ", ".join(own["labellers"])]]
         if own["seconds_answering"] is not None:
-            rows.append(["minutes answering", f"{own['seconds_answering'] / 60:.1f}"])
+            hours = own["seconds_answering"] / 3600
+            rows.append(["minutes answering", f"{60 * hours:.1f}"])
+            rows.append(["labels an hour", number(sum(own["labels"].values()) / hours)])
         tables = [Table(caption="Labels", heads=["", ""], rows=rows)]
     return Section(anchor="learning", title="Learning", figures=figures, tables=tables)

@@ -10,7 +10,7 @@ from preflab.evals.verdict import Verdict, at_least
 from preflab.maths.statistics import mean_with_interval
 from preflab.recipes.christiano2017_arms import TRUE, is_budget
 
-SOURCE = "Christiano et al. 2017, sec. 3"
+SOURCE = "sec. 3"
 NEAR = 0.8
 """Share of the way from the untrained agent to the one on the true reward that counts as nearly matching it."""
 AGREES = 0.7
@@ -51,7 +51,7 @@ def verdicts(
     for arm, words in _AGAINST.items():
         if arm in returns and middle in returns:
             found.append(_gain(words, returns[middle] - returns[arm]))
-    found += _of_noise(told) + _of_reward(told.get(middle, []))
+    found += _of_drift(told.get("offline", [])) + _of_noise(told) + _of_reward(told.get(middle, []))
     return found
 
 
@@ -66,6 +66,29 @@ def _near(reached: np.ndarray, true: np.ndarray, untrained: np.ndarray, middle: 
         return []
     words = f"{middle[6:]} labels reach {100 * NEAR:.0f} % of what the true reward gains"
     return [at_least(words, mean_with_interval((reached - untrained) / way), NEAR, unit="share", source=SOURCE)]
+
+
+def _of_drift(offline: Sequence[Mapping[str, Any]]) -> list[Verdict]:
+    """Whether an agent on early labels alone learns what its reward likes and the true one does not."""
+    if not offline:
+        return []
+    handed, true = (np.array([_rise(one[curve]) for one in offline]) for curve in ("handed", "curve"))
+    return [
+        _of_rise(
+            "all labels asked before: the return handed over rises from the first part to the last", handed, "handed"
+        ),
+        _of_rise("... while the true return does not: how far it falls", -true, "true return"),
+    ]
+
+
+def _rise(curve: Sequence[float | None]) -> float:
+    """From the first part in which an episode ended to the last."""
+    told = [value for value in curve if value is not None]
+    return told[-1] - told[0]
+
+
+def _of_rise(words: str, rise: np.ndarray, unit: str) -> Verdict:
+    return at_least(words, mean_with_interval(rise), 0.0, unit=unit, source="sec. 3.3")
 
 
 def _of_noise(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Verdict]:

@@ -142,6 +142,7 @@ def _told(config: Experiment, lines: list[dict[str, Any]]) -> dict[str, Any]:
     asked = [line for line in lines if line.get("disputed_asked") is not None]
     return {
         "curve": _over_parts(config, lines, "true_return", "episodes"),
+        "handed": _over_parts(config, lines, "handed_return", "episodes"),
         "scores": _over_parts(config, lines, "score", "games"),
         "steps": last["step"],
         "labels": {name: last[name] for name in ("left", "right", "tie", "cannot tell") if name in last},

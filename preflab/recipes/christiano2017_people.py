@@ -3,7 +3,7 @@
 The run puts films on the site's shelf and pairs into its study; people judge whenever they like; the run reads what was
 judged, each answer once. Run and site are processes of their own that share a store and may be killed at any time: a
 pair is in the study only when its clips and films are whole on the disk, a pair asked again changes nothing, and what
-was handed over is part of the run's own state, so that an answer is neither lost nor counted twice.
+was handed over is in the run's journal (`mark`), so that an answer is neither lost nor counted twice.
 
 Paper     Christiano et al. 2017, sec. 2.2.2 and appendix B.
 """
@@ -157,31 +157,9 @@ class People:
                     found.append(label)
         return found
 
-    def clips_of(self, label: Label) -> tuple[Clip, Clip]:
-        """The left and the right clip of an answer, from the disk.
-
-        Raises:
-            DataError: one is not there or damaged.
-        """
-        return self.archive.load(label.left), self.archive.load(label.right)
-
-    def waiting(self) -> int:
-        """Pairs that are up and not handed over."""
-        handed = {(left, right) for left, right, _ in self._handed}
-        pairs = [tuple(item.content["clips"]) for item in items_of(self.store, self.study, "main") if not item.repeats]
-        return sum((min(pair), max(pair)) not in handed for pair in pairs)
-
     def mark(self, labels: Iterable[Label]) -> None:
         """Labels that the run has already: they are not handed over again."""
         self._handed |= {_key(label) for label in labels}
-
-    def state(self) -> list[tuple[int, int, str]]:
-        """What was handed over, for the run's checkpoint: a run that begins anew there is handed the rest anew."""
-        return sorted(self._handed)
-
-    def load_state(self, state: Iterable[Sequence[Any]]) -> None:
-        """Put back what `state` gave."""
-        self._handed = {(int(left), int(right), str(who)) for left, right, who in state}
 
 
 def _name(a: Clip, b: Clip) -> str:

@@ -83,10 +83,10 @@ def _curves(facts: Facts, measure: str) -> Section:
     }
     figures = []
     for name, (title, arms) in kinds.items():
-        series = [_series(words_of(arm), own["at"], own["curves"][arm], k) for k, arm in enumerate(arms)]
+        series = [_series(arm, own["at"], own["curves"][arm], k) for k, arm in enumerate(arms)]
         frame = Frame(name=name, title=title, x_label="environment steps", y_label="true return")
-        how = f"{measure}; means over {config['seeds']} seeds with 95 % intervals."
-        if series:
+        how = f"{measure}; means over {config['seeds']} seeds with 95 % intervals. The table below says what each is."
+        if arms != [middle]:
             figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
     return Section(anchor="returns", title="Return over training", figures=figures)
 
@@ -97,9 +97,9 @@ def _series(label: str, at: Sequence[float], curve: Sequence[Estimate | None], c
 
 
 def _correlations(facts: Facts) -> Section:
-    """True and learned returns of the latest episodes of each budget's first seed."""
+    """True and learned returns of the latest episodes of the first seed, for each budget and for early labels alone."""
     figures = []
-    for arm in (arm for arm in facts.config["arms"] if is_budget(arm)):
+    for arm in (arm for arm in facts.config["arms"] if is_budget(arm) or arm == "offline"):
         points = facts.results[f"{arm}-0"].get("episodes") or []
         series = [Series(label="episodes", x=[a for a, _ in points], y=[b for _, b in points], style="points")]
         title = f"Learned against true return, {words_of(arm)}"
@@ -126,8 +126,8 @@ def _arms(facts: Facts, measure: str) -> Section:
         runs = [facts.results[f"{arm}-{seed}"] for seed in seeds]
         by_seed = ", ".join(f"{value:.{_digits(own['by_seed'])}f}" for value in own["by_seed"][arm])
         cells = [in_unit(own["returns"][arm], ""), by_seed, *(_mean(runs, what) for what in _COLUMNS)]
-        rows.append([words_of(arm), *cells])
-    heads = ["Agent", "True return", "by seed", *_COLUMNS.values()]
+        rows.append([arm, words_of(arm), *cells])
+    heads = ["Agent", "What it is", "True return", "by seed", *_COLUMNS.values()]
     tables = [Table(caption=f"At the end of training. {measure}", heads=heads, rows=rows)]
     if any(
         value is not None for seed in seeds for value in facts.results[f"{facts.config['arms'][0]}-{seed}"]["scores"]
@@ -141,7 +141,7 @@ def _scores(facts: Facts) -> Table:
     rows = []
     for arm in facts.config["arms"]:
         ends = [facts.results[f"{arm}-{seed}"]["scores"][-1] for seed in range(facts.config["seeds"])]
-        rows.append([words_of(arm), ", ".join("no game ended" if own is None else f"{own:.1f}" for own in ends)])
+        rows.append([arm, ", ".join("no game ended" if own is None else f"{own:.1f}" for own in ends)])
     return Table(caption="Mean score of the games that ended in the last part", heads=["Agent", "by seed"], rows=rows)
 
 

@@ -38,16 +38,22 @@ def in_unit(estimate: Estimate | None, unit: str) -> str:
         return "undefined"
     if unit == "share":
         return share(estimate)
-    return _with_interval(estimate, ".1f" if unit == "words" else "+.3f", 1, "")
+    return _with_interval(estimate, ".1f" if unit == "words" else _signed(estimate), 1, "")
 
 
 def difference(estimate: Estimate | None, unit: str) -> str:
     """A difference of two estimates in that unit."""
     if estimate is None:
         return "undefined"
-    return (
-        points(estimate) if unit == "share" else _with_interval(estimate, "+.1f" if unit == "words" else "+.3f", 1, "")
-    )
+    if unit == "share":
+        return points(estimate)
+    return _with_interval(estimate, "+.1f" if unit == "words" else _signed(estimate), 1, "")
+
+
+def _signed(estimate: Estimate) -> str:
+    """Three decimals where all is below 10, one below 100, none above."""
+    largest = max(abs(estimate.value), abs(estimate.low), abs(estimate.high))
+    return "+.3f" if not largest >= 10 else "+.1f" if largest < 100 else "+,.0f"
 
 
 def sample(estimate: Estimate | None) -> str:

@@ -153,6 +153,7 @@ def write_plain_report(
         config=facts.config,
         record=record,
         results=facts.results,
+        tokens=any(key.endswith("_tokens") for result in facts.results.values() for key in result),
         stages=stages,
         status=_status(facts, stages),
         verdicts=facts.verdicts(),

@@ -23,7 +23,6 @@ def test_answers_as_probabilities_and_what_counts() -> None:
     assert [label.prob_left for label in labels.all] == [1.0, 0.0, 0.5, None]
     assert [label.response for label in labels.usable] == ["left", "right", "tie"]
     assert labels.counts() == {"left": 1, "right": 1, "tie": 1, "cannot tell": 1}
-    assert labels.asked == {(0, 1), (2, 3), (4, 5), (6, 7)}
 
 
 def test_arrays_have_the_left_clip_first() -> None:
