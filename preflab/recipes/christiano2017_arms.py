@@ -15,11 +15,12 @@ ABLATIONS = {
     "random": "pairs drawn by chance, not the disputed ones",
     "one": "one predictor, fitted to all labels, and pairs drawn by chance",
     "offline": "all labels from the untrained policy",
-    "unregularised": "no L2",
+    "weights_only": "L2 on weights alone, as in the paper",
+    "unregularised": "no L2 on weights or returns",
     "steps": "single steps compared in place of clips",
     "target": "the clip's true return by squared error in place of comparisons",
 }
-"""Sec. 3.3 of the paper; each differs from ``labelsN`` of the same budget in this alone."""
+"""Sec. 3.3 of the paper, and its own regularisation; each differs from ``labelsN`` of the same budget in this alone."""
 NOISE = {
     "flips": "a tenth of the answers turned round",
     "flips_trusted": "a tenth of the answers turned round, and none taken to be",
@@ -35,7 +36,8 @@ _IN_LOOP: dict[str, dict[str, Any]] = {
 }
 _IN_ENSEMBLE: dict[str, dict[str, Any]] = {
     "one": {"members": 1, "bootstrap": False},
-    "unregularised": {"l2": 0.0, "l2_step": 0.0},
+    "weights_only": {"return_l2": 0.0},
+    "unregularised": {"return_l2": 0.0, "l2": 0.0, "l2_step": 0.0},
     "target": {"target": True},
     "flips_trusted": {"lapse": 0.0},
 }

@@ -1,5 +1,7 @@
 """The ensemble: its loss by hand, bootstraps, normalisation, adapted regularisation, exact resume."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -62,9 +64,11 @@ def test_the_loss_is_the_papers_by_hand() -> None:
     for response, expected in (("left", 0.345378), ("right", 1.230840), ("tie", 0.788109)):
         labels.all.clear()
         labels.add(Label(0, 1, response, "o", 0), a, b)  # type: ignore[arg-type]
-        loss, gap = ensemble._losses(ensemble.members[0], Pairs(labels, labels.usable), torch.tensor([0]))
+        loss, gap, squares = ensemble._predict(ensemble.members[0], Pairs(labels, labels.usable), torch.tensor([0]))
         assert float(loss.detach()[0]) == pytest.approx(expected, abs=1e-5)
         assert float(gap.detach()[0]) == pytest.approx(1.0)
+        steps = [1.3, 1.3, 0.8, 0.8]  # rewards; clips have two steps
+        assert float(squares.detach()[0]) == pytest.approx(np.mean([(2 * r) ** 2 for r in steps]))
 
 
 def test_a_discount_weighs_later_steps_less() -> None:
@@ -138,6 +142,48 @@ def test_the_ablation_fits_returns_themselves() -> None:
     ensemble = RewardEnsemble(make, EnsembleConfig(members=1, target=True, l2=0.0))
     found = ensemble.fit(labelled(200), epochs=150)
     assert found.train_loss[0] < 1.0, "the variance of a clip's return is 5 * 5.25"
+
+
+def test_an_epoch_is_adam_on_every_drawn_label_with_both_penalties() -> None:
+    """One batch: labels repeated as often as they were drawn, L2 on weights and returns written out, step by step."""
+    labels, config = labelled(20), EnsembleConfig(members=1, l2=0.03, return_l2=0.02, l2_step=0.0, learning_rate=0.01)
+    ensemble, by_hand = RewardEnsemble(make, config, seed=4), RewardEnsemble(make, config, seed=4).members[0]
+    (weights,) = ensemble.weights_of(labels.usable)
+    drawn = [label for label, n in zip(labels.usable, weights, strict=True) for _ in range(int(n))]
+    observations, actions, prob_left = labels.arrays(drawn)
+    optimiser = torch.optim.Adam(by_hand.parameters(), lr=0.01)
+    for _ in range(3):
+        rewards = by_hand(torch.as_tensor(observations).flatten(0, 2), torch.as_tensor(actions).flatten(0, 2))
+        gaps = rewards.reshape(len(drawn), 2, 5).sum(dim=-1) @ torch.tensor([1.0, -1.0])
+        chosen = torch.where(torch.as_tensor(prob_left) == 1.0, gaps, -gaps)
+        loss = -(0.9 * chosen.sigmoid() + 0.05).log().mean() + 0.02 * 25 * rewards.square().mean()
+        optimiser.zero_grad()
+        (loss + 0.03 * sum(p.square().sum() for p in by_hand.parameters())).backward()
+        optimiser.step()
+    ensemble.fit(labels, epochs=3)
+    for own, expected in zip(ensemble.members[0].parameters(), by_hand.parameters(), strict=True):
+        assert torch.allclose(own, expected, atol=1e-5)
+
+
+def test_what_certain_labels_taught_can_be_unlearned() -> None:
+    """Clips that hold still on one side of nothing or the other, so that gaps grow; then nine of ten answers are turned
+    round. The worst member's accuracy."""
+
+    def learned(config: EnsembleConfig) -> float:
+        rng, labels, ensemble = np.random.default_rng(0), Labels(), RewardEnsemble(make, config)
+        for k in range(300):
+            right, left = np.array([-1.0, 1.0])[:, None] * rng.uniform(1, 2, size=(2, 3))
+            pair = [
+                Clip(2 * k + i, np.tile(own, (40, 1)), np.zeros((40, 1)), np.zeros(40))
+                for i, own in enumerate((left, right))
+            ]
+            labels.add(Label(2 * k, 2 * k + 1, "left" if k < 30 else "right", "o", 0), *pair)
+            if k == 29:
+                ensemble.fit(labels, epochs=300)
+        return min(own for own in ensemble.fit(labels, epochs=40).accuracy if own is not None)
+
+    config = EnsembleConfig(learning_rate=3e-3)
+    assert learned(config) > 0.75 > 0.5 > learned(replace(config, return_l2=0.0))
 
 
 def test_each_member_has_a_bootstrap_that_keeps_as_labels_come() -> None:

@@ -25,6 +25,7 @@ def test_each_variant_differs_in_one_thing_alone() -> None:
         "random": (True, False, False),
         "one": (True, True, False),
         "offline": (True, False, False),
+        "weights_only": (False, True, False),
         "unregularised": (False, True, False),
         "steps": (True, False, False),
         "target": (False, True, False),
