@@ -1,4 +1,4 @@
-"""One browser for all journeys; a site and windows of its own for each."""
+"""One browser for each file of journeys; a site and windows of its own for each journey."""
 
 import shutil
 from collections.abc import Iterator
@@ -16,9 +16,9 @@ pytest.importorskip("playwright.sync_api", reason="needs playwright (extra dev)"
 pytest.importorskip("starlette", reason="needs the extra web")
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="module")
 def browser() -> "Iterator[Browser]":
-    """Debian's chromium, headless. For the package and no longer: its event loop would be in the way of other tests."""
+    """Debian's chromium, headless. For a file and no longer: its event loop would be in the way of other tests."""
     from playwright.sync_api import sync_playwright
 
     found = shutil.which("chromium")
@@ -51,7 +51,7 @@ def visit(browser: "Browser", lab: "Lab") -> "Iterator[Visit]":
     assert found.witness.complaints() == []
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def tiny_policy() -> None:
     """The random model that answers in these tests, loaded before anybody waits for it."""
     from preflab.rollouts.policies import PolicySpec
