@@ -15,7 +15,7 @@ steps at a time in 10 passes of minibatches of 400 with clip 0.2, theirs from 2,
 with clip 0.1 (its tutorial's settings, as are all that the command line does not name).
 ``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
 
-    PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 5
+    PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 12
 
 Its environment: ``pip install torch==2.13.0``, then ``pip install imitation==1.0.1 stable-baselines3~=2.2.1
 gymnasium~=0.29``. Contestants take turns seed by seed, in an order that turns round.

@@ -211,7 +211,7 @@ class RewardEnsemble:
         optimiser.param_groups[0]["weight_decay"] = 2 * self.l2[m]  # Adam's: the gradient of l2 times the squared norm
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**31)))  # of dropout
-            for batch in order.split(self.config.batch_labels):
+            for batch in torch.split(order, self.config.batch_labels):
                 found = self._predict(member, data, batch)
                 loss = (found.loss + self.config.return_l2 * found.squares) @ counts[batch] / counts[batch].sum()
                 optimiser.zero_grad(set_to_none=True)
@@ -223,7 +223,7 @@ class RewardEnsemble:
     def _judge(self, m: int, data: Pairs, weights: np.ndarray, found: Fit) -> None:
         """Losses of one member on its own sample and on what it has not seen; adapts its regularisation."""
         member, config = self.members[m], self.config
-        parts = [self._predict(member, data, at) for at in torch.arange(len(weights)).split(data.at_once)]
+        parts = [self._predict(member, data, at) for at in torch.split(torch.arange(len(weights)), data.at_once)]
         losses, gaps = torch.cat([part.loss for part in parts]), torch.cat([part.gap for part in parts])
         counts = torch.as_tensor(weights).float()
         held = counts == 0

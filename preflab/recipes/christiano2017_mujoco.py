@@ -8,7 +8,8 @@ Measures  true return of episodes, mean over the last tenth of training, over se
           are paired by seed.
 Needs     The extra `control`.
 Differs   PPO in place of TRPO; bodies of Gymnasium's files; horizons and lengths of clips of rl-teacher; the solver
-          starts cold at each step; Adam, learning rates and epochs of the predictor are ours, the paper gives none;
+          starts cold at each step; Adam, learning rates and epochs of the predictor are ours, the paper gives none; so
+          is L2 on returns (`EnsembleConfig.return_l2`; the arm ``weights_only`` is without);
           scales below `paper` have fewer labels and steps. An oracle answers; people: see christiano2017_backflip.
 Result    docs/papers.md#christiano2017_mujoco
 """

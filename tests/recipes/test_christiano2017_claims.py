@@ -35,6 +35,14 @@ def test_a_true_reward_that_teaches_nothing_is_nothing_to_come_near_to() -> None
     assert not verdicts(returns, ZERO, {}, "labels7")
 
 
+def test_early_labels_alone_are_judged_by_what_rises_and_what_does_not() -> None:
+    """From the first part in which an episode ended to the last."""
+    told = {"offline": [{"handed": [None, -5.0, 2.0 + k], "curve": [None, 10.0, 8.0]} for k in (0.0, 1.0)]}
+    assert outcomes(verdicts({}, ZERO, told, "labels7")) == [("holds", 7.5), ("holds", 2.0)]
+    told["offline"] = [{"handed": [1.0, 1.0], "curve": [1.0, 4.0]}] * 3
+    assert outcomes(verdicts({}, ZERO, told, "labels7")) == [("undecided", 0.0), ("fails", -3.0)]
+
+
 def test_the_lapse_rate_is_judged_by_answers_held_out() -> None:
     told = {
         "flips": [{"held_out_accuracy": value} for value in (0.80, 0.82, 0.81)],

@@ -24,16 +24,17 @@ def test_curves_leave_a_gap_where_a_seed_has_no_episode_that_ended() -> None:
 def test_each_line_counts_as_often_as_it_says() -> None:
     base = {"mean_reward": 0.0, "std_reward": 1.0}
     lines = [
-        {"step": 100, "episodes": 1.0, "true_return": 1.0, **base},
+        {"step": 100, "episodes": 1.0, "true_return": 1.0, "handed_return": 2.0, **base},
         {"step": 200, "episodes": 3.0, "true_return": 5.0, "disputed_asked": 0.2, "disputed_candidates": 0.1}
-        | {"asked_now": 3.0, **base},
+        | {"handed_return": 6.0, "asked_now": 3.0, **base},
         {"step": 300, "episodes": 0.0, "disputed_asked": 0.6, "disputed_candidates": 0.5, "asked_now": 1.0}
         | {"mean_reward": 0.5, "std_reward": 2.0, "held_out_accuracy": 0.75},
         {"step": 416, "episodes": 1.0, "true_return": 7.0, "games": 2.0, "score": 30.0, "left": 4, "tie": 1}
-        | {"mean_reward": 1.5, "std_reward": 4.0},
+        | {"handed_return": -1.0, "mean_reward": 1.5, "std_reward": 4.0},
     ]
     found = _told(short(), lines)
     assert found["curve"] == [4.0, 7.0]  # (1 + 3 * 5) / 4; a last round may go over the end
+    assert found["handed"] == [5.0, -1.0]
     assert found["scores"] == [None, 30.0]
     assert found["disputed_asked"] == pytest.approx(0.3) and found["disputed_candidates"] == pytest.approx(0.2)
     assert found["held_out_accuracy"] == 0.75
