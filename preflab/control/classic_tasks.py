@@ -97,15 +97,17 @@ class ClassicEnv:
         clip_steps: int | None = None,
         fps: float | None = None,
     ) -> None:
-        if task not in CLASSIC or n < 1 or ends not in ("refuse", "hide", "show"):
-            raise ConfigError(f"expected one of {', '.join(CLASSIC)}, at least one copy, and ends refuse, hide or show")
+        if task not in CLASSIC:
+            raise ConfigError(f"expected one of {', '.join(CLASSIC)}, got {task!r}")
+        if n < 1 or ends not in ("refuse", "hide", "show"):
+            raise ConfigError(f"expected at least one copy, and ends refuse, hide or show, got n={n} and ends={ends!r}")
         self.task, self.n, self.seed, self.ends = CLASSIC[task], n, seed, ends
         seen = len(self.task.observe(np.zeros((1, len(self.task.spread))))[0])
         self.spec = gym_spec(
             task,
             (seen,),
             self.task.actions,
-            horizon=horizon or self.task.limit,
+            horizon=self.task.limit if horizon is None else horizon,
             clip_steps=clip_steps,
             fps=fps or self.task.fps,
         )

@@ -19,7 +19,7 @@ from preflab.control.labels import Label, Labels
 from preflab.control.normal import Moments
 from preflab.control.pairs import Pairs
 from preflab.control.saving import load_saved, prefixed, saved, under
-from preflab.errors import ConfigError, TrainingStopped
+from preflab.errors import ConfigError, DataError, TrainingStopped
 from preflab.maths.preference import preference_loss
 
 _TINY = 1e-8
@@ -61,6 +61,8 @@ class EnsembleConfig:
                 "members and batch_labels must be at least 1, target_std above 0, l2 and return_l2 at least 0, got "
                 f"{self}"
             )
+        if self.learning_rate <= 0 or not 0 <= self.lapse < 1:
+            raise ConfigError(f"expected learning_rate above 0, lapse in [0, 1), got {self}")
         if not 0 < self.low_ratio <= self.high_ratio or not 0 <= self.l2_step < 1 or not 0 < self.discount <= 1:
             raise ConfigError(
                 f"expected 0 < low_ratio <= high_ratio, l2_step in [0, 1), discount in (0, 1], got {self}"
@@ -149,11 +151,18 @@ class RewardEnsemble:
 
         Args:
             at_once  steps that go through the members together: pictures take room.
+
+        Raises:
+            DataError: clips differ in length.
         """
         clips = {clip.id: clip for pair in pairs for clip in pair}
         place = {own: k for k, own in enumerate(clips)}
         found = np.empty((len(self.members), len(clips)))
         held = list(clips.values())
+        if len(lengths := {len(clip) for clip in held}) > 1:
+            raise DataError(
+                f"expected clips of one length, got some of {' and '.join(map(str, sorted(lengths)))} steps"
+            )
         size = max(1, at_once // len(held[0])) if held else 1
         for start in range(0, len(held), size):
             part = held[start : start + size]

@@ -74,7 +74,7 @@ class GymEnv:
             raise ConfigError(f"ends must be refuse, hide or show, got {ends!r}")
         made = [_made(make, options or {}) for _ in range(n)]
         self._envs, self.n, self.seed, self.ends = [env for env, _, _ in made], n, seed, ends
-        _, name, limit = made[0]
+        _, limit, name = made[0]
         self.early_ends = 0
         """Ends before the horizon so far, of all copies."""
         self._actions = _Actions(self._envs[0].action_space, name)
@@ -82,7 +82,7 @@ class GymEnv:
             name,
             _obs_shape(self._envs[0].observation_space, name),
             self._actions.kind,
-            horizon=horizon or limit,
+            horizon=limit if horizon is None else horizon,
             clip_steps=clip_steps,
             fps=fps or float(self._envs[0].metadata.get("render_fps") or 30),
         )
@@ -241,8 +241,8 @@ def _obs_shape(space: Any, name: str) -> tuple[int, ...]:
     return (int(np.prod(space.shape)),)
 
 
-def _made(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tuple[Any, str, int | None]:
-    """One environment without its time limit, its name, and that limit."""
+def _made(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tuple[Any, int | None, str]:
+    """One environment without its time limit, that limit, and its name."""
     try:
         import gymnasium
     except ImportError as error:
@@ -250,12 +250,27 @@ def _made(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tuple[An
     if not isinstance(make, str):
         env, limit = make(), None
         name = str(env.spec.id) if getattr(env, "spec", None) is not None else type(env.unwrapped).__name__
-        if isinstance(env, gymnasium.wrappers.TimeLimit):
-            env, limit = env.env, int(env._max_episode_steps)
-        return env, name, limit
+        return *_without_limit(env), name
     try:
+        if make.startswith("ALE/"):
+            import ale_py  # its games are known to gymnasium once it is imported
+
+            gymnasium.register_envs(ale_py)
         limit = gymnasium.spec(make).max_episode_steps
         env = gymnasium.make(make, max_episode_steps=-1, disable_env_checker=True, **options)
     except (gymnasium.error.Error, ImportError) as error:
-        raise ConfigError(f"environment {make!r} cannot be made: {error}") from error
-    return env, make, limit
+        hint = f"; pip install {error.name}" if isinstance(error, ImportError) and error.name else ""
+        raise ConfigError(f"environment {make!r} cannot be made: {error}{hint}") from error
+    return env, limit, make
+
+
+def _without_limit(env: Any) -> tuple[Any, int | None]:
+    """The environment and the limit of the `TimeLimit` that was taken out, wherever among its wrappers it was."""
+    import gymnasium
+
+    if isinstance(env, gymnasium.wrappers.TimeLimit):
+        return env.env, int(env._max_episode_steps)
+    if isinstance(env, gymnasium.Wrapper):
+        env.env, limit = _without_limit(env.env)
+        return env, limit
+    return env, None

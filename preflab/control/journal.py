@@ -15,7 +15,7 @@ from preflab.errors import DataError
 
 @runtime_checkable
 class ClipLabeller(Protocol):
-    """Whoever compares clips, at once or later."""
+    """Whoever compares clips, at once or later. What is still to be answered is the labeller's to keep over a kill."""
 
     def ask(self, pairs: list[tuple[Clip, Clip]], step: int) -> int:
         """Put up pairs; asked again they change nothing."""

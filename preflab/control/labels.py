@@ -67,7 +67,8 @@ class Labels:
         """Keep an answer.
 
         Raises:
-            DataError: the clips are not those of the label, or of different lengths.
+            DataError: the clips are not those of the label, or of different lengths,
+                or of another than those of other labels.
         """
         if (left.id, right.id) != (label.left, label.right):
             raise DataError(f"the label is of clips {label.left} and {label.right}, not of {left.id} and {right.id}")
@@ -75,6 +76,8 @@ class Labels:
             raise DataError(
                 f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
             )
+        if self.all and len(left) != (known := len(self.clips[self.all[0].left])):
+            raise DataError(f"clips {left.id} and {right.id} have {len(left)} steps, those of other labels {known}")
         self.all.append(label)
         self.clips |= {left.id: left, right.id: right}
 

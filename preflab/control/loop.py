@@ -7,6 +7,7 @@ archive: a run that was killed goes on as if it had not been.
 """
 
 import json
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -23,13 +24,13 @@ from preflab.control.agent import Agent
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
 from preflab.control.ensemble import RewardEnsemble
-from preflab.control.env import VectorEnv
+from preflab.control.env import Spec, VectorEnv
 from preflab.control.episodes import Episodes
 from preflab.control.journal import ClipLabeller, Journal
 from preflab.control.labels import Label, Labels
 from preflab.control.saving import prefixed, under
 from preflab.control.stretch import Stretch, collect
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due, most_disputed
 
 
@@ -82,18 +83,42 @@ class LoopConfig:
     """Clips hold zeros in place of the true reward: nobody can have used it."""
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.first_steps, self.queries, self.stretch, self.oversample, self.first_epochs) < 1:
-            raise ConfigError(
-                f"steps, first_steps, queries, stretch, oversample, first_epochs must be at least 1, got {self}"
-            )
+        least = dict.fromkeys(("steps", "first_steps", "queries", "stretch", "oversample", "first_epochs", "epochs"), 1)
+        least |= {"fit_every": 1, "candidates": 2, "clip_steps": 1, "keep": 1, "window": 1, "update_steps": 1}
+        for name, lowest in least.items():
+            value = getattr(self, name)
+            if value is not None and value < lowest:
+                raise ConfigError(f"{name} must be at least {lowest}, got {value}")
         if not (0 < self.first_share <= 1 and 0 <= self.answered <= 1 and self.first_steps <= self.steps):
             raise ConfigError(
                 f"expected first_share in (0, 1], answered in [0, 1], first_steps within steps, got {self}"
             )
-        if self.fit_every < 1 or not 0 < self.asked_by <= 1 or (self.window is not None and self.window < 1):
-            raise ConfigError(f"expected fit_every and window of at least 1, asked_by in (0, 1], got {self}")
-        if self.update_steps is not None and (self.update_steps < 1 or self.stretch % self.update_steps):
+        if not 0 < self.asked_by <= 1 or (self.half_life is not None and self.half_life <= 0):
+            raise ConfigError(f"expected asked_by in (0, 1], half_life above 0, got {self}")
+        if self.clip_steps is not None and self.clip_steps > self.stretch:
+            raise ConfigError(f"no clip of {self.clip_steps} steps (clip_steps) fits in a stretch of {self.stretch}")
+        if self.update_steps is not None and self.stretch % self.update_steps:
             raise ConfigError(f"update_steps ({self.update_steps}) must be a divisor of stretch ({self.stretch})")
+
+
+def clip_steps_of(config: LoopConfig, spec: Spec, copies: int) -> int:
+    """Steps of a clip.
+
+    Raises:
+        ConfigError: none is ever whole, or the first steps are no whole number of steps of all copies.
+    """
+    if config.first_steps % copies:
+        raise ConfigError(f"first_steps ({config.first_steps}) must be a multiple of the {copies} copies")
+    steps = config.clip_steps or spec.clip_steps
+    room = {
+        "an episode": spec.horizon,
+        "a stretch": config.stretch,
+        "the first steps of a copy": config.first_steps // copies,
+    }
+    for what, most in room.items():
+        if steps > most:
+            raise ConfigError(f"{spec.name}: a clip has {steps} steps, {what} {most}: none would ever be whole")
+    return steps
 
 
 class PreferenceLoop:
@@ -102,7 +127,7 @@ class PreferenceLoop:
     Args:
         labeller  whoever compares.
         archive   where the clips of every label are kept.
-        journal   what each round was handed.
+        journal   what each round was handed; of this run alone, for a loop that begins anew is handed it again.
         facts     of a stretch, to be logged with the rest.
         wait      seconds between looks for answers that are waited for.
     """
@@ -123,27 +148,34 @@ class PreferenceLoop:
     ) -> None:
         self.config, self.env, self.agent, self.ensemble, self.labeller = config, env, agent, ensemble, labeller
         self.archive, self.journal, self.facts, self.seed, self.wait = archive, journal, facts, seed, wait
-        if config.first_steps % env.n:
-            raise ConfigError(f"first_steps ({config.first_steps}) must be a multiple of the {env.n} copies")
         self.labels = Labels(keep=config.keep)
         stack = env.spec.obs_shape[0] if len(env.spec.obs_shape) == 3 else 1
-        self.store = ClipStore(config.clip_steps or env.spec.clip_steps, config.candidates, stack=stack)
+        self.store = ClipStore(clip_steps_of(config, env.spec, env.n), config.candidates, stack=stack)
         self.episodes = Episodes(env.n, window=config.window)
         self.asked: set[tuple[int, int]] = set()
         self.step, self.rounds, self.ready = 0, 0, False
 
-    def run(self, log: Callable[..., None], keep: Callable[[], object]) -> None:
+    def run(
+        self,
+        log: Callable[..., None],
+        keep: Callable[[], object],
+        waiting: Callable[[int], None] = lambda missing: None,
+    ) -> None:
         """Go on to the end; ``keep`` is called wherever a checkpoint may be made.
 
         Args:
-            log  is given each round's numbers by name.
+            log      is given each round's numbers by name.
+            waiting  is told, again and again while the loop waits, how many answers are missing.
+
+        Raises:
+            TrainingStopped: no answer says which clip is better, or a loss is not finite.
         """
         while self.step < self.config.steps:
             stretch, acted = self._act()
             self._cut(stretch)
             self.step += stretch.steps
             asked = self._ask()
-            self._take()
+            self._take(waiting)
             told = self._learn(stretch, acted)
             self.rounds += 1
             facts = self.facts(stretch) if self.facts else {}
@@ -218,11 +250,13 @@ class PreferenceLoop:
         self.asked |= {pair_key(a, b) for a, b in found}
         return told
 
-    def _take(self) -> None:
+    def _take(self, waiting: Callable[[int], None]) -> None:
         """Add what was answered; wait while too little is. A round that was made before is handed the same again."""
         if self.rounds not in self.journal:
             found = self.labeller.answers()
-            while len(self.labels.all) + len(found) < self.config.answered * len(self.asked):
+            enough = math.ceil(self.config.answered * len(self.asked))
+            while (missing := enough - len(self.labels.all) - len(found)) > 0:
+                waiting(missing)
                 sleep(self.wait)
                 found += self.labeller.answers()
             self.journal.keep(self.rounds, found)
@@ -243,6 +277,11 @@ class PreferenceLoop:
         return {**acted.told, **finished, **self.labels.counts(), **told}
 
     def _fit(self) -> dict[str, Any]:
+        if not self.labels.usable:
+            raise TrainingStopped(
+                f"none of {len(self.labels.all)} answers by step {self.step} says which clip is better: there is "
+                "nothing to fit a reward to"
+            )
         fit = self.ensemble.fit(self.labels, epochs=self.config.epochs if self.ready else self.config.first_epochs)
         if not self.ready:
             self.ensemble.reset_scale()

@@ -213,8 +213,8 @@ class MujocoEnv:
             name=task,
             obs_shape=self.observations.shape[1:],
             actions=Continuous(int(model.nu), float(ctrl[:, 0].max()), float(ctrl[:, 1].min())),
-            horizon=horizon or self.task.horizon,
-            clip_steps=min(self.task.clip_steps, horizon or self.task.horizon),
+            horizon=self.task.horizon if horizon is None else horizon,
+            clip_steps=min(self.task.clip_steps, self.task.horizon if horizon is None else max(1, horizon)),
             fps=self.task.fps,
         )
 

@@ -51,10 +51,12 @@ class PPOConfig:
     """Of continuous actions at the start."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.minibatch_steps) < 1 or self.learning_rate <= 0 or self.gradient_clip <= 0:
+        if min(self.epochs, self.minibatch_steps, *self.hidden) < 1 or min(self.learning_rate, self.gradient_clip) <= 0:
             raise ConfigError(
-                f"epochs and minibatch_steps must be at least 1, learning_rate and gradient_clip above 0, got {self}"
+                f"hidden, epochs, minibatch_steps must be at least 1, learning_rate, gradient_clip above 0, got {self}"
             )
+        if not (0 <= self.discount <= 1 and 0 <= self.trace <= 1 and 0 < self.clip < 1):
+            raise ConfigError(f"expected discount in [0, 1], trace in [0, 1], clip in (0, 1), got {self}")
 
 
 def mlp(sizes: tuple[int, ...], *, last_gain: float) -> nn.Sequential:

@@ -38,8 +38,11 @@ class TrueRewardLoop:
         self.config, self.env, self.agent, self.normalise, self.facts = config, env, agent, normalise, facts
         self.scale, self.episodes, self.step = Moments(1), Episodes(env.n, window=config.window), 0
 
-    def run(self, log: Callable[..., None], keep: Callable[[], object]) -> None:
-        """Go on to the end; see `PreferenceLoop.run`."""
+    def run(
+        self, log: Callable[..., None], keep: Callable[[], object], waiting: Callable[[int], None] | None = None
+    ) -> None:
+        """Go on to the end; see `PreferenceLoop.run`. Nothing is waited for."""
+        del waiting
         c = self.config
         while self.step < c.steps:
             stretch, acted = act_and_learn(self.env, self.agent, self._rewards, c.stretch, c.update_steps or c.stretch)

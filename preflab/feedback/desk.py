@@ -21,7 +21,7 @@ from preflab.feedback.protocols.protocol import Answer, Content, Form, seconds, 
 from preflab.feedback.screen import Exchange, Feedback, Past, Screen, Side
 from preflab.feedback.study import StudyDefinition
 
-HIDDEN = ("policies", "policy", "best", "broken", "answer", "feedback", "clips", "step")
+HIDDEN = ("policies", "policy", "best", "broken", "answer", "feedback", "clips", "step", "run")
 """Fields of an item that no page shows before the judgement is made."""
 _DAY_MS = 86_400_000
 _LONGEST_MESSAGE = 20_000

@@ -150,6 +150,40 @@ def mean_with_interval(
     return Estimate(mean, mean - reach, mean + reach, len(x), groups, level)
 
 
+def ratio_of_means(above: Shaped[Any, " item"], below: Shaped[Any, " item"], *, level: float = 0.95) -> Estimate:
+    """Mean of one number over the mean of another, of the same items, with Fieller's interval (1954).
+
+    The interval holds every ratio ``r`` at which the mean of ``above - r * below`` is within Student's t of 0, so that
+    the doubt about the mean below counts; it is unbounded where that mean is not clear of 0.
+
+    Args:
+        above, below  [item]  finite, paired.
+        level                 in (0, 1).
+
+    Returns:
+        ratio                 no unit.
+
+    Raises:
+        ConfigError: ``level`` is outside (0, 1).
+        DataError: no items, one that is not finite, different numbers of items, or a mean of 0 below.
+    """
+    check_level(level)
+    a, b = _floats(above), _floats(below)
+    if len(a) != len(b) or b.mean() == 0:
+        raise DataError(f"expected as many items below and a mean other than 0, got {len(b)} items below {len(a)}")
+    ratio = float(a.mean() / b.mean())
+    if len(a) < 2:
+        return Estimate(ratio, -math.inf, math.inf, len(a), None, level)
+    reach = float(stdtrit(len(a) - 1, 0.5 + level / 2)) ** 2 / len(a)
+    (aa, ab), (_, bb) = np.cov(a, b)
+    square, linear, constant = b.mean() ** 2 - reach * bb, a.mean() * b.mean() - reach * ab, a.mean() ** 2 - reach * aa
+    if square <= 0:
+        return Estimate(ratio, -math.inf, math.inf, len(a), None, level)
+    half = math.sqrt(max(0.0, float(linear**2 - square * constant)))
+    low, high = ((float(linear) + sign * half) / float(square) for sign in (-1, 1))
+    return Estimate(ratio, low, high, len(a), None, level)
+
+
 def clustered_bootstrap(
     values: Shaped[Any, " item"],
     clusters: Clusters | None,

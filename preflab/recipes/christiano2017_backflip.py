@@ -79,6 +79,8 @@ class Config:
         if self.labeller not in ("judge", "people"):
             raise ConfigError(f"labeller must be judge or people, got {self.labeller!r}")
         loop = self.loop
+        if self.copies < 1:
+            raise ConfigError(f"copies must be at least 1, got {self.copies}")
         if self.horizon % loop.stretch or loop.first_steps % (loop.stretch * self.copies) or self.episodes < 2:
             raise ConfigError(
                 "expected a horizon that is a whole multiple of the stretch, first_steps of stretch times copies, and "
@@ -107,7 +109,7 @@ def paper() -> Config:
     return Config(loop=replace(LOOP, steps=10_000_000, first_steps=64_000), horizon=1000, copies=32)
 
 
-SCALES: dict[str, Callable[[], Config]] = {"smoke": smoke, "small": small, "paper": paper}
+SCALES: dict[str, Callable[[], Config]] = {"default": small, "smoke": smoke, "small": small, "paper": paper}
 
 
 def main(config: Config, run: Run) -> None:
@@ -117,7 +119,7 @@ def main(config: Config, run: Run) -> None:
     torch.set_num_threads(1)  # networks this small are slower on more
     journal = Journal(run.folder / "answers.jsonl")
     archive = ClipArchive(run.folder / "clips")
-    with _compares(config, archive, journal) as labeller:
+    with _compares(config, run, archive, journal) as labeller:
         env = TurningHopper("hopper", config.copies, seed=config.seed, horizon=config.horizon)
         agent = PPO(env.spec, config.agent, seed=config.seed)
         size = env.spec.obs_shape[0], int(env.model.nu)
@@ -133,14 +135,14 @@ def main(config: Config, run: Run) -> None:
 
 
 @contextmanager
-def _compares(config: Config, archive: ClipArchive, journal: Journal) -> Iterator[ClipLabeller]:
+def _compares(config: Config, run: Run, archive: ClipArchive, journal: Journal) -> Iterator[ClipLabeller]:
     """Whoever compares, for as long as the run lasts."""
     if config.labeller == "judge":
         yield AtOnce(Judge(config.judge))
         return
     from preflab.data.store.open import open_store
     from preflab.feedback.films import films_of
-    from preflab.recipes.christiano2017_people import Filming, People, open_study
+    from preflab.recipes.christiano2017_people import Filming, People, identity_of, open_study
 
     store = open_store(config.store)
     try:
@@ -149,7 +151,8 @@ def _compares(config: Config, archive: ClipArchive, journal: Journal) -> Iterato
             raise ConfigError("the store is on a server: name the folder of films that the site serves (films=FOLDER)")
         open_study(store, config.study, title=TITLE, instructions=INSTRUCTIONS)
         filming = Filming(painter=BodyPainter("hopper"), fps=40.0)
-        found = People(store, config.study, films=films, archive=archive, filming=filming)
+        own = identity_of(run.folder)
+        found = People(store, config.study, run=own, films=films, archive=archive, filming=filming)
         found.mark(journal.labels())
         yield found
     finally:

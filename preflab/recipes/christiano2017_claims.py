@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from preflab.evals.verdict import Verdict, at_least
-from preflab.maths.statistics import mean_with_interval
+from preflab.maths.statistics import mean_with_interval, ratio_of_means
 from preflab.recipes.christiano2017_arms import TRUE, is_budget
 
 SOURCE = "sec. 3"
@@ -62,11 +62,10 @@ def _gain(words: str, gain: np.ndarray) -> Verdict:
 
 def _near(reached: np.ndarray, true: np.ndarray, untrained: np.ndarray, middle: str) -> list[Verdict]:
     """None where the true reward taught nothing."""
-    way = float((true - untrained).mean())
-    if way <= 0:
+    if (true - untrained).mean() <= 0:
         return []
     words = f"{middle[6:]} labels reach {100 * NEAR:.0f} % of what the true reward gains"
-    return [at_least(words, mean_with_interval((reached - untrained) / way), NEAR, unit="share", source=SOURCE)]
+    return [at_least(words, ratio_of_means(reached - untrained, true - untrained), NEAR, unit="share", source=SOURCE)]
 
 
 def _of_drift(offline: Sequence[Mapping[str, Any]]) -> list[Verdict]:

@@ -16,7 +16,7 @@ from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.env import Painter, VectorEnv
 from preflab.control.film import film, side_by_side
 from preflab.control.journal import AtOnce, Journal
-from preflab.control.loop import LoopConfig, PreferenceLoop
+from preflab.control.loop import LoopConfig, PreferenceLoop, clip_steps_of
 from preflab.control.oracle import Oracle, OracleConfig
 from preflab.control.stretch import Stretch, collect
 from preflab.control.true_loop import TrueRewardLoop
@@ -41,8 +41,8 @@ class Experiment:
     labels: int
     """Of the ablations; the arm ``labels`` with this number is what they are held against."""
     arms: tuple[str, ...]
-    """``true_reward``, ``labelsN``, the ablations (random, one, offline, unregularised, steps, target), and flips and
-    flips_trusted: an oracle that errs."""
+    """``true_reward``, ``labelsN``, the ablations (random, one, offline, weights_only, unregularised, steps, target),
+    flips and flips_trusted (an oracle that errs). Each has queries of its own: ``labels``, or its N."""
     seeds: int
     copies: int = 16
     points: int = 10
@@ -91,19 +91,36 @@ class Parts:
 
 
 def carry_out(config: Experiment, parts: Parts, run: Run) -> None:
-    """Train every arm from every seed, compare, film; each is a stage, and none is done twice."""
+    """Train every arm from every seed, compare, film; each is a stage, and none is done twice.
+
+    Raises:
+        ConfigError: before anything is trained, where no clip or no episode would ever be whole.
+    """
+    _check(config, parts)
     run.stage("untrained", lambda: untrained(config, parts, run))
     for seed in range(config.seeds):
         for name in config.arms:
             arm = config.arm(name)
             run.stage(f"{name}-{seed}", lambda arm=arm, seed=seed: train(config, parts, run, arm, seed))  # type: ignore[misc]
+            # An oracle's answers, which are kept, can be had again; not before the stage is done: it may be killed.
+            shutil.rmtree(run.folder / "arms" / f"{name}-{seed}" / "clips", ignore_errors=True)
     run.stage("compare", lambda: compare(config, run))
     run.stage("film", lambda: filmed(config, parts, run))
 
 
+def _check(config: Experiment, parts: Parts) -> None:
+    spec = parts.env(config.copies, config.seed).spec
+    for name in config.arms:
+        clip_steps_of(config.arm(name).loop, spec, config.copies)
+    if config.loop.steps // config.copies < parts.episode:
+        raise ConfigError(
+            f"loop.steps ({config.loop.steps}) are {config.loop.steps // config.copies} for each of {config.copies} "
+            f"copies: no episode of {parts.episode} would end"
+        )
+
+
 def train(config: Experiment, parts: Parts, run: Run, arm: Arm, seed: int) -> dict[str, Any]:
-    """One arm from one seed, from its last checkpoint to its end. The clips it compared are then removed: an oracle's
-    answers, which are kept, can be had again."""
+    """One arm from one seed, from its last checkpoint to its end."""
     name, start = f"{arm.name}-{seed}", run.seed_of(f"agent {seed}")  # the same in every arm
     env = parts.env(config.copies, start)
     agent = parts.agent(env, start)
@@ -120,7 +137,6 @@ def train(config: Experiment, parts: Parts, run: Run, arm: Arm, seed: int) -> di
         loop = PreferenceLoop(arm.loop, env, agent, ensemble, judge, archive, journal, facts=facts, seed=start)
     follow(loop, run, name, steps=config.loop.steps, label=name)
     run.save_weights(name, agent.state())
-    shutil.rmtree(folder / "clips", ignore_errors=True)
     told = _told(config, run.metrics(name))
     if isinstance(loop, PreferenceLoop):
         told |= {"disputed_now": _disputed_now(loop), "target_std": arm.ensemble.target_std}

@@ -14,8 +14,8 @@ class Goes(Protocol):
 
     step: int
 
-    def run(self, log: Callable[..., None], keep: Callable[[], object]) -> None:
-        """Go on to the end."""
+    def run(self, log: Callable[..., None], keep: Callable[[], object], waiting: Callable[[int], None] = ...) -> None:
+        """Go on to the end; whoever waits for answers says how many are missing."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -38,7 +38,10 @@ def follow(loop: Goes, run: Run, stage: str, *, steps: int, label: str) -> None:
         def log(**numbers: Any) -> None:
             nonlocal done
             run.log(stage, **numbers)
-            advance(numbers["step"] - done)
+            advance(numbers["step"] - done, note=" ")  # nothing is waited for any more
             done = numbers["step"]
 
-        loop.run(log, lambda: run.checkpoint(stage, loop.state))
+        def waiting(missing: int) -> None:
+            advance(0, note=f"waiting for {missing:,} answers")
+
+        loop.run(log, lambda: run.checkpoint(stage, loop.state), waiting)

@@ -37,9 +37,10 @@ def _story(facts: Facts) -> Story:
         "No label was given and no reward learned: every agent was paid the same for every step. Where a fall ended "
         f"the episode, that alone made it balance for {in_unit(own['trained']['varying'], 'steps')}; where all "
         f"episodes had one length, for {in_unit(own['trained']['fixed'], 'steps')}, against "
-        f"{in_unit(own['untrained'], 'steps')} untrained. "
-        "A result on a task whose episodes end early says little of the reward that was learned."
+        f"{in_unit(own['untrained'], 'steps')} untrained."
     ]
+    if all(verdict["outcome"] == "holds" for verdict in own["verdicts"]):
+        lead.append("A result on a task whose episodes end early says little of the reward that was learned.")
     seeds = "Intervals are over seeds (Student's t), differences paired by seed."
     return Story(title=title, lead=lead, intervals=seeds, sections=[_curves(facts)])
 

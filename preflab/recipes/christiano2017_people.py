@@ -11,14 +11,17 @@ Paper     Christiano et al. 2017, sec. 2.2.2 and appendix B.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, get_args
+from uuid import uuid4
 
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip, pair_key
 from preflab.control.film import Kind, Paint, film_of
 from preflab.control.labels import Label, Response
 from preflab.data.store.open import Store
-from preflab.data.store.studies import NewItem, add_items, find_study, items_of, list_studies
+from preflab.data.store.studies import Item, NewItem, add_items, find_study, items_of, list_studies
+from preflab.data.whole import write_whole
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.films import FilmShelf
 from preflab.feedback.human import counted
@@ -63,10 +66,19 @@ def open_study(store: Store, name: str, *, title: str, instructions: str, slots:
     put(store, StudyFile(definition, ()))
 
 
+def identity_of(folder: Path) -> str:
+    """What tells a run's clips from those of any other; made when it is first asked for, gone with the folder."""
+    path = folder / "identity"
+    if not path.exists():
+        write_whole(path, uuid4().hex.encode())
+    return path.read_text(encoding="utf-8")
+
+
 class People:
     """A labeller that answers later.
 
     Args:
+        run      identity of the run, see `identity_of`.
         store    shared with the site.
         study    of this run alone, of the protocol ``clips``: clips are known by their numbers.
         films    where the site looks for films.
@@ -75,18 +87,21 @@ class People:
 
     Raises:
         NotThere: no such study.
-        ConfigError: it has another protocol.
+        ConfigError: it has another protocol, or holds clips of another run.
     """
 
-    def __init__(self, store: Store, study: str, *, films: FilmShelf, archive: ClipArchive, filming: Filming) -> None:
+    def __init__(
+        self, store: Store, study: str, *, run: str, films: FilmShelf, archive: ClipArchive, filming: Filming
+    ) -> None:
         definition = StudyDefinition.from_mapping(find_study(store, study).definition)
         if definition.protocol.name != Clips.name:
             raise ConfigError(f"study {study!r} has the protocol {definition.protocol.name}; clips need 'clips'")
-        self.store, self.study, self.definition = store, study, definition
+        self.store, self.study, self.definition, self.run = store, study, definition, run
         self.films, self.archive, self.filming = films, archive, filming
         self._handed: set[tuple[int, int, str]] = set()
         self.left_out: Counter[str] = Counter()
         """Reason -> judgements that were not handed over, as of the last `answers`."""
+        self._items()
 
     def ask(self, pairs: Sequence[tuple[Clip, Clip]], step: int) -> int:
         """Put up pairs; those that are up already change nothing, whichever side their clips are on.
@@ -100,14 +115,14 @@ class People:
 
         Raises:
             DataError: the two clips of a pair are of unequal length; the pair is named.
-            DataError: another clip is kept under a number: study and archive belong to another run.
+            ConfigError: another run has put up pairs in the study.
         """
         for left, right in pairs:
             if len(left) != len(right):
                 raise DataError(
                     f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
                 )
-        up = {item.name: item.content for item in items_of(self.store, self.study)}
+        up = {item.name for item in self._items()}
         new: dict[str, NewItem] = {}
         shown: dict[int, str] = {}
         for left, right in pairs:
@@ -125,12 +140,23 @@ class People:
             add_items(self.store, self.study, new.values(), actor="run")
         return len(new)
 
+    def _items(self) -> list[Item]:
+        """All that is up."""
+        found = items_of(self.store, self.study)
+        if any("clips" in item.content and item.content.get("run") != self.run for item in found):
+            raise ConfigError(
+                f"study {self.study!r} holds clips of another run, and clips are known by their numbers: give this run "
+                "a study of its own, --set study=NAME"
+            )
+        return found
+
     def _item(self, left: Clip, right: Clip, shown: Mapping[int, str], step: int) -> NewItem:
         record = {
             "name": _name(left, right),
             "films": [shown[left.id], shown[right.id]],
             "clips": [left.id, right.id],
             "step": step,
+            "run": self.run,
         }
         return item_of(self.definition, record, "main", f"clips {left.id} and {right.id}")
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from preflab.evals.plots import Frame, Series, curve_plot
 from preflab.maths.statistics import Estimate
-from preflab.recipes.christiano2017_arms import VARIANTS, is_budget, words_of
+from preflab.recipes.christiano2017_arms import TRUE, VARIANTS, is_budget, words_of
 from preflab.recipes.numbers import in_unit
 from preflab.recipes.page import Json
 from preflab.recipes.plain_report import (
@@ -71,7 +71,26 @@ def _story(facts: Facts, words: Words) -> Story:
     start = in_unit(facts.results["untrained"]["mean"], "")
     lead = [f"{words.measure}, at the end of training: {'; '.join(told)}; {start} untrained. {words.agent}"]
     sections = [_curves(facts, words.measure), _correlations(facts), _arms(facts, words.measure)]
-    return Story(title=words.title, lead=lead, intervals=INTERVALS, sections=sections)
+    return Story(title=words.title, lead=lead, notices=_notices(facts), intervals=INTERVALS, sections=sections)
+
+
+def _notices(facts: Facts) -> list[tuple[str, str]]:
+    """What a reader of the verdicts must know."""
+    own, seeds, found = facts.results["compare"], range(facts.config["seeds"]), []
+    for arm in (arm for arm in facts.config["arms"] if is_budget(arm)):
+        given = [_given(facts.results[f"{arm}-{seed}"]) for seed in seeds]
+        if min(given) < int(arm[6:]):
+            words = f"{arm}: {', '.join(map(str, given))} labels were given; no more pairs of clips were left to ask."
+            found.append(("Fewer labels", words))
+    if TRUE in own["returns"] and own["returns"][TRUE].value <= facts.results["untrained"]["mean"].value:
+        words = "The true reward taught nothing here, so that nothing can be said of coming near to it."
+        found.append(("No learning", words))
+    return found
+
+
+def _given(told: Mapping[str, Any]) -> int:
+    """Labels of a run, ties and "cannot tell" among them."""
+    return sum(told["labels"].values())
 
 
 def _curves(facts: Facts, measure: str) -> Section:
@@ -125,9 +144,11 @@ def _arms(facts: Facts, measure: str) -> Section:
     for arm in facts.config["arms"]:
         runs = [facts.results[f"{arm}-{seed}"] for seed in seeds]
         by_seed = ", ".join(f"{value:.{_digits(own['by_seed'])}f}" for value in own["by_seed"][arm])
-        cells = [in_unit(own["returns"][arm], ""), by_seed, *(_mean(runs, what) for what in _COLUMNS)]
+        labels = [_given(run) for run in runs]
+        given = f"{sum(labels) / len(labels):,.0f}" if any(labels) else ""
+        cells = [in_unit(own["returns"][arm], ""), by_seed, given, *(_mean(runs, what) for what in _COLUMNS)]
         rows.append([arm, words_of(arm), *cells])
-    heads = ["Agent", "What it is", "True return", "by seed", *_COLUMNS.values()]
+    heads = ["Agent", "What it is", "True return", "by seed", "Labels", *_COLUMNS.values()]
     tables = [Table(caption=f"At the end of training. {measure}", heads=heads, rows=rows)]
     if any(
         value is not None for seed in seeds for value in facts.results[f"{facts.config['arms'][0]}-{seed}"]["scores"]

@@ -1,5 +1,7 @@
 """Numbers and estimates as a report prints them."""
 
+import math
+
 from preflab.maths.statistics import Estimate
 
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
@@ -51,9 +53,10 @@ def difference(estimate: Estimate | None, unit: str) -> str:
 
 
 def _signed(estimate: Estimate) -> str:
-    """Three decimals where all is below 10, one below 100, none above."""
-    largest = max(abs(estimate.value), abs(estimate.low), abs(estimate.high))
-    return "+.3f" if not largest >= 10 else "+.1f" if largest < 100 else "+,.0f"
+    """Three decimals where all that is finite is below 10, one below 100, none above."""
+    finite = (abs(x) for x in (estimate.value, estimate.low, estimate.high) if math.isfinite(x))
+    largest = max(finite, default=0.0)
+    return "+.3f" if largest < 10 else "+.1f" if largest < 100 else "+,.0f"
 
 
 def sample(estimate: Estimate | None) -> str:

@@ -13,7 +13,7 @@ from preflab.control.labels import Label, Labels
 from preflab.control.oracle import Oracle
 from preflab.control.pairs import Pairs
 from preflab.control.predictor import MLP, ConvNet
-from preflab.errors import TrainingStopped
+from preflab.errors import DataError, TrainingStopped
 
 WEIGHTS = np.array([1.0, -2.0, 0.5])
 
@@ -90,6 +90,10 @@ def test_gaps_of_pairs_are_those_of_their_arrays(at_once: int) -> None:
     assert found == pytest.approx(gaps_of_arrays(ensemble, observations, actions), abs=1e-5)
     assert found[:, 0] == pytest.approx(-found[:, 1])
     assert ensemble.pair_gaps([]).shape == (3, 0)
+    with pytest.raises(DataError, match="clips of one length, got some of 5 and 7 steps"):
+        ensemble.pair_gaps(
+            [*pairs, tuple(Clip(90 + k, np.zeros((7, 3)), np.zeros((7, 1)), np.zeros(7)) for k in (0, 1))]
+        )
 
 
 def screens(n: int) -> Labels:
@@ -171,15 +175,15 @@ def test_what_certain_labels_taught_can_be_unlearned() -> None:
 
     def learned(config: EnsembleConfig) -> float:
         rng, labels, ensemble = np.random.default_rng(0), Labels(), RewardEnsemble(make, config)
-        for k in range(300):
+        for k in range(120):
             right, left = np.array([-1.0, 1.0])[:, None] * rng.uniform(1, 2, size=(2, 3))
             pair = [
                 Clip(2 * k + i, np.tile(own, (40, 1)), np.zeros((40, 1)), np.zeros(40))
                 for i, own in enumerate((left, right))
             ]
-            labels.add(Label(2 * k, 2 * k + 1, "left" if k < 30 else "right", "o", 0), *pair)
-            if k == 29:
-                ensemble.fit(labels, epochs=300)
+            labels.add(Label(2 * k, 2 * k + 1, "left" if k < 12 else "right", "o", 0), *pair)
+            if k == 11:
+                ensemble.fit(labels, epochs=200)
         return min(own for own in ensemble.fit(labels, epochs=40).accuracy if own is not None)
 
     config = EnsembleConfig(learning_rate=3e-3)

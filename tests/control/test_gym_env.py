@@ -140,6 +140,15 @@ def test_a_time_limit_of_a_factorys_own_gives_the_horizon_and_no_end() -> None:
     assert [s.ended.item() for s in acting(longer, 20)] == [False] * 19 + [True]
 
 
+def test_a_time_limit_within_a_wrapper_is_taken_out_too() -> None:
+    def wrapped() -> Any:
+        made = gymnasium.make("Pendulum-v1", max_episode_steps=9)
+        return gymnasium.wrappers.RescaleAction(made, np.float32(-1), np.float32(1))
+
+    assert GymEnv(wrapped, 1).spec.horizon == 9
+    assert [s.ended.item() for s in acting(GymEnv(wrapped, 1, horizon=20), 20)] == [False] * 19 + [True]
+
+
 def test_an_inner_time_limit_that_comes_first_is_refused() -> None:
     with pytest.raises(ConfigError, match="cut off by a time limit of its own"):
         acting(GymEnv(line(cut=3), 1, horizon=5), 4)

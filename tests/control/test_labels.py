@@ -52,5 +52,9 @@ def test_what_cannot_be_compared_is_refused_and_not_kept() -> None:
     with pytest.raises(DataError, match="compared with itself"):
         Label(3, 3, "left", "x", 0)
     assert not labels.all and not labels.clips
+    labels.add(Label(0, 1, "left", "x", 0), clip(0), clip(1))
+    with pytest.raises(DataError, match="clips 2 and 3 have 4 steps, those of other labels 3"):
+        labels.add(Label(2, 3, "left", "x", 0), clip(2, steps=4), clip(3, steps=4))
+    assert len(labels.all) == 1
     with pytest.raises(ConfigError, match="keep must be at least 1"):
         Labels(keep=0)

@@ -18,7 +18,7 @@ from preflab.control.loop import LoopConfig, PreferenceLoop
 from preflab.control.oracle import Oracle, OracleConfig
 from preflab.control.ppo import PPO, PPOConfig
 from preflab.control.predictor import MLP
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.queries import labels_due
 from tests.control.walk import Walk
 
@@ -147,8 +147,10 @@ class Slow:
 
 
 def test_it_waits_until_enough_is_answered_and_not_for_all(tmp_path: Path) -> None:
-    looks = looped(tmp_path, replace(SHORT, answered=0.75), Slow(), wait=0.0)
-    for line in lines_of(looks):
+    looks, missing, lines = looped(tmp_path, replace(SHORT, answered=0.75), Slow(), wait=0.0), [], []
+    looks.run(lambda **numbers: lines.append(numbers), lambda: None, missing.append)
+    assert missing[0] == 3  # ten were asked and five answered; eight are enough
+    for line in lines:
         assert line["left"] >= 0.75 * line["asked"]
     assert len(looks.labels.all) < 40 or not looks.labeller.waiting  # type: ignore[attr-defined]
 
@@ -167,6 +169,13 @@ def test_cannot_tell_counts_as_answered_and_is_not_learned_from(tmp_path: Path) 
     assert len(loop.labels.usable) == 40 - lines[-1]["cannot tell"]
 
 
+def test_without_an_answer_that_says_anything_it_stops(tmp_path: Path) -> None:
+    loop = looped(tmp_path, SHORT, AtOnce(Oracle(OracleConfig(cannot_tell=1.0))))
+    with pytest.raises(TrainingStopped, match="none of 10 answers by step 160"):
+        lines_of(loop)
+    assert len((tmp_path / "answers.jsonl").read_text().splitlines()) == 1  # what was answered is kept
+
+
 def test_no_clip_lies_over_the_end_of_an_episode(tmp_path: Path) -> None:
     loop = looped(tmp_path, SHORT)
     lines_of(loop)
@@ -183,3 +192,12 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         replace(SHORT, asked_by=0.0)
     with pytest.raises(ConfigError, match="multiple of the 4 copies"):
         looped(tmp_path, replace(SHORT, first_steps=161))
+    for wrong, told in (("epochs", "epochs must be at least 1"), ("candidates", "candidates must be at least 2")):
+        with pytest.raises(ConfigError, match=told):
+            replace(SHORT, **{wrong: -1})
+    with pytest.raises(ConfigError, match="no clip of 21 steps"):
+        replace(SHORT, clip_steps=21)
+    with pytest.raises(ConfigError, match="a clip has 3 steps, a stretch 2: none would ever be whole"):
+        looped(tmp_path, replace(SHORT, stretch=2))
+    with pytest.raises(ConfigError, match="a clip has 6 steps, an episode 5"):
+        looped(tmp_path, replace(SHORT, clip_steps=6))

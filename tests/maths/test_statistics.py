@@ -21,10 +21,29 @@ from preflab.maths.statistics import (
     line_fit,
     mean_with_interval,
     paired_difference,
+    ratio_of_means,
     reliability,
     wilson,
     win_rate,
 )
+
+
+def test_a_ratio_of_means_is_fiellers() -> None:
+    """Against the definition: a grid of ratios, each tested by Student's t; over a constant it is the mean's."""
+    rng = np.random.default_rng(3)
+    above, below = rng.normal(6, 2, 12), rng.normal(10, 3, 12)
+    found = ratio_of_means(above, below)
+    tested = [(r, mean_with_interval(above - r * below)) for r in np.linspace(0, 2, 4001)]
+    inside = [r for r, own in tested if own.low <= 0 <= own.high]
+    assert (found.low, found.high) == pytest.approx((min(inside), max(inside)), abs=1e-3)
+    assert found.value == pytest.approx(above.mean() / below.mean()) and found.n == 12
+    fixed, plain = ratio_of_means(above, np.full(12, 2.0)), mean_with_interval(above / 2)
+    assert (fixed.low, fixed.high) == pytest.approx((plain.low, plain.high))
+    assert ratio_of_means(above, below - 10).low == -np.inf and ratio_of_means(above[:1], below[:1]).high == np.inf
+    with pytest.raises(TypeCheckError):
+        ratio_of_means(above, below[:5])
+    with pytest.raises(DataError, match="a mean other than 0"):
+        ratio_of_means(above, np.zeros(12))
 
 
 def test_an_estimate_reads_as_a_line() -> None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip
+from preflab.control.labels import Label
 from preflab.data.store.open import open_store
 from preflab.data.whole import write_whole
 from preflab.feedback.films import FilmShelf
@@ -32,24 +33,24 @@ def paint(state: np.ndarray) -> np.ndarray:
 
 def people(store: Path, folder: Path) -> People:
     """The labeller of this run."""
-    films = FilmShelf(store.parent / "films")
+    films, archive = FilmShelf(store.parent / "films"), ClipArchive(folder / "clips")
     filming = Filming(painter=paint, fps=10.0)
-    return People(open_store(store), "hop", films=films, archive=ClipArchive(folder / "clips"), filming=filming)
+    return People(open_store(store), "hop", run="own", films=films, archive=archive, filming=filming)
 
 
 def main(store: Path, folder: Path, pairs: int) -> None:
-    """Ask one pair at a step; the checkpoint holds step, labels and what was handed over, all or none of it."""
+    """Ask one pair at a step; the checkpoint holds step and labels, all or none of them."""
     labeller, checkpoint = people(store, folder), folder / "checkpoint.json"
     step, labels = 0, []
     if checkpoint.exists():
-        step, labels, handed = json.loads(checkpoint.read_text())
-        labeller.load_state(handed)
+        step, labels = json.loads(checkpoint.read_text())
+        labeller.mark(Label(*label) for label in labels)
     while len(labels) < pairs:
         if step < pairs:
             labeller.ask([(clip(2 * step), clip(2 * step + 1))], step)
             step += 1
         labels += [astuple(label) for label in labeller.answers()]
-        write_whole(checkpoint, json.dumps([step, labels, labeller.state()]).encode())
+        write_whole(checkpoint, json.dumps([step, labels]).encode())
         print(step, len(labels), flush=True)
         time.sleep(0.02)
 

@@ -24,7 +24,7 @@ from preflab.data.store.studies import items_of
 from preflab.errors import ConfigError, DataError, NotThere
 from preflab.feedback.desk import Desk
 from preflab.feedback.films import FilmShelf
-from preflab.recipes.christiano2017_people import Filming, People, open_study
+from preflab.recipes.christiano2017_people import Filming, People, identity_of, open_study
 from tests.recipes.people_program import clip, paint, people
 
 ROOT = Path(__file__).parents[2]
@@ -39,9 +39,9 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-def labeller(store: Store, folder: Path) -> People:
-    filming = Filming(painter=paint, fps=10.0)
-    return People(store, "hop", films=FilmShelf(folder / "films"), archive=ClipArchive(folder / "c"), filming=filming)
+def labeller(store: Store, folder: Path, run: str = "own") -> People:
+    filming, films = Filming(painter=paint, fps=10.0), FilmShelf(folder / "films")
+    return People(store, "hop", run=run, films=films, archive=ClipArchive(folder / "c"), filming=filming)
 
 
 def somebody(store: Store) -> str:
@@ -86,6 +86,22 @@ def test_an_answer_comes_once_in_terms_of_the_clips(store: Store, tmp_path: Path
     judge(store, own.films, who)
     assert [(found.left, found.right, found.response) for found in own.answers()] == [(2, 7, "tie")]
     assert np.array_equal(own.archive.load(5).true_reward, np.full(4, 5.0))
+
+
+def test_a_study_belongs_to_one_run(store: Store, tmp_path: Path) -> None:
+    """Clips are known by their numbers, which another run gives to others."""
+    own, late = labeller(store, tmp_path), labeller(store, tmp_path / "late", "late")
+    own.ask([(clip(1), clip(2))], 0)
+    for other in (lambda: labeller(store, tmp_path / "new", "new"), lambda: late.ask([(clip(3), clip(4))], 0)):
+        with pytest.raises(ConfigError, match=r"study 'hop' holds clips of another run.*--set study=NAME"):
+            other()
+    assert len(items_of(store, "hop")) == 1 and labeller(store, tmp_path).ask([(clip(2), clip(1))], 9) == 0
+
+
+def test_a_run_keeps_its_identity_until_its_folder_is_gone(tmp_path: Path) -> None:
+    first, other = (tmp_path / name for name in ("first", "other"))
+    first.mkdir(), other.mkdir()
+    assert identity_of(first) == identity_of(first) != identity_of(other)
 
 
 def test_a_pair_asked_again_changes_nothing(store: Store, tmp_path: Path) -> None:
@@ -158,7 +174,7 @@ def test_what_belongs_to_another_run_is_refused(store: Store, tmp_path: Path) ->
     with pytest.raises(DataError, match="clips 1 and 9 have 4 and 5 steps"):
         own.ask([(clip(1), longer)], 0)
     with pytest.raises(NotThere, match="no study 'jump'"):
-        People(store, "jump", films=own.films, archive=own.archive, filming=own.filming)
+        People(store, "jump", run="own", films=own.films, archive=own.archive, filming=own.filming)
     from preflab.data.store.studies import create_study
 
     create_study(store, "words", {"name": "words", "protocol": "rank"})
@@ -215,9 +231,9 @@ def test_killed_again_and_again_every_answer_counts_once(store: Store, tmp_path:
         if running.returncode == 0:
             break
     assert running.returncode == 0 and kills == 4
-    _, labels, handed = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
+    _, labels = json.loads((tmp_path / "run" / "checkpoint.json").read_text())
     assert sorted((left, right) for left, right, *_ in labels) == [(2 * k, 2 * k + 1) for k in range(pairs)]
-    assert len(handed) == pairs and len(items_of(store, "hop")) == pairs
+    assert len(labels) == len(items_of(store, "hop")) == pairs
     own = people(tmp_path / "store.db", tmp_path / "run")
     assert len(own.answers()) == pairs  # all of them are in the store, too
     own.store.close()

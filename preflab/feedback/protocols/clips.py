@@ -34,8 +34,8 @@ class Clips:
     """Whether more may come while people judge: who has judged all is told to wait, and the page looks again."""
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
-        """``films``: names of two; ``clips`` and ``step``: their numbers and age in a run; ``best`` (gold): 0 or 1."""
-        known_fields(record, "films", "clips", "step", "best", "feedback")
+        """``films``: names of two; ``clips``, ``step``, ``run``: numbers, age and whose; ``best`` (gold): 0 or 1."""
+        known_fields(record, "films", "clips", "step", "run", "best", "feedback")
         films = field_of(record, "films", list, "the names of two films")
         if len(films) != 2 or not all(is_film_name(film) for film in films):
             raise DataError(f"expected two names (a sha256, a dot, gif or webp), got {films!r:.200}", field="films")
@@ -49,6 +49,8 @@ class Clips:
             content["clips"] = list(clips)
         if "step" in record:
             content["step"] = field_of(record, "step", int, "a whole number")
+        if "run" in record:
+            content["run"] = field_of(record, "run", str, "a name")
         if record.get("best") is not None:
             best = record["best"]
             if isinstance(best, bool) or best not in (0, 1):
