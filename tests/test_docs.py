@@ -56,6 +56,19 @@ def test_the_snippets_of_the_page_on_rl_run_in_order(capsys: pytest.CaptureFixtu
     assert "ptx_gradient_norm" in said
 
 
+def test_the_loop_of_the_page_on_control_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("gymnasium", reason="needs the extra 'control'")
+    monkeypatch.chdir(tmp_path)
+    page = ROOT / "docs" / "control.md"
+    names: dict[str, Any] = {"__name__": "control"}
+    for line, snippet in blocks(page, "python"):
+        exec(compile("\n" * (line - 1) + snippet, str(page), "exec"), names)
+    assert len(names["loop"].labels.all) == 20
+    assert capsys.readouterr().out.splitlines()[-1].startswith("6400 20 -")
+
+
 def test_the_suite_of_the_page_on_evaluation_measures_what_it_says(tmp_path: Path) -> None:
     from preflab.evals.runner import measured, run_items
     from preflab.evals.shelf import Shelf
