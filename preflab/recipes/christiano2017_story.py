@@ -7,7 +7,7 @@ from typing import Any
 
 from preflab.evals.plots import Frame, Series, curve_plot
 from preflab.maths.statistics import Estimate
-from preflab.recipes.christiano2017_arms import TRUE, VARIANTS, is_budget, words_of
+from preflab.recipes.christiano2017_arms import NOISE, TRUE, VARIANTS, is_budget, words_of
 from preflab.recipes.numbers import in_unit
 from preflab.recipes.page import Json
 from preflab.recipes.plain_report import (
@@ -98,14 +98,17 @@ def _curves(facts: Facts, measure: str) -> Section:
     middle = f"labels{config['labels']}"
     kinds = {
         "labels": ("Labels against return", [arm for arm in config["arms"] if arm not in VARIANTS]),
-        "ablations": ("Ablations", [arm for arm in config["arms"] if arm in VARIANTS or arm == middle]),
+        "asking": ("Ablations: what is asked", [middle, "random", "one", "offline", "steps"]),
+        "fitting": ("Ablations: how it is fitted", [middle, "weights_only", "unregularised", "target"]),
+        "noise": ("Answers turned round", [middle, *NOISE]),
     }
     figures = []
-    for name, (title, arms) in kinds.items():
+    for name, (title, among) in kinds.items():
+        arms = [arm for arm in among if arm in config["arms"]]
         series = [_series(arm, own["at"], own["curves"][arm], k) for k, arm in enumerate(arms)]
         frame = Frame(name=name, title=title, x_label="environment steps", y_label="true return")
         how = f"{measure}; means over {config['seeds']} seeds with 95 % intervals. The table below says what each is."
-        if arms != [middle]:
+        if name == "labels" or arms != [middle]:
             figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
     return Section(anchor="returns", title="Return over training", figures=figures)
 
@@ -146,9 +149,9 @@ def _arms(facts: Facts, measure: str) -> Section:
         by_seed = ", ".join(f"{value:.{_digits(own['by_seed'])}f}" for value in own["by_seed"][arm])
         labels = [_given(run) for run in runs]
         given = f"{sum(labels) / len(labels):,.0f}" if any(labels) else ""
-        cells = [in_unit(own["returns"][arm], ""), by_seed, given, *(_mean(runs, what) for what in _COLUMNS)]
+        cells = [in_unit(own["returns"][arm], ""), given, *(_mean(runs, what) for what in _COLUMNS), by_seed]
         rows.append([arm, words_of(arm), *cells])
-    heads = ["Agent", "What it is", "True return", "by seed", "Labels", *_COLUMNS.values()]
+    heads = ["Agent", "What it is", "True return", "Labels", *_COLUMNS.values(), "by seed"]
     tables = [Table(caption=f"At the end of training. {measure}", heads=heads, rows=rows)]
     if any(
         value is not None for seed in seeds for value in facts.results[f"{facts.config['arms'][0]}-{seed}"]["scores"]

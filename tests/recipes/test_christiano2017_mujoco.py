@@ -36,7 +36,7 @@ def test_the_smallest_scale_runs_is_not_run_twice_and_tells_its_outcome(tmp_path
     claims = [own["claim"] for own in found["compare"]["verdicts"]]
     assert claims[0] == "12 labels give at least the return of 6" and len(claims) == len(set(claims)) >= 5
     page = (folder / "report.html").read_text()
-    assert "The run is complete." in page and page.count("<svg") == 5  # two curves, three correlations
+    assert "The run is complete." in page and page.count("<svg") == 5  # two kinds of curves, three correlations
     assert page.count('<img src="data:image/gif;base64,') == 1
     assert [what for what, _, _ in summarise(folder)][:3] == ["untrained", "true_reward", "labels6"]
 
