@@ -9,11 +9,11 @@ ours stop before that many.
 
 Different, because the methods are: ours has three reward predictors on bootstraps, picks pairs they disagree on,
 assumes a tenth of the answers to be random, holds returns small (`EnsembleConfig.return_l2`), fits three passes every
-3,200 steps, normalises rewards, and writes every clip that is compared and every answer to the disk, so that a kill loses none (`control.loop`, the library's own);
-`imitation` has one predictor, takes pairs at random, fits three passes in each of six rounds. PPO: ours learns from 800
-steps at a time in 10 passes of minibatches of 400 with clip 0.2, theirs from 2,048 in 10 passes of minibatches of 64
-with clip 0.1 (its tutorial's settings, as are all that the command line does not name).
-``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
+3,200 steps, normalises rewards, and writes every clip that is compared and every answer to the disk, so that a kill
+loses none (`control.loop`, the library's own); `imitation` has one predictor, takes pairs at random, fits three passes
+in each of six rounds. PPO: ours learns from 800 steps at a time in 10 passes of minibatches of 400 with clip 0.2,
+theirs from 2,048 in 10 passes of minibatches of 64 with clip 0.1 (its tutorial's settings, as are all that the command
+line does not name). ``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
 
     PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 12
 
@@ -77,6 +77,7 @@ OURS: dict[str, Any] = {
     "clip": 0.2,
     "reward_learning_rate": 3e-3,
     "batch_labels": 32,
+    "return_l2": 1e-3,
     "initial_epochs": 100,
     "fit_every": 4,
     "fit_epochs": 3,
@@ -102,7 +103,10 @@ def _loop(seed: int, folder: Path) -> PreferenceLoop:
         entropy_bonus=o["entropy_bonus"],
     )
     reward = EnsembleConfig(
-        members=o["members"], learning_rate=o["reward_learning_rate"], batch_labels=o["batch_labels"]
+        members=o["members"],
+        learning_rate=o["reward_learning_rate"],
+        batch_labels=o["batch_labels"],
+        return_l2=o["return_l2"],
     )
     loop = LoopConfig(
         steps=o["steps"],

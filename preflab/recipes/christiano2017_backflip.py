@@ -5,8 +5,7 @@ Claim     A simulated hopper learns a sequence of backflips from about 900 queri
 Measures  turns backwards in an episode (forwards negative), mean over episodes with a 95 % interval, before and after.
 Needs     The extra `control`; for people the extra `web` and a site beside it (docs/control-backflip.md).
 Differs   PPO in place of TRPO; episodes of 2 s; the pitch is seen within half a turn; labels come from a scripted judge
-          of the clip's states unless people are asked; L2 on returns of the predictor is ours. The hopper task's own
-          reward is not used at all.
+          of the clip's states unless people are asked. The hopper task's own reward is not used at all.
 Result    docs/control-backflip.md
 """
 

@@ -3,7 +3,7 @@
 import math
 import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from typing import Any
 
@@ -58,8 +58,10 @@ class Experiment:
             raise ConfigError("seeds, copies and points must be at least 1, and there must be an arm")
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"an arm is named twice: {', '.join(self.arms)}")
+        middle = self.arm(self.middle)
         for name in self.arms:
-            self.arm(name)
+            if name != self.middle and replace(self.arm(name), name=self.middle) == middle and name != TRUE:
+                raise ConfigError(f"arm {name!r} differs from {self.middle!r} in nothing under these settings")
         if self.loop.blind:
             raise ConfigError("loop.blind=true: the oracle would see no reward")
 

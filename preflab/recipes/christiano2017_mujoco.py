@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 import torch
 
 from preflab.control.drawing import BodyPainter
+from preflab.control.ensemble import EnsembleConfig
 from preflab.control.env import Continuous, VectorEnv
 from preflab.control.loop import LoopConfig
 from preflab.control.mujoco_tasks import MujocoEnv, task_named
@@ -43,6 +44,7 @@ class Config(Experiment):
     horizon: int | None = None
     """Steps of an episode, where not the task's own."""
     loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=300_000, first_steps=16_000, queries=700))
+    ensemble: EnsembleConfig = field(default_factory=lambda: EnsembleConfig(return_l2=1e-3))
     agent: PPOConfig = field(default_factory=PPOConfig)
 
     def __post_init__(self) -> None:

@@ -186,7 +186,7 @@ def test_what_certain_labels_taught_can_be_unlearned() -> None:
                 ensemble.fit(labels, epochs=200)
         return min(own for own in ensemble.fit(labels, epochs=40).accuracy if own is not None)
 
-    config = EnsembleConfig(learning_rate=3e-3)
+    config = EnsembleConfig(learning_rate=3e-3, return_l2=1e-3)
     assert learned(config) > 0.75 > 0.5 > learned(replace(config, return_l2=0.0))
 
 

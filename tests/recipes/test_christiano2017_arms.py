@@ -12,7 +12,7 @@ LOOP = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50)
 
 
 def arm(name: str) -> Arm:
-    return arm_of(name, 700, LOOP, EnsembleConfig(), OracleConfig())
+    return arm_of(name, 700, LOOP, EnsembleConfig(return_l2=1e-3), OracleConfig())
 
 
 def test_each_variant_differs_in_one_thing_alone() -> None:

@@ -6,6 +6,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from preflab.control.ensemble import EnsembleConfig
 from preflab.control.loop import LoopConfig
 from preflab.errors import ConfigError
 from preflab.recipes import christiano2017_experiment as experiment
@@ -91,6 +92,7 @@ def test_runs_in_which_no_clip_or_episode_is_whole_are_refused_before_they_train
         ({"task": "hoper"}, "hopper"),
         ({"loop": replace(LOOP, blind=True)}, "no reward"),
         ({"seeds": 0}, "at least 1"),
+        ({"ensemble": EnsembleConfig(return_l2=0.0)}, "'weights_only' differs from 'labels700' in nothing"),
     ],
 )
 def test_impossible_settings_are_refused(wrong: dict[str, object], told: str) -> None:
