@@ -41,7 +41,7 @@ class EnsembleConfig:
     """Weight of squared returns in the loss, of a clip all of whose steps earn what one step does, mean over steps;
     1e-3 is a normal prior of 22 nats. Ours; the paper has none. Certain answers drive gaps ever further apart, and an
     answer to the contrary then has no gradient left (with lapses 4e-8 of it at 20 nats): the first labels are locked
-    in. It helps where every step earns something (running, balancing), harms where few do (a flip): docs/control.md."""
+    in. What it does on which task: docs/control.md."""
     l2: float = 1e-4
     """Weight decay to begin with. Adapted where labels are held out."""
     l2_step: float = 0.1
