@@ -71,9 +71,9 @@ def _lines(label: str, total: int, unit: str, done: int) -> Advance:
         if now - last >= 10 or done + count >= total:
             last = now
             rate = count / max(1e-9, now - started)
-            left = max(0, total - done - count) / max(rate, 1e-9)
-            tail = f"  {note}" if note else ""
-            left_text = f"{left // 60:.0f}:{left % 60:02.0f}"
+            left = max(0, total - done - count) / rate if rate else None
+            tail = f"  {note}" if note.strip() else ""
+            left_text = "?" if left is None else f"{left // 60:.0f}:{left % 60:02.0f}"
             line = f"{label:<26} {done + count}/{total} {unit}  {rate:.2f}/s  left {left_text}{tail}"
             print(line, file=sys.stderr, flush=True)
 

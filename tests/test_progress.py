@@ -26,6 +26,16 @@ def test_without_a_terminal_a_line_gives_count_rate_time_left_and_note(capsys: p
     assert "/s  left 0:00  loss 0.5" in said
 
 
+def test_while_nothing_moves_the_time_left_is_unknown(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = iter([0.0, 11.0, 12.0])
+    monkeypatch.setattr("preflab.progress.time.monotonic", lambda: next(clock))
+    with progress("work", 4, "steps") as advance:
+        advance(0, note="waiting for 3 answers")
+    assert "left ?  waiting for 3 answers" in capsys.readouterr().err
+
+
 def test_a_quiet_run_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
     with progress("work", 4, "steps", quiet=True) as advance:
         advance(2)

@@ -31,7 +31,7 @@ from preflab.control.labels import Label, Labels
 from preflab.control.saving import prefixed, under
 from preflab.control.stretch import Stretch, collect
 from preflab.errors import ConfigError, TrainingStopped
-from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due, most_disputed
+from preflab.maths.queries import Disagreement, Schedule, check_points, disagreement, labels_due, most_disputed
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +64,8 @@ class LoopConfig:
     oversample: int = 10
     """Pairs among which the most disputed are chosen, for each that is asked (sec. 2.2.4)."""
     schedule: Schedule = "hyperbolic"
+    points: tuple[tuple[float, float], ...] = ()
+    """Of the schedule ``custom``: share of the steps after the first, share of the labels due by then."""
     half_life: float | None = None
     """Environment steps after which labels come half as often; a tenth of the run by default, as 2e6 is of the paper's
     2e7 (read off its figures)."""
@@ -95,6 +97,10 @@ class LoopConfig:
             )
         if not 0 < self.asked_by <= 1 or (self.half_life is not None and self.half_life <= 0):
             raise ConfigError(f"expected asked_by in (0, 1], half_life above 0, got {self}")
+        if self.schedule == "custom" or self.points:
+            check_points(self.points)
+        if self.points and self.schedule != "custom":
+            raise ConfigError(f"points are of the schedule custom, got schedule {self.schedule}")
         if self.clip_steps is not None and self.clip_steps > self.stretch:
             raise ConfigError(f"no clip of {self.clip_steps} steps (clip_steps) fits in a stretch of {self.stretch}")
         if self.update_steps is not None and self.stretch % self.update_steps:
@@ -222,6 +228,7 @@ class PreferenceLoop:
             end=max(1, round(c.asked_by * end)),
             schedule=c.schedule,
             half_life=c.half_life or end / 10,
+            points=c.points,
         )
 
     def _ask(self) -> dict[str, float]:

@@ -68,6 +68,11 @@ def test_it_asks_for_what_is_due_and_learns_from_what_was_answered(tmp_path: Pat
     assert lines[0]["asked"] == 10 and lines[-1]["asked"] == 40
 
 
+def test_a_schedule_of_ones_own(tmp_path: Path) -> None:
+    lines = lines_of(looped(tmp_path, replace(SHORT, schedule="custom", points=((0.5, 0.0), (0.5, 1.0)))))
+    assert [line["asked"] for line in lines] == [10] * 4 + [40] * 5  # at half of the 640 steps after 160
+
+
 def test_all_labels_at_the_start_is_the_ablation_without_online_queries(tmp_path: Path) -> None:
     assert {line["asked"] for line in lines_of(looped(tmp_path, replace(SHORT, first_share=1.0)))} == {40}
 
@@ -192,6 +197,10 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
         replace(SHORT, asked_by=0.0)
     with pytest.raises(ConfigError, match="multiple of the 4 copies"):
         looped(tmp_path, replace(SHORT, first_steps=161))
+    with pytest.raises(ConfigError, match="that rise from 0 to 1"):
+        replace(SHORT, schedule="custom")
+    with pytest.raises(ConfigError, match="points are of the schedule custom"):
+        replace(SHORT, points=((0.5, 0.5),))
     for wrong, told in (("epochs", "epochs must be at least 1"), ("candidates", "candidates must be at least 2")):
         with pytest.raises(ConfigError, match=told):
             replace(SHORT, **{wrong: -1})

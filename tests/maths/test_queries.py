@@ -14,6 +14,15 @@ PROBS = np.array([(0.9, 0.8, 0.85), (0.9, 0.1, 0.5), (0.5, 0.5, 0.5), (0.6, 0.4,
 GAPS = np.log(PROBS / (1 - PROBS))
 
 
+def test_a_custom_schedule_goes_straight_from_point_to_point() -> None:
+    ask = {"total": 110, "initial": 10, "end": 1000, "schedule": "custom", "points": [(0.2, 0.5), (0.5, 0.5)]}
+    due = [labels_due(step, **ask) for step in (0, 100, 200, 350, 500, 750, 1000)]  # type: ignore[arg-type]
+    assert due == [10, 35, 60, 60, 60, 85, 110]
+    for wrong in ([], [(0.5, 1.1)], [(0.5, 0.5), (0.4, 0.6)], [(-0.1, 0.0)]):
+        with pytest.raises(ConfigError, match="points"):
+            labels_due(3, **{**ask, "points": wrong})  # type: ignore[arg-type]
+
+
 def test_variance_of_probabilities_by_hand() -> None:
     assert disagreement(GAPS) == pytest.approx([0.001667, 0.106667, 0.0, 0.007222], abs=1e-6)
 
