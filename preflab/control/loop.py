@@ -261,14 +261,20 @@ class PreferenceLoop:
         """Add what was answered; wait while too little is. A round that was made before is handed the same again."""
         if self.rounds not in self.journal:
             found = self.labeller.answers()
-            enough = math.ceil(self.config.answered * len(self.asked))
-            while (missing := enough - len(self.labels.all) - len(found)) > 0:
+            while (missing := self._missing(found)) > 0:
                 waiting(missing)
                 sleep(self.wait)
                 found += self.labeller.answers()
             self.journal.keep(self.rounds, found)
         for label in self.journal[self.rounds]:
             self.labels.add(label, self._clip(label.left), self._clip(label.right))
+
+    def _missing(self, found: Sequence[Label]) -> int:
+        """How many answers are waited for; the first fit waits for one that says something while any may come."""
+        known = [*self.labels.all, *found]
+        missing = math.ceil(self.config.answered * len(self.asked)) - len(known)
+        speechless = not self.ready and all(label.prob_left is None for label in known)
+        return max(missing, 1) if speechless and len(known) < len(self.asked) else missing
 
     def _clip(self, id: int) -> Clip:
         return self.labels.clips[id] if id in self.labels.clips else self.archive.load(id)

@@ -174,6 +174,20 @@ def test_cannot_tell_counts_as_answered_and_is_not_learned_from(tmp_path: Path) 
     assert len(loop.labels.usable) == 40 - lines[-1]["cannot tell"]
 
 
+def test_with_nothing_to_wait_for_it_waits_for_one_answer_all_the_same(tmp_path: Path) -> None:
+    class Late(Slow):
+        looks = 0
+
+        def answers(self) -> list[Label]:
+            self.looks += 1
+            return super().answers() if self.looks > 3 else []
+
+    missing: list[int] = []
+    loop = looped(tmp_path, replace(SHORT, answered=0.0), Late(), wait=0.0)
+    loop.run(lambda **numbers: None, lambda: None, missing.append)
+    assert missing == [1, 1, 1] and len(loop.labels.all) > 5
+
+
 def test_without_an_answer_that_says_anything_it_stops(tmp_path: Path) -> None:
     loop = looped(tmp_path, SHORT, AtOnce(Oracle(OracleConfig(cannot_tell=1.0))))
     with pytest.raises(TrainingStopped, match="none of 10 answers by step 160"):
