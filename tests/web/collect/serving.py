@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -38,15 +39,22 @@ def environment(**more: str) -> dict[str, str]:
     return {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1", **more}
 
 
+def _port() -> int:
+    """A free one below those that the system hands to connections: it must be free when a killed server returns."""
+    while True:
+        port = random.SystemRandom().randrange(15_000, 32_000)
+        with socket.socket() as free, contextlib.suppress(OSError):
+            free.bind(("127.0.0.1", port))
+            return port
+
+
 class RealServer:
     """``preflab collect`` on a port of its own, forked from a process that has imported everything."""
 
     def __init__(self, folder: Path, study: str, *options: str) -> None:
         (folder / "study.yaml").write_text(study)
         self.store, self.output = folder / "store.db", folder / "output.txt"
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = int(free.getsockname()[1])
+        self.port = _port()
         self.url = f"http://localhost:{self.port}"
         self._order = ["collect", str(folder / "study.yaml"), "--store", str(self.store), "--port", str(self.port)]
         self._order += ["--reply-threads", "0", *options]
