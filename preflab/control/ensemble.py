@@ -214,6 +214,8 @@ class RewardEnsemble:
 
     def _epoch(self, m: int, data: Pairs, weights: np.ndarray) -> None:
         """One pass of one member over its bootstrap: each label once, counted as often as it was drawn."""
+        if not weights.any():
+            return
         member, optimiser = self.members[m], self._optimisers[m]
         rng = np.random.default_rng((self.seed, m, self.epochs, 7))
         order, counts = torch.as_tensor(rng.permutation(np.flatnonzero(weights))), torch.as_tensor(weights).float()

@@ -169,6 +169,24 @@ def test_an_epoch_is_adam_on_every_drawn_label_with_both_penalties() -> None:
         assert torch.allclose(own, expected, atol=1e-5)
 
 
+def test_a_member_that_drew_no_label_stays_as_it_is() -> None:
+    """One label: each of many members has drawn it, or learns nothing, batch normalisation and L2 or not."""
+    labels, many = labelled(1), EnsembleConfig(members=12, l2=0.1)
+
+    def make_normed() -> nn.Module:
+        own = MLP(3, 1, hidden=(16,))
+        own.layers.insert(1, nn.BatchNorm1d(16))
+        return own
+
+    ensemble = RewardEnsemble(make_normed, many)
+    (drawn,) = ensemble.weights_of(labels.usable).T
+    before = [own.layers[0].weight.detach().clone() for own in ensemble.members]  # type: ignore[union-attr, index]
+    found = ensemble.fit(labels, epochs=2)
+    stayed = [torch.equal(a, own.layers[0].weight) for a, own in zip(before, ensemble.members, strict=True)]  # type: ignore[union-attr, index, arg-type]
+    assert stayed == (drawn == 0).tolist() and 0 < sum(stayed) < 12
+    assert [np.isnan(loss) for loss in found.train_loss] == stayed
+
+
 def test_what_certain_labels_taught_can_be_unlearned() -> None:
     """Clips that hold still on one side of nothing or the other, so that gaps grow; then nine of ten answers are turned
     round. The worst member's accuracy."""
