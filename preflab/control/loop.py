@@ -97,9 +97,9 @@ class LoopConfig:
             )
         if not 0 < self.asked_by <= 1 or (self.half_life is not None and self.half_life <= 0):
             raise ConfigError(f"expected asked_by in (0, 1], half_life above 0, got {self}")
-        if self.schedule == "custom" or self.points:
+        if self.schedule == "custom":
             check_points(self.points)
-        if self.points and self.schedule != "custom":
+        elif self.points:
             raise ConfigError(f"points are of the schedule custom, got schedule {self.schedule}")
         if self.clip_steps is not None and self.clip_steps > self.stretch:
             raise ConfigError(f"no clip of {self.clip_steps} steps (clip_steps) fits in a stretch of {self.stretch}")

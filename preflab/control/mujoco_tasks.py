@@ -209,12 +209,13 @@ class MujocoEnv:
         for i in range(n):
             self._begin(i)
         self.observations = self._observed()
+        steps = self.task.horizon if horizon is None else horizon
         self.spec = Spec(
             name=task,
             obs_shape=self.observations.shape[1:],
             actions=Continuous(int(model.nu), float(ctrl[:, 0].max()), float(ctrl[:, 1].min())),
-            horizon=self.task.horizon if horizon is None else horizon,
-            clip_steps=min(self.task.clip_steps, self.task.horizon if horizon is None else max(1, horizon)),
+            horizon=steps,
+            clip_steps=min(self.task.clip_steps, max(1, steps)),
             fps=self.task.fps,
         )
 

@@ -56,8 +56,9 @@ def verdicts(
     return found
 
 
-def _gain(words: str, gain: np.ndarray) -> Verdict:
-    return at_least(words, mean_with_interval(gain), 0.0, unit="true return", source=SOURCE)
+def _gain(words: str, gain: np.ndarray, unit: str = "true return", source: str = SOURCE) -> Verdict:
+    """More than nothing, in the mean over seeds."""
+    return at_least(words, mean_with_interval(gain), 0.0, unit=unit, source=source)
 
 
 def _near(reached: np.ndarray, true: np.ndarray, untrained: np.ndarray, middle: str) -> list[Verdict]:
@@ -73,11 +74,10 @@ def _of_drift(offline: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     if not offline:
         return []
     handed, true = (np.array([_rise(one[curve]) for one in offline]) for curve in ("handed", "curve"))
+    rises = "all labels asked before: the return handed over rises from the first part to the last"
     return [
-        _of_rise(
-            "all labels asked before: the return handed over rises from the first part to the last", handed, "handed"
-        ),
-        _of_rise("... while the true return does not: how far it falls", -true, "true return"),
+        _gain(rises, handed, "handed", "sec. 3.3"),
+        _gain("... while the true return does not: how far it falls", -true, source="sec. 3.3"),
     ]
 
 
@@ -85,10 +85,6 @@ def _rise(curve: Sequence[float | None]) -> float:
     """From the first part in which an episode ended to the last."""
     told = [value for value in curve if value is not None]
     return told[-1] - told[0]
-
-
-def _of_rise(words: str, rise: np.ndarray, unit: str) -> Verdict:
-    return at_least(words, mean_with_interval(rise), 0.0, unit=unit, source="sec. 3.3")
 
 
 def _of_noise(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Verdict]:
@@ -99,8 +95,7 @@ def _of_noise(told: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Verdict]:
     if knows is None or trusts is None:
         return []
     words = "with a tenth of the answers wrong, a lapse rate of 0.1 predicts held-out answers better than none"
-    estimate = mean_with_interval(100 * (knows - trusts))
-    return [at_least(words, estimate, 0.0, unit="percentage points", source="sec. 2.2.3")]
+    return [_gain(words, 100 * (knows - trusts), "percentage points", "sec. 2.2.3")]
 
 
 def _of_reward(told: Sequence[Mapping[str, Any]]) -> list[Verdict]:
@@ -112,23 +107,17 @@ def _of_reward(told: Sequence[Mapping[str, Any]]) -> list[Verdict]:
     asked, others, now = (_all(told, f"disputed_{when}") for when in ("asked", "candidates", "now"))
     if asked is not None and others is not None:
         words = "pairs that are asked are more disputed than candidates are"
-        found.append(_less(words, others, asked, "variance", "sec. 2.2.4"))
+        found.append(_gain(words, asked - others, "variance", "sec. 2.2.4"))
     if asked is not None and now is not None:
         words = "pairs are less disputed at the end than when they were asked"
-        found.append(_less(words, now, asked, "variance", "sec. 2.2.4"))
+        found.append(_gain(words, asked - now, "variance", "sec. 2.2.4"))
     means, spreads, scale = (_all(told, what) for what in ("mean_reward", "std_reward", "target_std"))
     if means is not None and spreads is not None and scale is not None:
-        off = mean_with_interval(CENTRED - np.abs(means / scale))
         words = f"rewards handed over in the second half have a mean within {CENTRED:g} of 0: what is left of that"
-        found.append(at_least(words, off, 0.0, unit="deviations", source="appendix A"))
-        off = mean_with_interval(SPREAD - np.abs(spreads / scale - 1))
+        found.append(_gain(words, CENTRED - np.abs(means / scale), "deviations", "appendix A"))
         words = f"... and a deviation within {SPREAD:g} of what was asked for: what is left of that"
-        found.append(at_least(words, off, 0.0, unit="deviations", source="appendix A"))
+        found.append(_gain(words, SPREAD - np.abs(spreads / scale - 1), "deviations", "appendix A"))
     return found
-
-
-def _less(words: str, less: np.ndarray, more: np.ndarray, unit: str, source: str) -> Verdict:
-    return at_least(words, mean_with_interval(more - less), 0.0, unit=unit, source=source)
 
 
 def _all(told: Sequence[Mapping[str, Any]], what: str) -> np.ndarray | None:

@@ -60,7 +60,8 @@ class Experiment:
             raise ConfigError(f"an arm is named twice: {', '.join(self.arms)}")
         middle = self.arm(self.middle)
         for name in self.arms:
-            if name != self.middle and replace(self.arm(name), name=self.middle) == middle and name != TRUE:
+            same = replace(self.arm(name), name=self.middle) == middle
+            if same and name not in (TRUE, self.middle):
                 raise ConfigError(f"arm {name!r} differs from {self.middle!r} in nothing under these settings")
         if self.loop.blind:
             raise ConfigError("loop.blind=true: the oracle would see no reward")
@@ -111,7 +112,7 @@ def carry_out(config: Experiment, parts: Parts, run: Run) -> None:
 
 
 def _check(config: Experiment, parts: Parts) -> None:
-    spec = parts.env(config.copies, config.seed).spec
+    spec = parts.env(1, config.seed).spec  # the same for any number of copies
     for name in config.arms:
         clip_steps_of(config.arm(name).loop, spec, config.copies)
     if config.loop.steps // config.copies < parts.episode:
