@@ -1,7 +1,7 @@
 """Annotators that are programs: they use the collection site over HTTP as a browser does, by its pages and forms.
 
 Cookies are kept, hidden fields are sent back, redirects are followed; nothing is known of the site but what its pages
-say. What they like is known (`preflab.feedback.scripted`).
+say. What they like is known (`preflab.feedback.labellers.synthetic_annotator`).
 """
 
 import threading
@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 
 import httpx2
 
-from preflab.feedback.scripted import KnownPreference
+from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 
 FOLLOW_UP = "Thanks. Could you put that in another way?"
 HELLO = "Hello, what can you help me with?"
@@ -153,7 +153,7 @@ class Annotator:
 
     base: str
     study: str
-    known: KnownPreference
+    known: SyntheticPreference
     who: str
     turns: int = 2
     pause_seconds: float = 0.1

@@ -6,9 +6,9 @@ python -m benchmarks.baselines evaluate-smollm2 evaluate-align-default --runs ru
 import argparse
 from pathlib import Path
 
-from preflab.recipes.evaluate_compare import compare_runs
-from preflab.recipes.evaluate_report import suite_results
-from preflab.recipes.numbers import difference, in_unit, number
+from preflab.recipes.evaluate.compare import compare_runs
+from preflab.recipes.evaluate.report import suite_results
+from preflab.reporting.format import difference, in_unit, number
 
 
 def table(a: str, b: str, runs: str) -> str:

@@ -33,15 +33,15 @@ import numpy as np
 import torch
 
 from benchmarks.common import arguments, prepare, say
+from preflab.control.agents.ppo import PPO, PPOConfig
 from preflab.control.archive import ClipArchive
-from preflab.control.classic_tasks import ClassicEnv
-from preflab.control.ensemble import EnsembleConfig, RewardEnsemble
-from preflab.control.gym_env import episode_seed
-from preflab.control.journal import AtOnce, Journal
-from preflab.control.loop import LoopConfig, PreferenceLoop
-from preflab.control.oracle import Oracle, OracleConfig
-from preflab.control.ppo import PPO, PPOConfig
-from preflab.control.predictor import MLP
+from preflab.control.environments.classic_tasks import ClassicEnv
+from preflab.control.environments.gym_env import episode_seed
+from preflab.control.preference_loop import LoopConfig, PreferenceLoop
+from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.rewards.label_log import LabelLog, SynchronousLabeller
+from preflab.control.rewards.oracle import Oracle, OracleConfig
+from preflab.control.rewards.reward_networks import MLP
 from preflab.errors import ConfigError
 from preflab.maths.statistics import mean_with_interval
 from preflab.run import to_json
@@ -127,9 +127,9 @@ def _loop(seed: int, folder: Path) -> PreferenceLoop:
         env,
         PPO(env.spec, agent, seed=seed),
         RewardEnsemble(lambda: MLP(3, 1, hidden=(32, 32)), reward, seed=seed),
-        AtOnce(Oracle(OracleConfig(temperature=1.0)), seed=seed),
+        SynchronousLabeller(Oracle(OracleConfig(temperature=1.0)), seed=seed),
         ClipArchive(folder / "clips"),
-        Journal(folder / "answers.jsonl"),
+        LabelLog(folder / "answers.jsonl"),
         seed=seed,
     )
 

@@ -22,8 +22,8 @@ from benchmarks.annotators import Annotator, Owner, at_work
 from preflab.data.store import judgements
 from preflab.data.store.open import open_store
 from preflab.errors import PreflabError
-from preflab.recipes.catalogue import recipe_named
-from preflab.recipes.launch import resolve
+from preflab.runner.catalogue import recipe_named
+from preflab.runner.launch import resolve
 
 STUDY = "online"
 NAME = "loop"

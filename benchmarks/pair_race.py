@@ -8,7 +8,7 @@ from transformers import PreTrainedModel
 
 from benchmarks.common import DTYPES, matmul_rate, peak_bytes, race, report, say
 from benchmarks.workload import Item, body_parameters, load_items
-from preflab.training.epochs import Epochs
+from preflab.training.batch_order import BatchOrder
 
 OURS = "preflab"
 
@@ -25,7 +25,7 @@ def comparisons(options: argparse.Namespace, *, vocab: int, k: int = 2) -> list[
 
 def in_order(items: Sequence[Any], *, seed: int) -> list[Any]:
     """As our training draws them: what a trainer that goes through a list must be given."""
-    return [items[i] for i in Epochs(n_items=len(items), batch=len(items), epochs=1, seed=seed).at(0)]
+    return [items[i] for i in BatchOrder(n_items=len(items), batch=len(items), epochs=1, seed=seed).at(0)]
 
 
 def passes_to_try(whole: int, *, per_step: int) -> list[int]:

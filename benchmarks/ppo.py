@@ -26,13 +26,13 @@ from benchmarks.common import DTYPES, arguments, machine, prepare, race, report,
 from benchmarks.trl_trainers import language_model_like, scorer_like
 from benchmarks.workload import load_items, load_model, source_of, word_tokenizer
 from preflab.data.dialogue import Dialogue
-from preflab.models.check import trunk_of
 from preflab.models.roles import Role, Trunk
+from preflab.models.row_attention.row_support import trunk_of
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import PreferenceScorer
-from preflab.training.ppo import PPOConfig, PPOTraining
-from preflab.training.step import OptimiserConfig
+from preflab.training.optimiser import OptimiserConfig
+from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
 
 OURS, PEER = "preflab", "trl"
 

@@ -19,8 +19,8 @@ from benchmarks.common import DTYPES, arguments, machine, prepare, say
 from benchmarks.pair_race import comparisons, passes_to_try, run_race
 from benchmarks.workload import Item, load_model, source_of
 from preflab.models.roles import Role, Trunk
+from preflab.training.optimiser import OptimiserConfig
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
-from preflab.training.step import OptimiserConfig
 
 
 def new_role(model: PreTrainedModel, options: argparse.Namespace) -> Role:

@@ -15,11 +15,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from preflab.data.files import read_records
-from preflab.evals import fields
-from preflab.evals.asks import Unscorable
-from preflab.evals.detector_error import Confusion
-from preflab.evals.refusal import KINDS, RULES, VALIDATION, Kind, RefusalRules
+from preflab.data.sources.files import read_records
+from preflab.evals.core import record_fields
+from preflab.evals.metrics.detector_error import Confusion
+from preflab.evals.metrics.refusal import KINDS, RULES, VALIDATION, Kind, RefusalRules
+from preflab.rollouts.requests.types import Unscorable
 
 _LABELS: dict[str, Kind] = {
     "1_full_compliance": "full compliance",
@@ -50,16 +50,16 @@ def read_xstest(path: Path, rules: RefusalRules) -> tuple[list[Judged], int]:
     for found in read_records(path):
         record = found.record
         try:
-            detected = rules.find(fields.text(record, "completion")).kind
+            detected = rules.find(record_fields.text(record, "completion")).kind
         except Unscorable:
             empty += 1
             continue
         judged.append(
             Judged(
-                pair=fields.text(record, "pair"),
-                type=fields.text(record, "type"),
-                model=fields.text(record, "model"),
-                human=_LABELS[fields.text(record, "final_label")],
+                pair=record_fields.text(record, "pair"),
+                type=record_fields.text(record, "type"),
+                model=record_fields.text(record, "model"),
+                human=_LABELS[record_fields.text(record, "final_label")],
                 detected=detected,
             )
         )
@@ -104,7 +104,10 @@ def validation(xstest: Path, pyrit: Path) -> dict[str, Any]:
     held = [one for one in judged if one.half == "held out"]
     sides = {"safe": [o for o in held if not _contrast(o)], "unsafe": [o for o in held if _contrast(o)]}
     others = [
-        (fields.number(f.record, "human_refusal") > 0.5, rules.find(fields.text(f.record, "response")).refused)
+        (
+            record_fields.number(f.record, "human_refusal") > 0.5,
+            rules.find(record_fields.text(f.record, "response")).refused,
+        )
         for f in read_records(pyrit)
     ]
     return {

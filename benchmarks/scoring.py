@@ -25,15 +25,15 @@ import torch
 from torch import nn
 
 from benchmarks.common import arguments, prepare, race, report, say
-from preflab.data.files import read_records
-from preflab.evals.asks import Choose, Chosen
-from preflab.evals.respondents import LocalPolicy
-from preflab.evals.shelf import Shelf
-from preflab.evals.suites import mmlu
-from preflab.models.check import trunk_of
+from preflab.data.sources.files import read_records
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.suites.capabilities import mmlu
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Trunk
+from preflab.models.row_attention.row_support import trunk_of
 from preflab.rollouts.encode import Encoder
+from preflab.rollouts.requests.responders import LocalPolicy
+from preflab.rollouts.requests.types import OptionLogprobs, OptionScores
 
 OURS = "preflab"
 TOLERANCE = 1e-4
@@ -88,7 +88,7 @@ def mmlu_form(folder: str | None, n: int, *, subjects: int, seed: int) -> list[Q
             asked = [_made_up_block(draw)[0].text for _ in range(-(-n // subjects))]
             by_subject[str(s)] = [Question(shots + one, letters) for one in asked]
     else:
-        for item in mmlu.SUITE.load(Shelf(folder=Path(folder))).items:
+        for item in mmlu.SUITE.load(DataSource(folder=Path(folder))).items:
             if len(item.data.shots) == 5:
                 own = by_subject.setdefault(item.data.subject, [])
                 own.append(Question(item.data.text(5), letters))
@@ -122,12 +122,12 @@ def ours(source: LanguageModel, questions: Sequence[Question]) -> Callable[[], t
     def run() -> tuple[Scores, int]:
         before = tokens.count
         policy = LocalPolicy(role, encoder, name="raced", weights=source.sha256)
-        asks = [Choose(prompt=question.text, options=question.options) for question in questions]
+        asks = [OptionLogprobs(prompt=question.text, options=question.options) for question in questions]
         found = dict(policy.answers(asks))
         chosen = [found[i] for i in range(len(asks))]
-        if not all(isinstance(own, Chosen) for own in chosen):
+        if not all(isinstance(own, OptionScores) for own in chosen):
             raise SystemExit("a question was not answered")
-        return [own.logprobs for own in chosen if isinstance(own, Chosen)], tokens.count - before
+        return [own.logprobs for own in chosen if isinstance(own, OptionScores)], tokens.count - before
 
     return run
 

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from preflab import ranks
+from preflab import distributed
 from preflab.errors import RunError
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def save_tensors(tensors: Mapping[str, "Tensor"], path: Path) -> Path:
     """Write them under ``path`` with the ending of their kind, and return that. Every process must call it."""
-    if ranks.world_size() == 1:
+    if distributed.world_size() == 1:
         from safetensors.torch import save_file
 
         path = path.with_name(path.name + ".safetensors")

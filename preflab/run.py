@@ -8,7 +8,7 @@ to that checkpoint, so that nothing stands there twice. Every file is replaced a
              metrics.jsonl  one line a step           results/      one file a finished stage
              checkpoints/   the stage under way       state.json    where things stand; written last
 
-Several processes (`preflab.ranks`) share one run: the first writes, the others follow its state.
+Several processes (`preflab.distributed`) share one run: the first writes, the others follow its state.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflab import ranks
+from preflab import distributed
 from preflab.checkpoint import load_tensors, remove, save_tensors
 from preflab.errors import RunError
 from preflab.progress import Advance, progress
@@ -58,16 +58,16 @@ class Run:
         free: Sequence[str] = (),
     ) -> None:
         self.folder, self.recipe, self.seed = Path(folder), recipe, seed
-        self.quiet = quiet or not ranks.is_first()
+        self.quiet = quiet or not distributed.is_rank_zero()
         self.checkpoint_seconds = checkpoint_seconds
         self.resumed = False
         self._state: dict[str, Any] = {}
         self._lock: Any = None
         self._metrics: Any = None
-        with ranks.first_does() as mine:
+        with distributed.rank_zero_first() as mine:
             if mine:
                 self._open(config, free)
-        self.resumed, self._state = ranks.told((self.resumed, self._state))
+        self.resumed, self._state = distributed.broadcast((self.resumed, self._state))
         self._stage_started = time.monotonic()
         self._last_checkpoint = time.monotonic()
 
@@ -129,7 +129,7 @@ class Run:
 
     def record(self, section: str, **facts: Any) -> None:
         """Add facts to ``record.json``: hashes of data and weights, counts of what was left out."""
-        if not ranks.is_first():
+        if not distributed.is_rank_zero():
             return
         path = self.folder / "record.json"
         record = read_json(path)
@@ -179,13 +179,13 @@ class Run:
             return dict(read_json(path))
         self._stage_started = self._last_checkpoint = time.monotonic()
         result = to_json(dict(work()))
-        with ranks.first_does() as mine:
+        with distributed.rank_zero_first() as mine:
             self._state["done"].append(name)
             if mine:
                 result["seconds"] = round(self._seconds(name), 3)
                 write_json(path, result)
                 self._commit(name, checkpoint=None)
-        return ranks.told(dict(read_json(path)) if mine else {})
+        return distributed.broadcast(dict(read_json(path)) if mine else {})
 
     def result(self, name: str) -> dict[str, Any]:
         """The result of a finished stage."""
@@ -193,7 +193,7 @@ class Run:
 
     def keep(self, name: str, key: str, value: Any) -> None:
         """Keep a piece of a stage's work (a chunk of samples), so that a kill does not cost it."""
-        if not ranks.is_first():
+        if not distributed.is_rank_zero():
             return
         path = self.folder / "results" / f"{name}.jsonl"
         with _disk(path), path.open("a", encoding="utf-8") as file:
@@ -201,9 +201,9 @@ class Run:
 
     def kept(self, name: str) -> dict[str, Any]:
         """Pieces kept so far; a last line that a kill cut off is not one, and is removed."""
-        with ranks.first_does() as mine:
+        with distributed.rank_zero_first() as mine:
             found = self._read_kept(name) if mine else {}
-        return ranks.told(found)
+        return distributed.broadcast(found)
 
     def _read_kept(self, name: str) -> dict[str, Any]:
         path = self.folder / "results" / f"{name}.jsonl"
@@ -219,7 +219,7 @@ class Run:
     def forget(self, name: str) -> None:
         """Have a finished stage done again."""
         self._state["done"].remove(name)
-        if ranks.is_first():
+        if distributed.is_rank_zero():
             write_json(self.folder / "state.json", self._state)
 
     def is_done(self, name: str) -> bool:
@@ -228,13 +228,13 @@ class Run:
 
     def checkpoint(self, stage: str, tensors: Callable[[], Mapping[str, "Tensor"]], *, force: bool = False) -> bool:
         """Save the stage under way if the last save is long enough ago; True if it was saved."""
-        if not force and not ranks.told(time.monotonic() - self._last_checkpoint >= self.checkpoint_seconds):
+        if not force and not distributed.broadcast(time.monotonic() - self._last_checkpoint >= self.checkpoint_seconds):
             return False
         number = int(self._state.get("number", 0)) + 1
         path = self.folder / "checkpoints" / f"{stage}-{number:06d}"
         with _disk(path):
             path = save_tensors(tensors(), path)
-        with ranks.first_does() as mine:
+        with distributed.rank_zero_first() as mine:
             self._state["number"], self._state["checkpoint"] = number, path.name
             if mine:
                 self._commit(stage, checkpoint=path.name)
@@ -257,8 +257,8 @@ class Run:
         from safetensors.torch import save_file
 
         path = self.folder / "checkpoints" / f"{name}.safetensors"
-        together = {k: ranks.whole(v).contiguous() for k, v in tensors.items()}
-        with ranks.first_does() as mine, _disk(path):
+        together = {k: distributed.full_tensor(v).contiguous() for k, v in tensors.items()}
+        with distributed.rank_zero_first() as mine, _disk(path):
             if mine:
                 save_file(together, path.with_suffix(".part"))
                 os.replace(path.with_suffix(".part"), path)

@@ -256,7 +256,7 @@ def test_errors_of_the_machine_are_explained(
     def broken() -> dict[str, object]:
         raise error
 
-    monkeypatch.setattr("preflab.recipes.catalogue.recipes", broken)
+    monkeypatch.setattr("preflab.runner.catalogue.recipes", broken)
     assert main(["list"]) == code
     assert message in capsys.readouterr().err
 
@@ -265,7 +265,7 @@ def test_a_fault_of_ours_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken() -> dict[str, object]:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("preflab.recipes.catalogue.recipes", broken)
+    monkeypatch.setattr("preflab.runner.catalogue.recipes", broken)
     with pytest.raises(ZeroDivisionError):
         main(["list"])
 
@@ -380,10 +380,10 @@ def test_without_a_command_help_is_shown(capsys: pytest.CaptureFixture[str]) -> 
 def test_the_doctor_ends_with_1_when_there_is_a_problem(
     levels: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from preflab.doctor import Finding
+    from preflab.cli.doctor import Finding
 
     found = [Finding(level, "memory", "little", "more") for level in levels]  # type: ignore[arg-type]
-    monkeypatch.setattr("preflab.doctor.examine", lambda runs: iter(found))
+    monkeypatch.setattr("preflab.cli.doctor.examine", lambda runs: iter(found))
     assert main(["doctor"]) == code
     assert f"{levels[-1]:<8} memory             little  -> more" in capsys.readouterr().out
 

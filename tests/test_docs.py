@@ -70,8 +70,8 @@ def test_the_loop_of_the_page_on_control_runs(
 
 
 def test_the_suite_of_the_page_on_evaluation_measures_what_it_says(tmp_path: Path) -> None:
-    from preflab.evals.runner import measured, run_items
-    from preflab.evals.shelf import Shelf
+    from preflab.evals.core.data_source import DataSource
+    from preflab.evals.core.runner import measure_results, run_items
     from tests.evals.synthetic import Scripted, choosing
 
     page = ROOT / "docs" / "evals.md"
@@ -81,9 +81,9 @@ def test_the_suite_of_the_page_on_evaluation_measures_what_it_says(tmp_path: Pat
     rows = [{"question": f"Is {n} even?", "answer": n % 2 == 0} for n in range(4)]
     (tmp_path / "yes_no.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     suite = names["SUITE"]
-    items = suite.load(Shelf(folder=tmp_path)).items
+    items = suite.load(DataSource(folder=tmp_path)).items
     told = run_items(suite.ways[0], items, {"policy": Scripted(choosing(lambda ask: 0))})
-    found = {own.name: own.estimate for own in measured(suite.measures, told)}
+    found = {own.name: own.estimate for own in measure_results(suite.measures, told)}
     assert found["accuracy"] is not None
     assert found["accuracy"].value == 0.5
     assert found["leans to yes"] is not None
@@ -104,8 +104,8 @@ def test_the_snippets_of_the_page_on_sft_and_dpo_run_in_order(capsys: pytest.Cap
 
 @pytest.mark.parametrize("recipe", ["dpo", "sft"])
 def test_every_setting_that_the_page_on_sft_and_dpo_names_exists(recipe: str) -> None:
-    from preflab.recipes.catalogue import recipe_named
-    from preflab.settings import setting_names
+    from preflab.config_overrides import setting_names
+    from preflab.runner.catalogue import recipe_named
 
     known = set(setting_names(recipe_named(recipe).load().SCALES["default"]()))
     text = (ROOT / "docs" / "train.md").read_text(encoding="utf-8")
@@ -116,8 +116,8 @@ def test_every_setting_that_the_page_on_sft_and_dpo_names_exists(recipe: str) ->
 
 
 def test_every_setting_that_the_page_on_rl_names_exists() -> None:
+    from preflab.config_overrides import setting_names
     from preflab.recipes.align import default
-    from preflab.settings import setting_names
 
     config = default()
     known = set(setting_names(config))

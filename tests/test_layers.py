@@ -7,22 +7,24 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "preflab"
 FLOOR = {
-    "errors": 0, "ranks": 0, "checkpoint": 0, "run": 0, "progress": 0, "settings": 0,
+    "errors": 0, "distributed": 0, "checkpoint": 0, "run": 0, "progress": 0, "config_overrides": 0, "atomic_files": 0,
     "data": 1, "maths": 1, "models": 1,
-    "rollouts": 2, "interfaces": 2,
+    "interfaces": 2, "rollouts": 2, "reporting": 2,
     "training": 3, "feedback": 3, "redteam": 3, "grounding": 3, "oversight": 3, "evals": 3, "control": 3,
-    "recipes": 4, "web": 4, "chat": 4, "doctor": 4, "bridges": 4,
-    "cli": 5, "cli_collect": 5, "cli_eval": 5, "cli_parser": 5, "__init__": 5, "__main__": 5,
+    "runner": 4, "recipes": 4, "web": 4, "bridges": 4,
+    "cli": 5, "__init__": 5, "__main__": 5,
 }  # fmt: skip
 STEP = {
-    "ranks": 1,
-    "settings": 1,
+    "distributed": 1,
+    "config_overrides": 1,
     "checkpoint": 2,
     "run": 3,
-    "bridges": 1,
+    "rollouts": 1,
+    "recipes": 1,
+    "bridges": 2,
     "cli": 1,
     "__main__": 2,
-}  # progress imports nothing
+}  # progress and atomic_files import nothing
 """An order within a floor: whatever stands on the ground may use the errors, and ``python -m`` the command line."""
 
 

@@ -15,7 +15,7 @@ from preflab import __version__
 from preflab.bridges.extras import required
 from preflab.bridges.inspect_samples import log_of
 from preflab.errors import PreflabError, RunError
-from preflab.evals.runner import read_items
+from preflab.evals.core.runner import read_items
 from preflab.run import read_json
 
 

@@ -12,9 +12,9 @@ from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage, 
 
 from preflab.data.dialogue import Dialogue, Message
 from preflab.errors import ConfigError, DataError
-from preflab.evals.asks import Answer, Ask, Failed, Speak, Spoken
-from preflab.evals.respondents import Respondent
-from preflab.recipes.evaluate_models import has_preference_model, open_policy
+from preflab.recipes.common.open_models import has_preference_model, open_policy
+from preflab.rollouts.requests.responders import Responder
+from preflab.rollouts.requests.types import Failure, Generate, Generation, Request, Response
 
 ROLES = {"system": "system", "user": "user", "assistant": "assistant"}
 
@@ -50,20 +50,20 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
     ) -> None:
         super().__init__(model_name=model_name, base_url=base_url, api_key=api_key, api_key_vars=[], config=config)
         pm = pm or (model_name if best_of > 1 and has_preference_model(model_name, runs) else None)
-        self.respondent: Respondent = open_policy(model_name, runs=runs, best_of=int(best_of), pm=pm, **more)
+        self.respondent: Responder = open_policy(model_name, runs=runs, best_of=int(best_of), pm=pm, **more)
         self._lock, self._draws = Lock(), 0
 
     def max_connections(self) -> int:
         """One at a time."""
         return 1
 
-    async def answer(self, ask: Ask, seed: int = 0) -> Answer:
+    async def answer(self, ask: Request, seed: int = 0) -> Response:
         """Anything that our evaluations ask, log-probabilities of given words among it."""
         return await anyio.to_thread.run_sync(self._answer, ask, seed)
 
-    def _answer(self, ask: Ask, seed: int) -> Answer:
+    def _answer(self, ask: Request, seed: int) -> Response:
         if ask.kind not in self.respondent.kinds:
-            return Failed(f"{self.respondent.name} cannot be asked this")
+            return Failure(f"{self.respondent.name} cannot be asked this")
         with self._lock:
             return next(answer for _, answer in self.respondent.answers([ask], seed=seed))
 
@@ -75,7 +75,7 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
         temperature = float(config.temperature or 0.0)
         drawn = temperature > 0 or self.respondent.name.startswith("best of")
         self._draws += drawn
-        ask = Speak(
+        ask = Generate(
             prompt=prompt,
             lead=lead,
             max_new_tokens=int(config.max_tokens or 256),
@@ -84,8 +84,8 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
             sample=self._draws if drawn else 0,
         )
         found = await self.answer(ask, int(config.seed or 0))
-        if not isinstance(found, Spoken):
-            raise DataError(found.reason if isinstance(found, Failed) else "a reply was asked for, none was given")
+        if not isinstance(found, Generation):
+            raise DataError(found.reason if isinstance(found, Failure) else "a reply was asked for, none was given")
         output = ModelOutput.from_content(
             self.model_name, found.text, stop_reason="stop" if found.finished else "max_tokens"
         )

@@ -20,45 +20,45 @@ from preflab.bridges.inspect_samples import sample_of
 from preflab.bridges.plans import followed, way_for
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
-from preflab.evals.asks import Answer, Ask, Failed, Rate, Speak, Spoken
-from preflab.evals.respondents import Respondent
-from preflab.evals.runner import Told, chosen_items, measured
-from preflab.evals.suite import Item
+from preflab.evals.core.runner import ItemResult, measure_results, select_items
+from preflab.evals.core.suite import Item
 from preflab.evals.suites import SUITES
-from preflab.recipes.evaluate_models import open_rater
-from preflab.recipes.evaluate_stages import shelf_of
+from preflab.recipes.common.open_models import open_rater
+from preflab.recipes.evaluate.stages import shelf_of
+from preflab.rollouts.requests.responders import Responder
+from preflab.rollouts.requests.types import Failure, Generate, Generation, Request, Response, ScoreReplies
 
 LINE = "preflab"
 """Where a sample keeps what was asked and answered, and what came of it: a line of ``items/<suite>.jsonl``."""
 _MESSAGES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
 
 
-def messages_of(ask: Speak) -> list[Any]:
+def messages_of(ask: Generate) -> list[Any]:
     """An ask as Inspect's messages; words to begin with are a last message of the assistant."""
     prompt = ask.prompt if isinstance(ask.prompt, Dialogue) else Dialogue.of(ask.prompt)
     found = [_MESSAGES[own.role](content=own.text) for own in prompt.messages]
     return [*found, ChatMessageAssistant(content=ask.lead)] if ask.lead else found
 
 
-async def _answered(ask: Ask, rater: Respondent | None) -> Answer:
+async def _answered(ask: Request, rater: Responder | None) -> Response:
     """By the model under test, the model in the role of the judge, or the preference model."""
-    if isinstance(ask, Rate):
+    if isinstance(ask, ScoreReplies):
         if rater is None:
             raise ConfigError("this way asks a preference model; -T pm=RUN names one")
         return next(answer for _, answer in rater.answers([ask]))
     model = get_model() if ask.whom == "policy" else get_model(role="judge")
     if isinstance(model.api, PreflabAPI):
         return await model.api.answer(ask)  # type: ignore[no-any-return]
-    if not isinstance(ask, Speak):
-        return Failed("log-probabilities cannot be asked of this respondent")
+    if not isinstance(ask, Generate):
+        return Failure("log-probabilities cannot be asked of this respondent")
     if ask.lead:
-        return Failed("this model cannot be given a beginning")
+        return Failure("this model cannot be given a beginning")
     config = GenerateConfig(
         max_tokens=ask.max_new_tokens, temperature=ask.temperature, stop_seqs=list(ask.stop) or None
     )
     output = await model.generate(messages_of(ask), config=config)
     usage = output.usage.output_tokens if output.usage else None
-    return Spoken(output.completion, usage, output.empty or output.stop_reason != "max_tokens")
+    return Generation(output.completion, usage, output.empty or output.stop_reason != "max_tokens")
 
 
 @solver(name="plan")  # type: ignore[untyped-decorator]
@@ -87,13 +87,13 @@ def suite_measures() -> Any:
     def compute(scores: Sequence[Any]) -> dict[str, float]:
         lines = [own.score.metadata or {} for own in scores]
         told = [
-            Told(Item(id=str(n), group=line["group"], data=None), [], line["outcome"])
+            ItemResult(Item(id=str(n), group=line["group"], data=None), [], line["outcome"])
             for n, line in enumerate(lines)
             if line.get("outcome") is not None
         ]
         if not told:
             return {}
-        found = measured(SUITES[lines[0]["suite"]].measures, told)
+        found = measure_results(SUITES[lines[0]["suite"]].measures, told)
         return {m.name: m.estimate.value for m in found if not m.column and m.estimate is not None}
 
     return compute
@@ -124,7 +124,7 @@ def _task_of(name: str) -> Callable[..., Any]:
         suite = SUITES[name]
         own = way_for(suite, way, logprobs=isinstance(get_model().api, PreflabAPI))
         loaded = suite.load(shelf_of(tuple(part for part in data.split(",") if part)))
-        items = chosen_items(loaded.items, limit, seed)
+        items = select_items(loaded.items, limit, seed)
         samples = [Sample(id=item.id, input=item.id, metadata={"group": item.group}) for item in items]
         return Task(
             dataset=MemoryDataset(samples, name=suite.name),

@@ -14,10 +14,10 @@ from typing import Any
 
 from preflab.bridges.extras import required
 from preflab.errors import ConfigError, PreflabError, RunError
-from preflab.evals.respondents import LocalPolicy, Respondent
-from preflab.evals.runner import Measured
+from preflab.evals.core.runner import MeasuredValue
 from preflab.maths.statistics import Estimate
-from preflab.recipes.evaluate_models import open_policy
+from preflab.recipes.common.open_models import open_policy
+from preflab.rollouts.requests.responders import LocalPolicy, Responder
 from preflab.run import write_json
 
 NAME = "lm_eval"
@@ -29,7 +29,7 @@ NORMAL_95 = 1.959964
 
 
 def evaluate(
-    policy: Respondent | str,
+    policy: Responder | str,
     tasks: Sequence[str],
     *,
     run: Path | None = None,
@@ -128,7 +128,7 @@ def _measured(task: str, key: str, value: float, found: Mapping[str, Any], n: in
     low, high = (max(0.0, value - half), min(1.0, value + half)) if share else (value - half, value + half)
     higher = found.get("higher_is_better", {}).get(task, {}).get(metric)
     label = f"{task} {metric}" + ("" if filtered in ("", "none") else f" ({filtered})")
-    return Measured(
+    return MeasuredValue(
         name=label,
         unit="share" if share else "score",
         better={True: "higher", False: "lower"}.get(higher, ""),

@@ -14,12 +14,12 @@ from torch import Tensor
 from preflab.bridges.extras import required
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
-from preflab.evals.respondents import LocalPolicy, cut_at
-from preflab.models.check import logit_shape
 from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role
-from preflab.rollouts.continuations import Continuations, share_prefixes
+from preflab.models.row_attention.row_support import logit_shape
 from preflab.rollouts.generate import SamplingConfig, generate
+from preflab.rollouts.option_loglikelihood import Continuations, share_prefixes
+from preflab.rollouts.requests.responders import LocalPolicy, cut_at
 
 _model = required("lm_eval.api.model")
 _utils = required("lm_eval.utils")

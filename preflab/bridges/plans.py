@@ -2,22 +2,22 @@
 
 from collections.abc import Awaitable, Callable
 
-from preflab.evals.asks import Answer, Ask, Failed, Unscorable
-from preflab.evals.runner import Told
-from preflab.evals.suite import Item, Suite, Way
+from preflab.evals.core.runner import ItemResult
+from preflab.evals.core.suite import Item, Suite, Variant
+from preflab.rollouts.requests.types import Failure, Request, Response, Unscorable
 
-AnswerOne = Callable[[Ask], Awaitable[Answer]]
+AnswerOne = Callable[[Request], Awaitable[Response]]
 
 
-async def followed(way: Way, item: Item, answer: AnswerOne) -> Told:
+async def followed(way: Variant, item: Item, answer: AnswerOne) -> ItemResult:
     """Ask one item of a suite; as ``evals.runner.run_items`` does it for many."""
-    told, plan = Told(item), way.plan(item)
+    told, plan = ItemResult(item), way.plan(item)
     try:
         asks = next(plan)
         while True:
             answers = [await answer(ask) for ask in asks]
             told.rounds.append((asks, answers))
-            bad = next((own for own in answers if isinstance(own, Failed)), None)
+            bad = next((own for own in answers if isinstance(own, Failure)), None)
             asks = plan.send(answers) if bad is None else plan.throw(Unscorable(bad.reason))
     except StopIteration as done:
         told.outcome = done.value
@@ -26,7 +26,7 @@ async def followed(way: Way, item: Item, answer: AnswerOne) -> Told:
     return told
 
 
-def way_for(suite: Suite, name: str | None, *, logprobs: bool) -> Way:
+def way_for(suite: Suite, name: str | None, *, logprobs: bool) -> Variant:
     """The way of that name; without one the default, or the first that reads replies where they are all there is.
 
     Raises:

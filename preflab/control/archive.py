@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from preflab.atomic_files import write_atomically
 from preflab.control.clips import Clip, stack_frames
-from preflab.data.whole import write_whole
 from preflab.errors import DataError
 
 _NAME = re.compile(r"clip-(\d+)\.npz")
@@ -57,7 +57,7 @@ class ClipArchive:
             parts["states"] = clip.states
         found = io.BytesIO()
         np.savez_compressed(found, **parts, sha256=_digest(parts))
-        return write_whole(path, found.getvalue())
+        return write_atomically(path, found.getvalue())
 
     def load(self, clip: int) -> Clip:
         """A clip as it was saved.

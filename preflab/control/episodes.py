@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preflab.control.stretch import Stretch
+from preflab.control.trajectory import Trajectory
 
 
 class Episodes:
@@ -25,7 +25,7 @@ class Episodes:
         self._under_way, self._since = np.zeros((2, copies)), 0
         self._over: deque[tuple[float, float]] = deque(maxlen=keep)
 
-    def add(self, stretch: Stretch, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
+    def add(self, stretch: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
         """Go on by a stretch.
 
         Returns:

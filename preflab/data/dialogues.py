@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.files import digest_of, read_records
+from preflab.data.sources.files import digest_of, read_records
 from preflab.data.sources.record import column, messages, prompt_messages, text
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused

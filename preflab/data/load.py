@@ -9,10 +9,9 @@ from importlib.resources import as_file, files
 from itertools import chain
 from pathlib import Path
 
-from preflab.data import hub
 from preflab.data.comparison import Comparison
-from preflab.data.files import SUFFIXES, Found, digest_of, holds_records, read_records
-from preflab.data.sources import recognise, source_named
+from preflab.data.sources import hub, recognise, source_named
+from preflab.data.sources.files import SUFFIXES, Found, digest_of, holds_records, read_records
 from preflab.data.sources.source import Source
 from preflab.errors import ConfigError, DataError, RecordRefused
 

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.files import open_text, read_records
 from preflab.data.sources import hh
+from preflab.data.sources.files import open_text, read_records
 from preflab.data.sources.record import column, prompt_messages
 from preflab.errors import DataError
 

@@ -20,7 +20,7 @@ from preflab.data.store.open import NEWEST, Store
 from preflab.data.store.studies import definition_of, find_study
 from preflab.data.write import text_of
 from preflab.errors import ConfigError, NotThere, StoreError
-from preflab.feedback.human import comparisons_of, counted
+from preflab.feedback.labellers.human import comparisons_of, counted
 
 RAW = "judgements"
 """The format that holds everything: a line for each judgement that counts."""

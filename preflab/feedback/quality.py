@@ -18,7 +18,7 @@ import numpy as np
 from preflab.data.store.judgements import Judgement
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols import AnyProtocol
-from preflab.feedback.protocols.protocol import Asked
+from preflab.feedback.protocols.protocol import AnsweredQuestion
 from preflab.maths.agreement import Resampling, krippendorff_alpha, raw_agreement
 from preflab.maths.statistics import Estimate, mean_with_interval, wilson
 
@@ -33,7 +33,7 @@ class Judged:
     annotator: str
     """A pseudonym."""
     item: str
-    questions: Mapping[str, Asked]
+    questions: Mapping[str, AnsweredQuestion]
     """What was said, question by question. Questions that end in a number (``quality 2``, ``preference 0:1``) are
     one question asked of several replies."""
     side: Literal[0, 1] | None = None

@@ -7,13 +7,13 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preflab.data.files import read_records
+from preflab.config_overrides import apply_overrides, parse_yaml
+from preflab.data.sources.files import read_records
 from preflab.data.store.log import canonical, sha256
 from preflab.data.store.studies import NewItem, Purpose
 from preflab.errors import ConfigError, DataError, StudyError
 from preflab.feedback.protocols import AnyProtocol, protocol_named
-from preflab.rollouts.policies import PolicySpec
-from preflab.settings import apply_overrides, parse_yaml
+from preflab.rollouts.servers.policy_spec import PolicySpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
 _OWN = ("policies", "items", "gold", "practice", "protocol", "settings")

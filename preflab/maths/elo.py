@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from preflab.errors import ConfigError
-from preflab.maths.contests import Votes
+from preflab.maths.pairwise_votes import Votes
 from preflab.maths.statistics import Count, Estimate
 
 ELO_PER_NAT = 400 / math.log(10)

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float64
 
 from preflab.errors import ConfigError, DataError
-from preflab.maths.contests import Tally, Ties, Votes, diagnose, is_sound, tally
+from preflab.maths.pairwise_votes import Tally, Ties, Votes, diagnose, is_sound, tally
 from preflab.maths.resampling import bootstrap_of_sums, check_level, percentiles
 from preflab.maths.statistics import Count, Estimate
 

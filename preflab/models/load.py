@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError
 from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
-from preflab import ranks
+from preflab import distributed
 from preflab.errors import ConfigError, ModelError
 from preflab.models.smollm2 import HUB_ID, cache_folder, convert_gguf, smollm2_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
@@ -85,7 +85,7 @@ def torch_device(device: str) -> torch.device:
         ConfigError: there is no such device.
     """
     if device == "auto":
-        device = f"cuda:{ranks.local_rank()}" if torch.cuda.is_available() else "cpu"
+        device = f"cuda:{distributed.local_rank()}" if torch.cuda.is_available() else "cpu"
     try:
         found = torch.device(device)
     except RuntimeError as error:

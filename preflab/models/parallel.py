@@ -12,9 +12,9 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from preflab import ranks
-from preflab.models.attention import place, run_body
-from preflab.models.check import Probe
+from preflab import distributed
+from preflab.models.row_attention.attention import place, run_body
+from preflab.models.row_attention.row_support import Probe
 
 
 def shard(model: Any) -> None:
@@ -23,7 +23,7 @@ def shard(model: Any) -> None:
     from torch.distributed.fsdp import fully_shard, register_fsdp_forward_method
 
     device = next(model.parameters()).device
-    mesh = init_device_mesh(device.type, (ranks.world_size(),))
+    mesh = init_device_mesh(device.type, (distributed.world_size(),))
     for layer in _layers(model):
         fully_shard(layer, mesh=mesh)
     fully_shard(model, mesh=mesh)
@@ -76,7 +76,7 @@ def copy_of(model: Any) -> Any:
     own, state = dict(fresh.named_parameters()), dict(model.named_parameters())
     with torch.no_grad():
         for key, parameter in own.items():
-            parameter.copy_(ranks.whole(state[key]))
+            parameter.copy_(distributed.full_tensor(state[key]))
     copy_buffers(model, fresh)
     return fresh.train(model.training)
 
@@ -90,7 +90,7 @@ def copy_buffers(source: nn.Module, target: nn.Module) -> None:
 
 
 def _sharded(model: nn.Module) -> list[Any]:
-    if ranks.world_size() == 1:
+    if distributed.world_size() == 1:
         return []
     from torch.distributed.fsdp import FSDPModule
 

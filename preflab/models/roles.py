@@ -16,14 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from preflab import ranks
+from preflab import distributed
 from preflab.errors import ConfigError, ModelError
-from preflab.models.attention import NAME, Placed, Rows, place, run_body
-from preflab.models.check import Probe, check_rows, linear_names, logit_shape, trunk_of
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
 from preflab.models.parallel import copy_of, put_together, shard, taken_apart
-from preflab.models.split import LayerSplit, find_split
+from preflab.models.row_attention.attention import NAME, Placed, Rows, place, run_body
+from preflab.models.row_attention.row_support import Probe, check_row_support, linear_names, logit_shape, trunk_of
+from preflab.models.shared_layers import LayerSplit, find_split
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,7 +68,7 @@ class Trunk:
         self.names: list[str] = []
         self._linear = linear_names(self.model)
         self.model.set_attn_implementation(NAME)
-        check_rows(self.model)
+        check_row_support(self.model)
         self._placed: tuple[Rows, Placed] | None = None
         self._split = self._find_split()
         if self.is_sharded:
@@ -77,7 +77,7 @@ class Trunk:
     @property
     def is_sharded(self) -> bool:
         """Whether models lie in shards over several processes: full copies do, a trunk that adapters share does not."""
-        return self.adapters is None and ranks.world_size() > 1
+        return self.adapters is None and distributed.world_size() > 1
 
     @property
     def hidden_size(self) -> int:
@@ -358,7 +358,7 @@ class Role:
                 raise ModelError(f"{key}: shape {tuple(state[key].shape)}, expected {tuple(parameter.shape)}")
         with torch.no_grad():
             for key, parameter in mine.items():
-                parameter.copy_(ranks.sharded_like(state[key].to(parameter.device), parameter))
+                parameter.copy_(distributed.shard_like(state[key].to(parameter.device), parameter))
 
 
 def adapter_name(role: str) -> str:

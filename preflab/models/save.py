@@ -13,7 +13,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import nn
 
-from preflab import ranks
+from preflab import distributed
 from preflab.errors import ModelError, RunError
 from preflab.models.parallel import copy_buffers, copy_of
 from preflab.models.roles import Role, adapter_name
@@ -135,7 +135,7 @@ def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, ch
 
 def _replace(folder: Path, write: Callable[[Path], None]) -> None:
     """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole; the first rank does."""
-    with ranks.first_does() as mine:
+    with distributed.rank_zero_first() as mine:
         if mine:
             _swap(folder, write)
 

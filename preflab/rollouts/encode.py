@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from preflab.data.comparison import Comparison
+from preflab.data.conversations import graft
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
-from preflab.data.trees import graft
 from preflab.errors import DataError, ModelError
 
 PLAIN_TEMPLATE = (

@@ -11,17 +11,17 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-from preflab import ranks
+from preflab import distributed
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import ConfigError, DataError, ModelError
-from preflab.models.attention import place
-from preflab.models.check import logit_shape, trunk_of
 from preflab.models.roles import Role
-from preflab.models.step_attention import Step
-from preflab.rollouts.cache import RoomyCache
-from preflab.rollouts.draw import Repetition, draw
+from preflab.models.row_attention.attention import place
+from preflab.models.row_attention.decode_attention import Step
+from preflab.models.row_attention.row_support import logit_shape, trunk_of
 from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.kv_cache import PreallocatedCache
+from preflab.rollouts.sampling import Repetition, sample_tokens
 
 Progress = Callable[[int], None]
 Watch = Callable[[Sequence[Sequence[int]]], None]
@@ -132,16 +132,16 @@ def generate(
     found: list[list[Rollout]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     jobs = [(i, k) for i in order for k in range(n)]
-    size = ranks.fair(config.max_batch, len(jobs))
+    size = distributed.tokens_per_rank(config.max_batch, len(jobs))
     sampled: list[list[Rollout]] = []
-    for batch in ranks.deal([jobs[start : start + size] for start in range(0, len(jobs), size)]):
+    for batch in distributed.shard_batches([jobs[start : start + size] for start in range(0, len(jobs), size)]):
         if not batch:
             with role.trunk.sampling(role.name):  # sharded weights come together on all processes at once
                 continue
         together = torch.stack([noise[job] for job in batch])
         jobs_prompts = [tuple(prompts[i]) for i, _ in batch]
         sampled.append(_Batch(role, jobs_prompts, encoder, config, together).run(progress, watch))
-    drawn = [rollout for batch in ranks.dealt_back(sampled) for rollout in batch]
+    drawn = [rollout for batch in distributed.gather_batches(sampled) for rollout in batch]
     for (i, _), rollout in zip(jobs, drawn, strict=True):
         found[i].append(rollout)
     return found
@@ -210,7 +210,7 @@ class _Batch:
         for i, prompt in enumerate(self.prompts):
             samples.setdefault(prompt, []).append(i)
         distinct, room = list(samples), self.width + self.config.max_new_tokens
-        self.cache = RoomyCache(
+        self.cache = PreallocatedCache(
             int(self.model.config.num_hidden_layers), samples=len(self.prompts), width=self.width, room=room
         )
         found: dict[int, Tensor] = {}
@@ -267,7 +267,7 @@ class _Batch:
         if self.rules:
             logits = self.rules.bend(logits)
         u = self.noise[:, step]
-        return draw(logits, u, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
+        return sample_tokens(logits, u, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
     def _logits(self, hidden: Float[Tensor, "sample hidden"]) -> Float[Tensor, "sample vocab"]:
         weight = self.model.get_output_embeddings().weight

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preflab import ranks
+from preflab import distributed
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
@@ -37,7 +37,7 @@ def score_rows(
             scores[ends[i] - n : ends[i]], at = found[at : at + n], at + n
         if progress:
             progress(sum(len(rows[i].replies) for i in batch))
-    return list(torch.split(ranks.total(scores), [len(row.replies) for row in rows]))
+    return list(torch.split(distributed.all_reduce_sum(scores), [len(row.replies) for row in rows]))
 
 
 @torch.no_grad()
@@ -54,14 +54,16 @@ def logprob_rows(
         for i in batch:
             n = sum(sizes[i])
             logprobs[ends[i] - n : ends[i]], at = found[at : at + n], at + n
-    pieces = iter(torch.split(ranks.total(logprobs), [n for own in sizes for n in own]))
+    pieces = iter(torch.split(distributed.all_reduce_sum(logprobs), [n for own in sizes for n in own]))
     return [[next(pieces) for _ in own] for own in sizes]
 
 
 def _dealt(rows: Sequence[Row], max_tokens: int) -> list[list[int]]:
     """This process's share of the batches; an empty one is run all the same (on the first row), to stay in step."""
     lengths = [len(row) for row in rows]
-    return ranks.deal(list(batches_by_length(lengths, max_tokens=ranks.fair(max_tokens, sum(lengths)))))
+    return distributed.shard_batches(
+        list(batches_by_length(lengths, max_tokens=distributed.tokens_per_rank(max_tokens, sum(lengths))))
+    )
 
 
 class PreferenceScorer:

@@ -16,14 +16,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from preflab import ranks
+from preflab import distributed
 from preflab.data.rows import Row
 from preflab.errors import DataError
-from preflab.maths.direct import dpo_loss, implicit_reward, ipo_loss
+from preflab.maths.dpo import dpo_loss, implicit_reward, ipo_loss
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
-from preflab.training.pairs import BatchPairs, Judgements, row_pairs
-from preflab.training.step import Optimiser, OptimiserConfig
+from preflab.training.batch_order import BatchOrder, fit_state, forward_passes, keep_collectives_aligned, load_fit_state
+from preflab.training.optimiser import Optimiser, OptimiserConfig
+from preflab.training.row_pairs import BatchPairs, Judgements, row_pairs
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,7 +111,7 @@ class DPOTraining:
         self.rows = [row for row, _ in usable]
         self.pairs = [own for _, own in usable]
         self.role, self.reference, self.config = role, reference, config
-        self.order = Epochs(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
+        self.order = BatchOrder(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
         self.total_steps = self.order.total_steps
         self.optimiser = Optimiser(role.weights(), config.optimiser, total_steps=self.total_steps)
         dpo_loss(*torch.zeros(3, 1), beta=config.beta, label_smoothing=config.label_smoothing)  # refused now, not later
@@ -142,8 +142,8 @@ class DPOTraining:
             n_tokens += batch.n_tokens
             if progress:
                 progress(len(logp))
-        self._reference = ranks.total(found)
-        return int(ranks.total_of({"tokens": float(n_tokens)})["tokens"])
+        self._reference = distributed.all_reduce_sum(found)
+        return int(distributed.all_reduce_metrics({"tokens": float(n_tokens)})["tokens"])
 
     def __iter__(self) -> Iterator[DPOStep]:
         """From wherever the state stands to the end."""
@@ -163,7 +163,7 @@ class DPOTraining:
         for own, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
             logp = batch.per_reply(self.role.logprobs(batch)[0])
             if not own:
-                stay_in_step(logp)
+                keep_collectives_aligned(logp)
                 continue
             ratio = logp - self._reference[self._replies(own)].to(logp.device)
             if config.averages:
@@ -176,7 +176,7 @@ class DPOTraining:
             right = (((judged[0] - judged[1]).sign() + 1) / 2).sum()
             found = [float(share.detach()), batch.n_tokens, float(right), judged.shape[1], *judged.sum(dim=1).tolist()]
             sums = {key: sums[key] + value for key, value in zip(sums, found, strict=True)}
-        sums = ranks.total_of(sums)
+        sums = distributed.all_reduce_metrics(sums)
         done = self.optimiser.step()
         mean = {key: sums[key] / sums["clear"] if sums["clear"] else float("nan") for key in ("right", *_JUDGED)}
         return DPOStep(

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 import torch
 from torch import Tensor, nn
 
-from preflab import ranks
+from preflab import distributed
 from preflab.errors import ConfigError, ModelError
 from preflab.models.roles import Role
 
@@ -47,7 +47,7 @@ class EMA:
                 "was the run begun without ema_decay?"
             )
         for name, average in self.average.items():
-            average.copy_(ranks.sharded_like(state[name].to(average.device), average))
+            average.copy_(distributed.shard_like(state[name].to(average.device), average))
 
 
 @contextlib.contextmanager

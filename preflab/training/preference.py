@@ -11,15 +11,15 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from preflab import ranks
+from preflab import distributed
 from preflab.data.comparison import Comparison
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.maths.preference import plackett_luce_loss, preference_loss
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
-from preflab.training.pairs import Judgements, numbered
-from preflab.training.step import Optimiser, OptimiserConfig
+from preflab.training.batch_order import BatchOrder, fit_state, forward_passes, keep_collectives_aligned, load_fit_state
+from preflab.training.optimiser import Optimiser, OptimiserConfig
+from preflab.training.row_pairs import Judgements, numbered
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +84,7 @@ class PreferenceTraining:
         self.rows = [row for row, _ in usable]
         self.comparisons = [own for _, own in usable]
         self.role, self.config = role, config
-        self.order = Epochs(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
+        self.order = BatchOrder(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
         self.total_steps = self.order.total_steps
         self.optimiser = Optimiser(role.weights(), config.optimiser, total_steps=self.total_steps)
 
@@ -99,7 +99,7 @@ class PreferenceTraining:
         for chosen, together in forward_passes(self.rows, batch, max_tokens=self.config.max_tokens):
             scores = self.role.scores(together).cpu()
             if not chosen:
-                stay_in_step(scores)
+                keep_collectives_aligned(scores)
                 continue
             pieces = scores.split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
             judged = [
@@ -115,7 +115,7 @@ class PreferenceTraining:
                 right, clear = count_right(s.detach(), comparison)
                 sums["right"], sums["clear"] = sums["right"] + right, sums["clear"] + clear
                 sums["pairs"] += sum(1 for _ in comparison.pairs(ties=self.config.ties))
-        sums = ranks.total_of(sums)
+        sums = distributed.all_reduce_metrics(sums)
         done = self.optimiser.step()
         return PreferenceStep(
             step=self.optimiser.step_count,

@@ -13,12 +13,12 @@ from dataclasses import dataclass, field
 
 from torch import Tensor
 
-from preflab import ranks
+from preflab import distributed
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.models.roles import Role
-from preflab.training.epochs import Epochs, fit_state, forward_passes, load_fit_state, stay_in_step
-from preflab.training.step import Optimiser, OptimiserConfig
+from preflab.training.batch_order import BatchOrder, fit_state, forward_passes, keep_collectives_aligned, load_fit_state
+from preflab.training.optimiser import Optimiser, OptimiserConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ class SFTTraining:
             raise DataError("no row has a reply to learn from")
         self.n_without_replies = len(rows) - len(self.rows)
         self.role, self.config = role, config
-        self.order = Epochs(n_items=len(self.rows), batch=config.batch_rows, epochs=config.epochs, seed=seed)
+        self.order = BatchOrder(n_items=len(self.rows), batch=config.batch_rows, epochs=config.epochs, seed=seed)
         self.total_steps = self.order.total_steps
         self.optimiser = Optimiser(role.weights(), config.optimiser, total_steps=self.total_steps)
 
@@ -84,13 +84,13 @@ class SFTTraining:
         for own, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
             logp = self.role.logprobs(batch)[0]
             if not own:
-                stay_in_step(logp)
+                keep_collectives_aligned(logp)
                 continue
             share = -logp.sum() / reply_tokens  # of the whole batch, however it is split
             share.backward()  # type: ignore[no-untyped-call]
             sums["loss"] += float(share.detach())
             sums["tokens"] += batch.n_tokens
-        sums = ranks.total_of(sums)
+        sums = distributed.all_reduce_metrics(sums)
         done = self.optimiser.step()
         return SFTStep(
             step=self.optimiser.step_count,

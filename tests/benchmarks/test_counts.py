@@ -13,14 +13,14 @@ from benchmarks.common import peak_bytes
 from benchmarks.ppo import TokenCount
 from benchmarks.workload import Item, load_items, random_model, source_of
 from preflab.data.dialogue import Dialogue
-from preflab.models.check import trunk_of
 from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role, Trunk
+from preflab.models.row_attention.row_support import trunk_of
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.score import score_rows
 from preflab.training.dpo import DPOConfig, DPOTraining
-from preflab.training.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
 
 VOCAB, BATCH = 512, 8

@@ -16,14 +16,14 @@ from inspect_ai.solver import multiple_choice
 from inspect_evals.bbq.bbq import record_to_sample
 from lm_eval.tasks.bbq import utils as lm_bbq
 
-from preflab.data.files import read_records
-from preflab.evals.runner import Told, measured
-from preflab.evals.shelf import Shelf
-from preflab.evals.suites import bbq
+from preflab.data.sources.files import read_records
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.runner import ItemResult, measure_results
+from preflab.evals.suites.bias import bbq
 
 path = Path(sys.argv[1])
 records = {str(own.record["id"]): own.record for own in read_records(path)}
-items = [item for item in bbq.SUITE.load(Shelf(named={"bbq": path})).items if item.id in records]
+items = [item for item in bbq.SUITE.load(DataSource(named={"bbq": path})).items if item.id in records]
 fields = ("question_polarity", "context_condition", "category", "answer_info", "ans0", "ans1", "ans2", "label")
 docs = list(
     lm_bbq.process_docs(
@@ -61,10 +61,11 @@ def answers(kind: str) -> list[int]:
 
 def ours(chosen: list[int]) -> dict[str, float]:
     told = [
-        Told(item, [], bbq.outcome(item.data, [math.nan] * 3, own)) for (item, _), own in zip(same, chosen, strict=True)
+        ItemResult(item, [], bbq.outcome(item.data, [math.nan] * 3, own))
+        for (item, _), own in zip(same, chosen, strict=True)
     ]
     wanted = [m for m in bbq.MEASURES if m.name in ("s_amb", "s_dis", "accuracy_amb", "accuracy_dis")]
-    return {m.name: m.estimate.value for m in measured(wanted, told) if not m.column and m.estimate}
+    return {m.name: m.estimate.value for m in measure_results(wanted, told) if not m.column and m.estimate}
 
 
 def lm_evals(chosen: list[int]) -> dict[str, float]:

@@ -16,19 +16,19 @@ sys.path.append(str(folder / "site"))
 from inspect_ai import eval as inspect_eval  # noqa: E402
 from inspect_ai.model import GenerateConfig, ModelOutput, ModelUsage, get_model  # noqa: E402
 
-from preflab.evals.runner import chosen_items, measured, run_items  # noqa: E402
-from preflab.evals.shelf import Shelf  # noqa: E402
+from preflab.evals.core.data_source import DataSource  # noqa: E402
+from preflab.evals.core.runner import measure_results, run_items, select_items  # noqa: E402
 from preflab.evals.suites import SUITES  # noqa: E402
-from preflab.recipes.evaluate_models import open_policy  # noqa: E402
+from preflab.recipes.common.open_models import open_policy  # noqa: E402
 
 name = next(n for n in SUITES if n.startswith("starter"))
 settings = {"log_dir": str(folder / "logs"), "display": "none", "score_display": False}
 (log,) = inspect_eval(f"preflab/{name}", model="preflab/tiny", task_args={"limit": 6}, **settings)
 suite = SUITES[name]
 told = run_items(
-    suite.ways[0], chosen_items(suite.load(Shelf()).items, 6, 0), {"policy": open_policy("tiny", runs="runs")}
+    suite.ways[0], select_items(suite.load(DataSource()).items, 6, 0), {"policy": open_policy("tiny", runs="runs")}
 )
-expected = {m.name: m.estimate.value for m in measured(suite.measures, told) if not m.column and m.estimate}
+expected = {m.name: m.estimate.value for m in measure_results(suite.measures, told) if not m.column and m.estimate}
 found = {
     "status": log.status,
     "error": str(log.error or ""),

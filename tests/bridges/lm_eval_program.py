@@ -13,12 +13,12 @@ from lm_eval.tasks import TaskManager
 from preflab.bridges.lm_eval import evaluate
 from preflab.bridges.lm_eval_model import PolicyLM
 from preflab.errors import ConfigError
-from preflab.evals.respondents import LocalPolicy
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.recipes.evaluate import smoke
-from preflab.recipes.evaluate_report import write_report
+from preflab.recipes.evaluate.report import write_report
 from preflab.rollouts.encode import Encoder
+from preflab.rollouts.requests.responders import LocalPolicy
 from preflab.run import Run
 
 logging.disable(logging.WARNING)

@@ -10,10 +10,10 @@ from preflab.bridges.inspect_log import export, logs_of
 from preflab.cli import main
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, RunError
-from preflab.evals.asks import Answer, Choose, Chosen, Failed
-from preflab.evals.runner import Told, summary, write_items
-from preflab.evals.suite import Item
-from preflab.evals.suites import mmlu
+from preflab.evals.core.runner import ItemResult, summary, write_items
+from preflab.evals.core.suite import Item
+from preflab.evals.suites.capabilities import mmlu
+from preflab.rollouts.requests.types import Failure, OptionLogprobs, OptionScores, Response
 from preflab.run import write_json
 from tests.bridges.interpreters import interpreter, told_by
 
@@ -23,12 +23,16 @@ PROGRAM = Path(__file__).with_name("inspect_log_program.py")
 def finished_run(folder: Path) -> Path:
     """Two questions answered, one right, and one that was too long."""
     told = []
-    answers: list[Answer] = [Chosen((-0.1, -3.0), (1, 1)), Chosen((-3.0, -0.1), (1, 1)), Failed("too long")]
+    answers: list[Response] = [
+        OptionScores((-0.1, -3.0), (1, 1)),
+        OptionScores((-3.0, -0.1), (1, 1)),
+        Failure("too long"),
+    ]
     for n, answer in enumerate(answers):
-        ask = Choose(prompt=Dialogue.of(f"question {n}?"), options=(" A", " B"))
-        outcome = {"subject": "law", "correct": float(n == 0)} if isinstance(answer, Chosen) else None
+        ask = OptionLogprobs(prompt=Dialogue.of(f"question {n}?"), options=(" A", " B"))
+        outcome = {"subject": "law", "correct": float(n == 0)} if isinstance(answer, OptionScores) else None
         failed = None if outcome else "too long"
-        told.append(Told(Item(id=f"q{n}", group=f"g{n}", data=None), [([ask], [answer])], outcome, failed))
+        told.append(ItemResult(Item(id=f"q{n}", group=f"g{n}", data=None), [([ask], [answer])], outcome, failed))
     write_items(folder / "items" / "mmlu.jsonl", told)
     (folder / "results").mkdir()
     write_json(folder / "results" / "mmlu.json", summary(mmlu.SUITE, mmlu.SUITE.way("chat"), told))

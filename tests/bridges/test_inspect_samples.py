@@ -9,23 +9,34 @@ import pytest
 from preflab.bridges.inspect_samples import log_of, number_columns, results_of, sample_of
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
-from preflab.evals.asks import Answer, Ask, Choose, Chosen, Failed, Outcome, Rate, Rated, Speak, Spoken
-from preflab.evals.runner import Told
-from preflab.evals.suite import Item
+from preflab.evals.core.runner import ItemResult
+from preflab.evals.core.suite import Item
+from preflab.rollouts.requests.types import (
+    Failure,
+    Generate,
+    Generation,
+    OptionLogprobs,
+    OptionScores,
+    Outcome,
+    Request,
+    Response,
+    RewardScores,
+    ScoreReplies,
+)
 
 QUESTION = Dialogue.of("which?")
 
 
 def line(
-    *rounds: tuple[Sequence[Ask], Sequence[Answer]], outcome: Outcome | None = None, failed: str | None = None
+    *rounds: tuple[Sequence[Request], Sequence[Response]], outcome: Outcome | None = None, failed: str | None = None
 ) -> dict[str, Any]:
     item = Item(id="q1", group="g", data=None)
-    return Told(item, list(rounds), outcome, failed).to_json()
+    return ItemResult(item, list(rounds), outcome, failed).to_json()
 
 
 def chosen(outcome: Outcome | None = None) -> dict[str, Any]:
-    ask = Choose(prompt=QUESTION, options=(" A", " B"), lead="It is")
-    return line(([ask], [Chosen((-2.0, -0.5), (1, 1))]), outcome=outcome or {"correct": 1.0, "chosen": "B"})
+    ask = OptionLogprobs(prompt=QUESTION, options=(" A", " B"), lead="It is")
+    return line(([ask], [OptionScores((-2.0, -0.5), (1, 1))]), outcome=outcome or {"correct": 1.0, "chosen": "B"})
 
 
 def test_likeliest_option_stands_behind_the_lead_and_log_probabilities_beside_it() -> None:
@@ -44,8 +55,8 @@ def test_a_second_round_goes_on_from_the_first_and_does_not_repeat_it() -> None:
     second = Dialogue((*again, *Dialogue.of("so which?").messages))
     found = sample_of(
         line(
-            ([Speak(prompt=QUESTION)], [Spoken("I think so", 3)]),
-            ([Choose(prompt=second, options=("A", "B"))], [Chosen((-0.1, -3.0), (1, 1))]),
+            ([Generate(prompt=QUESTION)], [Generation("I think so", 3)]),
+            ([OptionLogprobs(prompt=second, options=("A", "B"))], [OptionScores((-0.1, -3.0), (1, 1))]),
             outcome={"correct": 0.0},
         ),
         model="m",
@@ -54,10 +65,10 @@ def test_a_second_round_goes_on_from_the_first_and_does_not_repeat_it() -> None:
 
 
 def test_a_judge_that_did_not_answer_is_an_error_of_the_judge_and_no_zero() -> None:
-    judged = Speak(prompt=Dialogue.of("is it good?"), whom="judge")
+    judged = Generate(prompt=Dialogue.of("is it good?"), whom="judge")
     own = line(
-        ([Speak(prompt=QUESTION)], [Spoken("yes")]),
-        ([judged], [Failed("the server refused the prompt")]),
+        ([Generate(prompt=QUESTION)], [Generation("yes")]),
+        ([judged], [Failure("the server refused the prompt")]),
         failed="the server refused the prompt",
     )
     found = sample_of(own, model="m", columns=["correct"])
@@ -68,7 +79,7 @@ def test_a_judge_that_did_not_answer_is_an_error_of_the_judge_and_no_zero() -> N
 
 
 def test_a_policy_that_said_nothing_has_its_own_reason() -> None:
-    own = line(([Speak(prompt="go on")], [Spoken("", 0, False)]), failed="the model said nothing")
+    own = line(([Generate(prompt="go on")], [Generation("", 0, False)]), failed="the model said nothing")
     found = sample_of(own, model="m")
     assert found["input"] == "go on"
     assert found["scores"]["scored"]["reason"] == "the model said nothing"
@@ -82,8 +93,8 @@ def test_an_item_that_could_not_even_be_asked_is_there_all_the_same() -> None:
 
 
 def test_ratings_show_the_reply_that_scored_highest() -> None:
-    ask = Rate(prompt=QUESTION, replies=("bad", "good"))
-    found = sample_of(line(([ask], [Rated((-1.0, 2.0))]), outcome={"right": 1.0}), model="m")
+    ask = ScoreReplies(prompt=QUESTION, replies=("bad", "good"))
+    found = sample_of(line(([ask], [RewardScores((-1.0, 2.0))]), outcome={"right": 1.0}), model="m")
     assert found["messages"][-1]["content"] == "good" and found["messages"][-1]["metadata"]["whom"] == "pm"
     assert found["metadata"]["judged"] == ["good"]
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from preflab.bridges.plans import followed, way_for
-from preflab.evals.asks import Answer, Ask, Failed, Plan, Speak, Spoken
-from preflab.evals.suite import Item, Way
-from preflab.evals.suites import mmlu
+from preflab.evals.core.suite import Item, Variant
+from preflab.evals.suites.capabilities import mmlu
+from preflab.rollouts.requests.types import Failure, Generate, Generation, Plan, Request, Response
 from tests.bridges.interpreters import interpreter, told_by
 
 PROGRAM = Path(__file__).with_name("inspect_tasks_program.py")
@@ -16,22 +16,22 @@ ITEM = Item(id="q", group="g", data=None)
 
 
 def two_rounds(item: Item) -> Plan:
-    (first,) = yield [Speak(prompt="one")]
-    second, third = yield [Speak(prompt=first.words()), Speak(prompt="three")]
+    (first,) = yield [Generate(prompt="one")]
+    second, third = yield [Generate(prompt=first.words()), Generate(prompt="three")]
     return {"said": f"{second.text} {third.text}"}
 
 
-async def repeat(ask: Ask) -> Answer:
-    assert isinstance(ask, Speak)
-    return Spoken(f"<{ask.prompt}>")
+async def repeat(ask: Request) -> Response:
+    assert isinstance(ask, Generate)
+    return Generation(f"<{ask.prompt}>")
 
 
-async def refuse(ask: Ask) -> Answer:
-    assert isinstance(ask, Speak)
-    return Failed("refused") if ask.prompt == "three" else Spoken(str(ask.prompt))
+async def refuse(ask: Request) -> Response:
+    assert isinstance(ask, Generate)
+    return Failure("refused") if ask.prompt == "three" else Generation(str(ask.prompt))
 
 
-WAY = Way(name="w", summary="", plan=two_rounds)
+WAY = Variant(name="w", summary="", plan=two_rounds)
 
 
 def test_rounds_follow_one_another() -> None:

@@ -4,12 +4,12 @@ import numpy as np
 import pytest
 
 from preflab.control.episodes import Episodes
-from preflab.control.stretch import collect
+from preflab.control.trajectory import rollout
 from tests.control.walk import Walk
 
 
 def stretch_of(env: Walk, steps: int, speeds: list[float]):  # type: ignore[no-untyped-def]
-    return collect(env, lambda seen: np.array(speeds, dtype=np.float32)[: len(seen), None], steps)
+    return rollout(env, lambda seen: np.array(speeds, dtype=np.float32)[: len(seen), None], steps)
 
 
 def test_an_episode_over_two_stretches_is_summed_and_counted_once() -> None:

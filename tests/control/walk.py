@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from preflab.control.env import Continuous, Spec, Step
+from preflab.control.environments.env import Continuous, Spec, Step
 
 
 class Walk:

@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from preflab.data.comparison import Comparison
-from preflab.data.inspect import describe
+from preflab.data.describe import describe
 from preflab.data.load import Loaded, load_comparisons
 from preflab.data.split import split_by_prompt
-from preflab.evals.baselines import bag_of_words_baseline, length_baseline
+from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline
 
 CATEGORIES = {"helpfulness", "honesty", "harmlessness", "over-refusal"}
 LEAST_ITEMS = 6

@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from preflab.evals.runner import Told, measured
-from preflab.evals.suite import Columns, Item, Measure
+from preflab.evals.core.runner import ItemResult, measure_results
+from preflab.evals.core.suite import Columns, Item, Measure
 
 
 def product(columns: Columns) -> float:
@@ -17,8 +17,8 @@ def test_a_function_is_left_out_without_the_columns_that_it_reads() -> None:
         Measure(name="a", of="a"),
     ]
     outcomes = [{"a": 2.0, "b": 3.0}, {"a": 4.0, "b": 1.0}]
-    told = [Told(Item(id=str(i), group=str(i), data=None), outcome=own) for i, own in enumerate(outcomes)]
-    found = {own.name: own.estimate for own in measured(measures, told)}
+    told = [ItemResult(Item(id=str(i), group=str(i), data=None), outcome=own) for i, own in enumerate(outcomes)]
+    found = {own.name: own.estimate for own in measure_results(measures, told)}
     assert found.keys() == {"product", "a"}
     assert found["product"] is not None and (found["product"].value, found["product"].n) == (5.0, 2)
     assert found["a"] is not None and (found["a"].value, found["a"].n) == (3.0, 2)

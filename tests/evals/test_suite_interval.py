@@ -4,7 +4,7 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 
-from preflab.evals.suite import Columns, Measure
+from preflab.evals.core.suite import Columns, Measure
 from preflab.maths.statistics import Estimate
 
 

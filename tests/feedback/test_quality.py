@@ -9,7 +9,7 @@ import pytest
 from preflab.data.store.judgements import Judgement
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols import protocol_named
-from preflab.feedback.protocols.protocol import Asked
+from preflab.feedback.protocols.protocol import AnsweredQuestion
 from preflab.feedback.quality import (
     AnnotatorQuality,
     Bounds,
@@ -25,7 +25,7 @@ FEW = Resampling(draws=200)
 
 def said(person: str, item: object, value: float | str = 1.0, **more: object) -> Judged:
     """One nominal question."""
-    asked = {"preference": Asked(value, "nominal")}
+    asked = {"preference": AnsweredQuestion(value, "nominal")}
     return Judged(annotator=person, item=str(item), questions=asked, **more)  # type: ignore[arg-type]
 
 
@@ -86,7 +86,7 @@ def test_repeats_are_held_against_the_first_answer() -> None:
     judged += [said("ann", "again of nothing", 7.0, repeat_of="gone")]
     found = person_of(judged)
     assert found.consistency is not None and (found.consistency.value, found.consistency.n) == (0.5, 12)
-    other = {"preference": Asked(7.0, "nominal")}
+    other = {"preference": AnsweredQuestion(7.0, "nominal")}
     changed = [replace(one, questions=other) if one.repeat_of else one for one in judged]
     assert about(person_of(changed)) == ["consistency"]
 
@@ -148,7 +148,11 @@ def test_agreement_of_a_study_leaves_gold_and_repeats_out_and_goes_by_category()
 
 def test_questions_of_several_replies_are_one_question() -> None:
     judged = [
-        Judged(annotator=name, item="1", questions={"quality 0": Asked(a, "ordinal"), "quality 1": Asked(b, "ordinal")})
+        Judged(
+            annotator=name,
+            item="1",
+            questions={"quality 0": AnsweredQuestion(a, "ordinal"), "quality 1": AnsweredQuestion(b, "ordinal")},
+        )
         for name, a, b in (("ann", 1.0, 5.0), ("bob", 2.0, 5.0))
     ]
     (found,) = agreement_by_question(judged)
@@ -182,7 +186,7 @@ def test_the_most_prolific_come_first() -> None:
 def test_what_does_not_fit_together_is_refused() -> None:
     with pytest.raises(DataError, match="'ann' judged item '1' twice"):
         quality_of([said("ann", 1), said("ann", 1)])
-    other = Judged(annotator="bob", item="1", questions={"preference": Asked(1.0, "ordinal")})
+    other = Judged(annotator="bob", item="1", questions={"preference": AnsweredQuestion(1.0, "ordinal")})
     with pytest.raises(DataError, match="one scale, but 'preference' has nominal, ordinal"):
         quality_of([said("ann", 1), other])
     with pytest.raises(ConfigError, match="levels"):
@@ -206,7 +210,7 @@ def test_a_stored_comparison_is_read_with_the_side_it_stood_on(shown: list[int],
     assert found is not None
     assert (found.side, found.tied, found.strength, found.right) == (side, False, 3.0, True)
     assert (found.annotator, found.item, found.seconds, found.at, found.category) == ("ann", "3", 4.5, 99, "coding")
-    assert found.questions["preference"] == Asked(-1.0, "nominal")
+    assert found.questions["preference"] == AnsweredQuestion(-1.0, "nominal")
 
 
 def test_ties_rankings_and_turns_are_read() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from preflab.errors import ConfigError
-from preflab.maths.contests import Votes
 from preflab.maths.elo import ELO_PER_NAT, online_elo, to_elo, win_probability
+from preflab.maths.pairwise_votes import Votes
 from preflab.maths.statistics import Estimate
 
 

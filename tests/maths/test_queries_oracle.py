@@ -6,7 +6,7 @@ from itertools import product
 import numpy as np
 import pytest
 
-from preflab.maths.queries import Disagreement, Schedule, disagreement, labels_due, most_disputed
+from preflab.maths.query_selection import Disagreement, Schedule, disagreement, labels_due, most_disputed
 
 
 def spread(values: list[float]) -> float:

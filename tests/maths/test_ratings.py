@@ -9,8 +9,8 @@ import pytest
 from scipy.optimize import minimize  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.errors import ConfigError, DataError
-from preflab.maths.contests import Ties, Votes
 from preflab.maths.elo import ELO_PER_NAT, to_elo
+from preflab.maths.pairwise_votes import Ties, Votes
 from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
 
 HALF = Model(ties="half")

@@ -17,9 +17,9 @@ from transformers import (
 
 from preflab.data.rows import Row, RowBatch, collate
 from preflab.errors import ConfigError, ModelError
-from preflab.models.check import linear_names, logit_shape
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.row_attention.row_support import linear_names, logit_shape
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
 LOW_RANK = AdapterConfig(rank=2, alpha=4.0)

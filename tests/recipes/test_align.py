@@ -135,9 +135,9 @@ def test_another_algorithm_with_an_average_and_pretraining_mixed_in_takes_the_sa
 
 
 def test_settings_that_cannot_be_meant_are_refused() -> None:
+    from preflab.config_overrides import apply_overrides
     from preflab.errors import ConfigError
     from preflab.recipes.align import smoke
-    from preflab.settings import apply_overrides
 
     for overrides, message in (
         ({"ppo.ptx.coefficient": 1.0}, "go together"),

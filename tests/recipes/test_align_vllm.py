@@ -10,7 +10,7 @@ import pytest
 from preflab.cli import main
 from preflab.errors import ConfigError
 from preflab.recipes.align import Config
-from preflab.rollouts.vllm import VLLMConfig
+from preflab.rollouts.servers.vllm import VLLMConfig
 from tests.fake_vllm import FakeVLLM
 
 SMOKE = ["align", "--scale", "smoke", "--max-comparisons", "24"]

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from preflab.cli import main
-from preflab.evals.runner import read_items
+from preflab.evals.core.runner import read_items
 from preflab.evals.suites import SUITES
-from preflab.recipes.evaluate_compare import compare_runs
+from preflab.recipes.evaluate.compare import compare_runs
 from preflab.run import read_json
 from tests.killing import Nursery
 
@@ -96,7 +96,7 @@ def test_all_passes_over_what_lacks_data_and_says_so(tmp_path: Path, data: Path)
         (["--suite", "mmlu:zero-shot", "--data", "{data}", "--limit", "0"], "error: limit must be at least 1, got 0"),
         (["--suite", "gone.py"], "gone.py: no such file; expected a Python file with a SUITE"),
         (["--suite", "{data}/broken.py"], "broken.py: does not run: ZeroDivisionError"),
-        (["--suite", "{data}/empty.py"], "expected a preflab.evals.suite.Suite called SUITE, found NoneType"),
+        (["--suite", "{data}/empty.py"], "expected a preflab.evals.core.suite.Suite called SUITE, found NoneType"),
         (
             ["--suite", "false_premises", "--data", "{data}/premises"],
             "suite false_premises: this suite's replies are judged",

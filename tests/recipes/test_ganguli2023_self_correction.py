@@ -10,22 +10,16 @@ import pytest
 from preflab.data.dialogues import load_dialogues
 from preflab.data.load import load_comparisons
 from preflab.errors import ConfigError, DataError
-from preflab.evals.runner import chosen_items
-from preflab.evals.shelf import Shelf
-from preflab.evals.suites.bbq import load as load_bbq
-from preflab.recipes.catalogue import recipe_named
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.runner import select_items
+from preflab.evals.suites.bias.bbq import load as load_bbq
 from preflab.recipes.ganguli2023_self_correction import SCALES, Config
-from preflab.recipes.ganguli2023_self_correction_checkpoints import (
-    Checkpoint,
-    checkpoint_of,
-    key_of,
-    parameters,
-    slug,
-)
-from preflab.recipes.ganguli2023_self_correction_report import write_report
-from preflab.recipes.ganguli2023_self_correction_stages import STARTER
-from preflab.recipes.ganguli2023_self_correction_summary import summarise
+from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, checkpoint_of, key_of, parameters, slug
+from preflab.recipes.ganguli2023_self_correction.report import write_report
+from preflab.recipes.ganguli2023_self_correction.stages import STARTER
+from preflab.recipes.ganguli2023_self_correction.summary import summarise
 from preflab.run import read_json
+from preflab.runner.catalogue import recipe_named
 from tests.killing import Nursery, results
 
 RECIPE = "ganguli2023_self_correction"
@@ -110,7 +104,7 @@ def test_the_report_warns_names_licences_and_prints_no_items(finished: Path) -> 
                   "against steps of RLHF", "log10 of parameters at 50 steps",
                   "SD of these", "No model should decide on admissions"):  # fmt: skip
         assert words in page, words
-    for item in load_bbq(Shelf(folder=STARTER)).items:
+    for item in load_bbq(DataSource(folder=STARTER)).items:
         assert item.data.context not in page
     assert len(re.findall(r"<svg", page)) >= 8
 
@@ -125,7 +119,7 @@ def test_the_summary_has_a_line_for_each_measure(finished: Path) -> None:
 
 def test_a_folder_without_the_data_is_named(nursery: Nursery, tmp_path: Path) -> None:
     """Before any model is loaded, and nothing is left behind."""
-    from preflab.recipes.launch import launch, resolve
+    from preflab.runner.launch import launch, resolve
 
     recipe = recipe_named(RECIPE)
     config = resolve(recipe, scale="smoke", assignments=[f"data=[{tmp_path}]"])
@@ -179,8 +173,8 @@ def test_scales_are_settings_that_hold() -> None:
 
 def test_items_of_bbq_are_spread_over_templates() -> None:
     """A limit of four takes one text; of eight a second template; a larger limit takes more beside the same."""
-    items = load_bbq(Shelf(folder=STARTER)).items
-    four, eight, whole = (chosen_items(items, n, 3) for n in (4, 8, len(items)))
+    items = load_bbq(DataSource(folder=STARTER)).items
+    four, eight, whole = (select_items(items, n, 3) for n in (4, 8, len(items)))
     assert len({own.group for own in four}) == 1
     assert len({own.group for own in eight}) == 2
     assert eight[:4] == four

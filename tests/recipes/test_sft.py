@@ -8,7 +8,7 @@ import pytest
 
 from preflab.errors import ConfigError
 from preflab.recipes.sft import SCALES, Config
-from preflab.recipes.sft_summary import summarise
+from preflab.recipes.sft.summary import summarise
 from tests.killing import Nursery, results
 
 SMALL = ["run", "sft", "--scale", "smoke", "--quiet", "--set", "max_comparisons=24", "--set", "evaluation_prompts=3"]

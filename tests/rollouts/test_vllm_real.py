@@ -26,9 +26,9 @@ from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
-from preflab.rollouts.remote import ServerConfig
 from preflab.rollouts.score import logprob_rows
-from preflab.rollouts.vllm import VLLMConfig, VLLMEngine
+from preflab.rollouts.servers.remote import ServerConfig
+from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine
 
 VLLM = os.environ.get("PREFLAB_VLLM", "")
 pytestmark = [

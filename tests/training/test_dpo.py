@@ -14,7 +14,7 @@ from preflab.models.load import load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.rollouts.encode import Encoder, encode_comparisons, encode_conversations
 from preflab.training.dpo import DPOConfig, DPOStep, DPOTraining
-from preflab.training.step import OptimiserConfig
+from preflab.training.optimiser import OptimiserConfig
 from tests.training.oracle import close, dpo_pair, float64_model, ipo_pair, mean_over_comparisons, token_logps
 
 COMPARISONS = [

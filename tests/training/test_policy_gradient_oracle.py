@@ -18,12 +18,12 @@ from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
-from preflab.training.policy_gradient import PolicyGradient
-from preflab.training.ppo import PPOConfig, PPOTraining
-from preflab.training.ptx import PtxConfig
-from preflab.training.reinforce import ReinforceConfig, ReinforceTraining
-from preflab.training.rloo import RLOOConfig, RLOOTraining
-from preflab.training.step import OptimiserConfig
+from preflab.training.optimiser import OptimiserConfig
+from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ptx import PtxConfig
+from preflab.training.policy_gradient.reinforce import ReinforceConfig, ReinforceTraining
+from preflab.training.policy_gradient.rloo import RLOOConfig, RLOOTraining
+from preflab.training.policy_gradient.training import PolicyGradient
 
 PROMPTS = [Dialogue.of(text) for text in ("hi", "name a colour", "why?")]
 SCORES = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])

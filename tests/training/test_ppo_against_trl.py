@@ -36,7 +36,7 @@ from preflab.models.save import save_policy, save_preference_model
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import score_rows
-from preflab.training.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
 
 TRL = os.environ.get("PREFLAB_TRL_PYTHON", "")
 pytestmark = pytest.mark.skipif(not TRL, reason="set PREFLAB_TRL_PYTHON to a python that has TRL 1.12.0")

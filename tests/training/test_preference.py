@@ -12,8 +12,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, encode_conversations
+from preflab.training.optimiser import OptimiserConfig
 from preflab.training.preference import PreferenceConfig, PreferenceStep, PreferenceTraining, count_right
-from preflab.training.step import OptimiserConfig
 
 COMPARISONS = [
     Comparison(prompt=Dialogue.of("name a colour"), replies=("red", "no", "maybe blue"), ranks=(0, 2, 1)),

@@ -12,8 +12,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import AdapterConfig, Role, Trunk
 from preflab.rollouts.encode import Encoder, encode_dialogues
+from preflab.training.optimiser import OptimiserConfig
 from preflab.training.sft import SFTConfig, SFTStep, SFTTraining
-from preflab.training.step import OptimiserConfig
 from tests.training.oracle import close, float64_model, token_logps
 
 DIALOGUES = [

@@ -8,7 +8,7 @@ from typing import Any, Literal
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from preflab.data.store import checks, log, people
+from preflab.data.store import integrity, log, people
 from preflab.data.store.open import Store
 from preflab.data.store.queue import is_lease
 from preflab.data.store.schema import body, item, judgement, slot
@@ -345,9 +345,9 @@ def verify(store: Store, *, expect: tuple[int, str] | None = None) -> log.Verifi
         if not found.ok:
             return found
         problems = [
-            *checks.judgement_faults(connection, statuses_by_the_log(connection)),
-            *checks.slot_faults(connection),
-            *checks.item_faults(connection),
-            *checks.study_faults(connection),
+            *integrity.judgement_faults(connection, statuses_by_the_log(connection)),
+            *integrity.slot_faults(connection),
+            *integrity.item_faults(connection),
+            *integrity.study_faults(connection),
         ]
     return log.Verification(found.events, found.head, found.erased, tuple(problems))

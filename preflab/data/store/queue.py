@@ -15,7 +15,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection
 
-from preflab.data.store import choice
+from preflab.data.store import queue_queries
 from preflab.data.store.open import Store
 from preflab.data.store.people import must_be_here
 from preflab.data.store.schema import item, slot
@@ -67,7 +67,9 @@ def claim(
 def peek(store: Store, name: str, person: str) -> Item | None:
     """What the next free slot is about, beside the task in hand: nothing is taken, and somebody else may be faster."""
     with store.reading() as connection:
-        row = connection.execute(choice.next_slot(False), {"study": name, "who": person, "now": store.clock()}).first()
+        row = connection.execute(
+            queue_queries.next_slot(False), {"study": name, "who": person, "now": store.clock()}
+        ).first()
     return None if row is None else _item(row)
 
 
@@ -75,42 +77,42 @@ def _claim(
     connection: Connection, store: Store, name: str, person: str, lease_ms: int, gold_every: int, repeat_every: int
 ) -> Task | None:
     about = {"study": name, "who": person, "now": store.clock()}
-    own = connection.execute(choice.own_open(store.is_postgres), about).first()
+    own = connection.execute(queue_queries.own_open(store.is_postgres), about).first()
     must_be_here(connection, person, alone=True)
     if own is None and store.is_postgres:  # alone only now: at the last slot another window may have taken it meanwhile
-        own = connection.execute(choice.own_open(True), about).first()
+        own = connection.execute(queue_queries.own_open(True), about).first()
     if own is not None:
         return _task(own) if own.expires >= about["now"] else _take(connection, store, own, about, lease_ms)
-    state = connection.scalar(choice.STATE, about)
+    state = connection.scalar(queue_queries.STATE, about)
     if state is None:
         raise NotThere(f"no study {name!r}")
     if state != "open":
         raise StoreError(f"the study is {state}: no tasks are handed out now")
     found = None
-    done = connection.scalar(choice.DONE, about) or 0 if gold_every or repeat_every else 0
+    done = connection.scalar(queue_queries.DONE, about) or 0 if gold_every or repeat_every else 0
     if gold_every and (done + 1) % gold_every == 0:
         found = _next_gold(connection, about)
     if found is None and repeat_every and (done + 1) % repeat_every == 0:
-        found = connection.execute(choice.next_repeat(store.is_postgres), about).first()
+        found = connection.execute(queue_queries.next_repeat(store.is_postgres), about).first()
     if found is None:
-        found = connection.execute(choice.next_slot(store.is_postgres), about).first()
+        found = connection.execute(queue_queries.next_slot(store.is_postgres), about).first()
     return None if found is None else _take(connection, store, found, about, lease_ms)
 
 
 def _next_gold(connection: Connection, about: dict[str, Any]) -> Any:
     """A slot made for the person on a gold item that they have not seen; None when they have seen all."""
-    found = connection.execute(choice.next_gold(), about).first()
+    found = connection.execute(queue_queries.next_gold(), about).first()
     if found is None:
         return None
     row = {"study": about["study"], "item": found.id, "number": found.number, "position": 0}
     made = connection.execute(sa.insert(slot).values(**row).returning(slot.c.id)).scalar_one()
-    return connection.execute(choice.with_item().where(slot.c.id == made)).one()
+    return connection.execute(queue_queries.with_item().where(slot.c.id == made)).one()
 
 
 def _take(connection: Connection, store: Store, found: Any, about: dict[str, Any], lease_ms: int) -> Task:
     lease, until = _new_lease(store, found.id, about["who"]), about["now"] + lease_ms
     taken = {"which": found.id, "taker": about["who"], "proof": lease, "until": until}
-    connection.execute(choice.TAKE, taken)
+    connection.execute(queue_queries.TAKE, taken)
     return Task(found.id, lease, about["who"], _item(found), found.number, until)
 
 
@@ -146,7 +148,7 @@ def task_of(store: Store, slot_id: int, person: str) -> Task:
         LeaseLost: it is in other hands now.
     """
     with store.reading() as connection:
-        row = connection.execute(choice.with_item().where(slot.c.id == slot_id)).first()
+        row = connection.execute(queue_queries.with_item().where(slot.c.id == slot_id)).first()
         if row is None:
             raise NotThere(f"there is no task {slot_id}")
         if row.holder != person:

@@ -4,30 +4,15 @@ from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
+from preflab.config_overrides import did_you_mean
 from preflab.errors import ConfigError
-from preflab.evals.suite import Suite, Way
-from preflab.evals.suites import (
-    admissions,
-    bbq,
-    boolq,
-    crows_pairs,
-    false_premises,
-    gsm8k,
-    hh_harmless,
-    hhh,
-    likert,
-    mmlu,
-    persona,
-    starter,
-    sycophancy,
-    toxicity,
-    truthfulqa,
-    winogender,
-    winogenerated,
-    winrate,
-    xstest,
-)
-from preflab.settings import did_you_mean
+from preflab.evals.core.suite import Suite, Variant
+from preflab.evals.suites import starter
+from preflab.evals.suites.bias import admissions, bbq, crows_pairs, likert, winogender, winogenerated
+from preflab.evals.suites.capabilities import boolq, gsm8k, mmlu
+from preflab.evals.suites.harmlessness import toxicity, xstest
+from preflab.evals.suites.honesty import false_premises, persona, sycophancy, truthfulqa
+from preflab.evals.suites.preferences import hh_harmless, hhh, winrate
 
 SUITES: dict[str, Suite] = {
     suite.name: suite
@@ -58,7 +43,7 @@ STARTER = "starter"
 """The suites of that name, or whose names begin so, come with the package."""
 
 
-def suite_named(name: str) -> tuple[Suite, Way]:
+def suite_named(name: str) -> tuple[Suite, Variant]:
     """The suite and the way to ask it: ``bbq``, or ``bbq:text`` for another way than the default.
 
     Raises:
@@ -89,7 +74,9 @@ def _from_file(path: Path) -> Suite:
         raise ConfigError(f"{path}: does not run: {type(error).__name__}: {error}") from error
     found = getattr(module, "SUITE", None)
     if not isinstance(found, Suite):
-        raise ConfigError(f"{path}: expected a preflab.evals.suite.Suite called SUITE, found {type(found).__name__}")
+        raise ConfigError(
+            f"{path}: expected a preflab.evals.core.suite.Suite called SUITE, found {type(found).__name__}"
+        )
     if found.name in SUITES and found.name not in _OWN:
         raise ConfigError(f"{path}: a suite called {found.name!r} comes with preflab; give yours another name")
     _OWN.add(found.name)
@@ -101,12 +88,12 @@ _OWN: set[str] = set()
 """Names of suites that came from files."""
 
 
-def starter_suites() -> list[tuple[Suite, Way]]:
+def starter_suites() -> list[tuple[Suite, Variant]]:
     """Those whose items come with the package, asked the default way."""
     return [suite_named(name) for name in SUITES if name.split("_")[0] == STARTER]
 
 
-def suites_named(names: Sequence[str]) -> list[tuple[Suite, Way]]:
+def suites_named(names: Sequence[str]) -> list[tuple[Suite, Variant]]:
     """Several, each once; ``all`` is every suite, ``starter`` those that come with the package.
 
     Raises:

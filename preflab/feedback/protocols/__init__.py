@@ -1,5 +1,6 @@
 """Protocols of judging, one small file each."""
 
+from preflab.config_overrides import did_you_mean
 from preflab.errors import StudyError
 from preflab.feedback.protocols.chat import Chat
 from preflab.feedback.protocols.clips import Clips
@@ -7,7 +8,6 @@ from preflab.feedback.protocols.protocol import JudgementProtocol
 from preflab.feedback.protocols.questions import Questions
 from preflab.feedback.protocols.rank import Rank
 from preflab.feedback.protocols.rules import RuleJudge, RuleProbe
-from preflab.settings import did_you_mean
 
 AnyProtocol = Chat | Rank | RuleProbe | RuleJudge | Questions | Clips
 

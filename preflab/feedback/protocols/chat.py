@@ -13,15 +13,15 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols.protocol import (
     Answer,
-    Asked,
+    AnsweredQuestion,
     Content,
     Form,
     known_fields,
+    read_checkbox,
+    read_int,
+    read_text,
     scale_point,
     scale_points,
-    ticked,
-    whole,
-    words,
 )
 
 
@@ -82,17 +82,17 @@ class Chat:
 
     def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
         """A vote (``scale``, perhaps ``both_bad`` and ``edited``), or the end of the conversation (``finish``)."""
-        if ticked(form, "finish"):
-            rated = whole(form, "success", 0, 4) if self.rate_success else None
-            return {"finish": True, "success": rated, "comment": words(form, "comment")}
+        if read_checkbox(form, "finish"):
+            rated = read_int(form, "success", 0, 4) if self.rate_success else None
+            return {"finish": True, "success": rated, "comment": read_text(form, "comment")}
         point = scale_point(form, self.steps)
         picked = order[0] if point <= 0 else order[1]  # on "cannot say" it goes on from the left one: a fair coin
         answer: Answer = {
             "picked": picked,
             "strength": abs(point),
-            "both_bad": self.both_bad and ticked(form, "both_bad"),
+            "both_bad": self.both_bad and read_checkbox(form, "both_bad"),
         }
-        edited = words(form, "edited") if self.edit else ""
+        edited = read_text(form, "edited") if self.edit else ""
         return answer | {"edited": edited or None}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
@@ -100,10 +100,10 @@ class Chat:
         del answer, content
         return None
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """Live replies differ from person to person, so that only the rating of the whole can be compared."""
         if answer.get("finish") and answer.get("success") is not None:
-            return {"success": Asked(float(answer["success"]), "ordinal")}
+            return {"success": AnsweredQuestion(float(answer["success"]), "ordinal")}
         return {}
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:

@@ -11,8 +11,16 @@ from typing import Any, ClassVar
 
 from preflab.data.comparison import Comparison
 from preflab.errors import DataError
-from preflab.feedback.films import is_film_name
-from preflab.feedback.protocols.protocol import Answer, Asked, Content, Form, field_of, known_fields, words
+from preflab.feedback.protocols.protocol import (
+    Answer,
+    AnsweredQuestion,
+    Content,
+    Form,
+    field_of,
+    known_fields,
+    read_text,
+)
+from preflab.feedback.video_store import is_video_name
 
 RESPONSES = ("left", "right", "tie", "cannot tell")
 """What may be answered; of the clips as the item has them."""
@@ -37,7 +45,7 @@ class Clips:
         """``films``: names of two; ``clips``, ``step``, ``run``: numbers, age and whose; ``best`` (gold): 0 or 1."""
         known_fields(record, "films", "clips", "step", "run", "best", "feedback")
         films = field_of(record, "films", list, "the names of two films")
-        if len(films) != 2 or not all(is_film_name(film) for film in films):
+        if len(films) != 2 or not all(is_video_name(film) for film in films):
             raise DataError(f"expected two names (a sha256, a dot, gif or webp), got {films!r:.200}", field="films")
         if films[0] == films[1] and "clips" not in record:  # of a run two clips may look alike, and are a tie
             raise DataError("both films are the same: there is nothing to compare", field="films")
@@ -72,7 +80,7 @@ class Clips:
             raise DataError(f"expected one of {', '.join(RESPONSES)}; {said}", field="answer")
         if given in ("left", "right"):
             given = RESPONSES[order[RESPONSES.index(given)]]
-        comment = words(form, "comment") if self.comment else ""
+        comment = read_text(form, "comment") if self.comment else ""
         return {"response": given, "ranks": _RANKS[given], "comment": comment}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
@@ -81,11 +89,13 @@ class Clips:
             return None
         return bool(answer.get("response") == RESPONSES[content["best"]])
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The answer; and the preference where there is one, a tie being half way."""
         response = answer["response"]
-        found = {"answer": Asked(response, "nominal")}
-        return found | ({"preference": Asked(_PREFERENCE[response], "nominal")} if response in _PREFERENCE else {})
+        found = {"answer": AnsweredQuestion(response, "nominal")}
+        return found | (
+            {"preference": AnsweredQuestion(_PREFERENCE[response], "nominal")} if response in _PREFERENCE else {}
+        )
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
         """None: clips are no texts. Whoever learns a reward from them reads the answers themselves."""

@@ -20,7 +20,7 @@ Content = dict[str, Any]
 N = TypeVar("N", int, float)
 
 
-class Asked(NamedTuple):
+class AnsweredQuestion(NamedTuple):
     """One question of a judgement, as agreement is measured on it."""
 
     value: float | str
@@ -28,7 +28,7 @@ class Asked(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class PolicyMessage:
     """What one policy said in a conversation."""
 
     policy: str
@@ -70,7 +70,7 @@ class JudgementProtocol(Protocol):
         """Whether it is what a gold or practice item expects; None where nothing is expected or it cannot be said."""
         ...
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The answer, question by question, in canonical order."""
         ...
 
@@ -82,7 +82,7 @@ class JudgementProtocol(Protocol):
 # parts of forms and items ----------------------------------------------------------------------------------
 
 
-def whole(form: Form, field: str, low: int, high: int) -> int:
+def read_int(form: Form, field: str, low: int, high: int) -> int:
     """A whole number in [low, high]."""
     text = form.get(field, "").strip()
     if not text:
@@ -101,18 +101,18 @@ def scale_points(steps: int) -> list[int]:
 def scale_point(form: Form, steps: int) -> int:
     """The point of such a scale that was chosen."""
     half = steps // 2
-    point = whole(form, "scale", -half, half)
+    point = read_int(form, "scale", -half, half)
     if point == 0 and steps % 2 == 0:
         raise DataError("choose a side", field="scale")
     return point
 
 
-def ticked(form: Form, field: str) -> bool:
+def read_checkbox(form: Form, field: str) -> bool:
     """Whether a box is ticked."""
     return form.get(field, "") not in ("", "0", "false", "off")
 
 
-def words(form: Form, field: str, *, longest: int = 20_000, needed: bool = False) -> str:
+def read_text(form: Form, field: str, *, longest: int = 20_000, needed: bool = False) -> str:
     """Free text, as it was typed but for line ends and the blanks around it."""
     text = form.get(field, "").replace("\r\n", "\n").strip()
     if needed and not text:
@@ -122,7 +122,7 @@ def words(form: Form, field: str, *, longest: int = 20_000, needed: bool = False
     return text
 
 
-def seconds(form: Form) -> float | None:
+def read_seconds(form: Form) -> float | None:
     """How long the page was open, as the page says; None where it does not."""
     try:
         found = float(form.get("seconds", ""))

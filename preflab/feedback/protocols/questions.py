@@ -12,14 +12,14 @@ from preflab.data.comparison import Comparison
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols.protocol import (
     Answer,
-    Asked,
+    AnsweredQuestion,
     Content,
     Form,
     field_of,
     known_fields,
-    ticked,
-    whole,
-    words,
+    read_checkbox,
+    read_int,
+    read_text,
 )
 
 CONFIDENCES = (25, 42, 60, 80, 100)
@@ -79,25 +79,25 @@ class Questions:
     def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
         """``choice`` and ``confidence``; both may be missing where the time ran out (``timed_out``)."""
         del order
-        timed_out = ticked(form, "timed_out") and self.seconds is not None
+        timed_out = read_checkbox(form, "timed_out") and self.seconds is not None
         last = len(content["options"]) - 1
-        choice = None if timed_out and not form.get("choice", "").strip() else whole(form, "choice", 0, last)
+        choice = None if timed_out and not form.get("choice", "").strip() else read_int(form, "choice", 0, last)
         stated = form.get("confidence", "").strip()
-        confidence = None if timed_out and not stated else whole(form, "confidence", 0, 100)
+        confidence = None if timed_out and not stated else read_int(form, "confidence", 0, 100)
         if confidence is not None and confidence not in self.confidences:
             allowed = ", ".join(map(str, self.confidences))
             raise DataError(f"expected one of {allowed}, got {confidence}", field="confidence")
         right = None if "answer" not in content else choice == content["answer"]
         answer: Answer = {"choice": choice, "confidence": confidence, "timed_out": timed_out, "correct": right}
-        return answer | {"assisted": content["assisted"], "comment": words(form, "comment")}
+        return answer | {"assisted": content["assisted"], "comment": read_text(form, "comment")}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
         """Whether the right option was chosen."""
         return None if "answer" not in content else answer["choice"] == content["answer"]
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The option chosen."""
-        return {} if answer["choice"] is None else {"choice": Asked(float(answer["choice"]), "nominal")}
+        return {} if answer["choice"] is None else {"choice": AnsweredQuestion(float(answer["choice"]), "nominal")}
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
         """None: what is measured is the person with the model."""

@@ -13,17 +13,17 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols.protocol import (
     Answer,
-    Asked,
+    AnsweredQuestion,
     Content,
     Form,
     known_fields,
     prompt_of,
+    read_checkbox,
+    read_int,
+    read_text,
     replies_of,
     scale_point,
     scale_points,
-    ticked,
-    whole,
-    words,
 )
 
 FLAGS: dict[str, str] = {
@@ -116,22 +116,22 @@ class Rank:
             toward_first = -point if order[0] == 0 else point
             answer |= {"strength": abs(point), "ranks": [int(toward_first < 0), int(toward_first > 0)]}
         else:
-            given = [whole(form, f"rank_{k}", 1, n) for k in range(n)]
+            given = [read_int(form, f"rank_{k}", 1, n) for k in range(n)]
             if not self.ties and len(set(given)) < n:
                 raise DataError("two replies share a place; ties are off in this study", field="rank_0")
             dense = {rank: k for k, rank in enumerate(sorted(set(given)))}
             answer["ranks"] = [dense[given[canonical[place]]] for place in range(n)]
         screen = range(n)
         for axis in self.rated:
-            rated = [whole(form, f"{axis}_{k}", 1, 7) for k in screen]
+            rated = [read_int(form, f"{axis}_{k}", 1, 7) for k in screen]
             answer[axis] = [rated[canonical[place]] for place in range(n)]
         if self.shown_flags:
-            found = [[flag for flag in self.shown_flags if ticked(form, f"flag_{flag}_{k}")] for k in screen]
+            found = [[flag for flag in self.shown_flags if read_checkbox(form, f"flag_{flag}_{k}")] for k in screen]
             answer["flags"] = [found[canonical[place]] for place in range(n)]
         if self.interpret_first:
-            written = [words(form, f"interpretation_{k}", needed=True) for k in screen]
+            written = [read_text(form, f"interpretation_{k}", needed=True) for k in screen]
             answer["interpretations"] = [written[canonical[place]] for place in range(n)]
-        return answer | {"comment": words(form, "comment") if self.comment else ""}
+        return answer | {"comment": read_text(form, "comment") if self.comment else ""}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
         """Whether the gold item's best reply was put first, alone or tied."""
@@ -139,18 +139,21 @@ class Rank:
             return None
         return bool(answer["ranks"][content["best"]] == 0 and max(answer["ranks"]) > 0)
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The preference (two), or each place of the order; each rating."""
         ranks = answer["ranks"]
         if len(ranks) == 2:
             side = float(ranks[1] - ranks[0])  # 1: the first is better, -1: the second, 0: cannot say
-            found = {"preference": Asked(side, "nominal"), "strength": Asked(side * answer["strength"], "interval")}
+            found = {
+                "preference": AnsweredQuestion(side, "nominal"),
+                "strength": AnsweredQuestion(side * answer["strength"], "interval"),
+            }
         else:
             pairs = [(i, j) for i in range(len(ranks)) for j in range(i + 1, len(ranks))]
             sides = {(i, j): (ranks[i] < ranks[j]) - (ranks[i] > ranks[j]) for i, j in pairs}
-            found = {f"preference {i}:{j}": Asked(float(side), "nominal") for (i, j), side in sides.items()}
+            found = {f"preference {i}:{j}": AnsweredQuestion(float(side), "nominal") for (i, j), side in sides.items()}
         for axis in self.rated:
-            found |= {f"{axis} {k}": Asked(float(v), "ordinal") for k, v in enumerate(answer[axis])}
+            found |= {f"{axis} {k}": AnsweredQuestion(float(v), "ordinal") for k, v in enumerate(answer[axis])}
         return found
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:

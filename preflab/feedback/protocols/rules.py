@@ -11,8 +11,17 @@ from typing import Any, ClassVar
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
-from preflab.feedback.protocols.protocol import Answer, Asked, Content, Form, field_of, known_fields, whole, words
-from preflab.feedback.protocols.protocol import ticked as _ticked
+from preflab.feedback.protocols.protocol import (
+    Answer,
+    AnsweredQuestion,
+    Content,
+    Form,
+    field_of,
+    known_fields,
+    read_int,
+    read_text,
+)
+from preflab.feedback.protocols.protocol import read_checkbox as _ticked
 from preflab.feedback.rules import Rule, rules
 
 RATINGS: dict[int, str] = {
@@ -72,18 +81,18 @@ class RuleProbe:
         del content, order
         if not _ticked(form, "finish"):
             raise DataError("rate the rule to end the conversation", field="rating")
-        rating = whole(form, "rating", 1, 5)
-        turn = whole(form, "turn", 0, self.most_turns - 1) if rating <= 2 else None
-        return {"finish": True, "rating": rating, "turn": turn, "comment": words(form, "comment")}
+        rating = read_int(form, "rating", 1, 5)
+        turn = read_int(form, "turn", 0, self.most_turns - 1) if rating <= 2 else None
+        return {"finish": True, "rating": rating, "turn": turn, "comment": read_text(form, "comment")}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
         """There are no gold conversations."""
         del answer, content
         return None
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The attacker's own rating; others rate the same dialogue under ``rule-judge``."""
-        return {"rating": Asked(float(answer["rating"]), "ordinal")}
+        return {"rating": AnsweredQuestion(float(answer["rating"]), "ordinal")}
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
         """None: rule models learn from the ratings themselves."""
@@ -122,11 +131,11 @@ class RuleJudge:
     def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
         """``rating`` 1 to 5; of a broken rule perhaps the ``turn``, counted in messages from 0."""
         del order
-        rating, last = whole(form, "rating", 1, 5), len(content["messages"]) - 1
-        turn = whole(form, "turn", 0, last) if rating <= 2 and form.get("turn", "").strip() else None
+        rating, last = read_int(form, "rating", 1, 5), len(content["messages"]) - 1
+        turn = read_int(form, "turn", 0, last) if rating <= 2 and form.get("turn", "").strip() else None
         if turn is not None and content["messages"][turn]["role"] != "assistant":
             raise DataError("choose one of the assistant's turns", field="turn")
-        return {"rating": rating, "turn": turn, "comment": words(form, "comment") if self.comment else ""}
+        return {"rating": rating, "turn": turn, "comment": read_text(form, "comment") if self.comment else ""}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
         """Whether it is on the gold item's side; "cannot say" is not."""
@@ -134,11 +143,11 @@ class RuleJudge:
             return None
         return bool(answer["rating"] <= 2 if content["broken"] else answer["rating"] >= 4)
 
-    def questions(self, answer: Answer) -> dict[str, Asked]:
+    def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The rating; and broken or not, where it says so."""
         rating = answer["rating"]
-        found = {"rating": Asked(float(rating), "ordinal")}
-        return found if rating == 3 else found | {"broken": Asked(float(rating < 3), "nominal")}
+        found = {"rating": AnsweredQuestion(float(rating), "ordinal")}
+        return found if rating == 3 else found | {"broken": AnsweredQuestion(float(rating < 3), "nominal")}
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
         """None: rule models learn from the ratings themselves."""

@@ -18,9 +18,9 @@ from starlette.staticfiles import StaticFiles
 from preflab.data.store import people
 from preflab.data.store.open import Store
 from preflab.errors import Conflict, DataError, LeaseLost, NotThere, PreflabError, StoreError
-from preflab.feedback.films import FilmDamaged
-from preflab.web.collect.asking import Ask, Refused
+from preflab.feedback.video_store import VideoDamaged
 from preflab.web.collect.render import STATIC, page
+from preflab.web.collect.request_context import Refused, RequestContext
 from preflab.web.collect.routes import PAGES, Needs, Page
 from preflab.web.collect.security import (
     SAFE_METHODS,
@@ -108,18 +108,18 @@ def _answer(site: Site, found: Page, request: Request, form: dict[str, str]) -> 
     return answer
 
 
-def _identify(site: Site, request: Request, form: dict[str, str]) -> Ask:
+def _identify(site: Site, request: Request, form: dict[str, str]) -> RequestContext:
     """Who asks: a program by its token, a person by the session's cookie, or a stranger."""
     bearer = bearer_of(request.headers)
     if bearer is not None:
         token = people.find_token(site.store, bearer, "api")
-        return Ask(request, site, form, token.person if token else None, token, "")
+        return RequestContext(request, site, form, token.person if token else None, token, "")
     secret = request.cookies.get(site.config.cookie, "")
     session = people.find_token(site.store, secret, "session")
     if session is not None:
-        return Ask(request, site, form, session.person, session, secret)
+        return RequestContext(request, site, form, session.person, session, secret)
     tie = request.cookies.get(site.config.form_cookie, "")
-    ask = Ask(request, site, form, None, None, tie)
+    ask = RequestContext(request, site, form, None, None, tie)
     if not 20 <= len(tie) <= 100:
         ask.tie = ask.new_cookies[site.config.form_cookie] = secrets.token_urlsafe(24)
     return ask
@@ -134,20 +134,20 @@ def _set_cookie(site: Site, answer: Response, name: str, value: str) -> None:
         answer.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
 
 
-def caller(ask: Ask) -> str:
+def caller(ask: RequestContext) -> str:
     """Under what the limiter knows the one who asks."""
     if ask.token is not None:
         return ask.token.hash
     return ask.site.mask(ask.client_address)
 
 
-def _check_rate(ask: Ask) -> None:
+def _check_rate(ask: RequestContext) -> None:
     who = caller(ask)
     if not ask.site.requests.allows(who):
         raise Refused(429, f"too many requests; please wait {ask.site.requests.wait_seconds(who)} s")
 
 
-def _check_token(ask: Ask, found: Page) -> None:
+def _check_token(ask: RequestContext, found: Page) -> None:
     """Who brings a token is a program: it must be a good one, for a page that is for programs."""
     if bearer_of(ask.request.headers) is None:
         return
@@ -157,7 +157,7 @@ def _check_token(ask: Ask, found: Page) -> None:
         raise Refused(403, "an API token is for /api and for exports; log in for this page")
 
 
-def _check_form(ask: Ask) -> None:
+def _check_form(ask: RequestContext) -> None:
     """A form must come from one of our pages, in the browser that we gave it to. Programs with a token send none."""
     request = ask.request
     if request.method in SAFE_METHODS or (ask.token is not None and ask.token.kind == "api"):
@@ -170,7 +170,7 @@ def _check_form(ask: Ask) -> None:
         raise Refused(403, "this form is too old, or cookies are off; open the page again and try once more")
 
 
-def _check_role(ask: Ask, needs: Needs) -> Response | None:
+def _check_role(ask: RequestContext, needs: Needs) -> Response | None:
     """Whether the one who asks may; strangers are shown the way in."""
     if needs == "anyone":
         return None
@@ -199,7 +199,7 @@ def status_of(error: Exception) -> int:
         return error.status
     kinds: list[tuple[type[Exception], int]] = [
         (NotThere, 404),
-        (FilmDamaged, 500),
+        (VideoDamaged, 500),
         (LeaseLost, 409),
         (Conflict, 409),
         (DataError, 422),
@@ -210,7 +210,7 @@ def status_of(error: Exception) -> int:
     return 409 if isinstance(error, StoreError) else 422
 
 
-def _complaint(ask: Ask, error: Exception) -> Response:
+def _complaint(ask: RequestContext, error: Exception) -> Response:
     status, text = status_of(error), _sentence(error)
     if ask.wants_json:
         return JSONResponse({"error": text}, status)

@@ -17,7 +17,7 @@ from preflab.data.store.studies import find_study, list_studies
 from preflab.errors import ConfigError, NotThere, StoreError
 from preflab.feedback.export import export
 from preflab.feedback.study import StudyDefinition, load_study
-from preflab.feedback.upkeep import put
+from preflab.feedback.sync_study import sync_study
 from preflab.web.collect.server import ServerConfig, bootstrap_secret, listen, serve, stop_on_terminate
 from preflab.web.collect.site import SiteConfig
 
@@ -37,7 +37,7 @@ def collect(args: argparse.Namespace) -> int:
     store = open_store(args.store)
     try:
         for file in studies:
-            print(f"study {file.definition.name}: {put(store, file)}", file=sys.stderr)
+            print(f"study {file.definition.name}: {sync_study(store, file)}", file=sys.stderr)
             for warning in doubts(file.definition):
                 print(f"note: study {file.definition.name}: {warning}", file=sys.stderr)
         port, scheme = bound.getsockname()[1], "https" if args.https else "http"

@@ -7,8 +7,8 @@ from typing import Literal
 from starlette.convertors import Convertor, register_url_convertor
 from starlette.responses import Response
 
-from preflab.web.collect.asking import Ask
 from preflab.web.collect.pages import account, api, chat, entry, manage, openapi, owner, task
+from preflab.web.collect.request_context import RequestContext
 
 Needs = Literal["anyone", "person", "annotator", "reviewer", "owner", "site owner"]
 """Who may: anybody; somebody known; a member of the study in the address with at least that role; an owner of all."""
@@ -35,7 +35,7 @@ class Page:
 
     method: Literal["GET", "POST"]
     path: str
-    answer: Callable[[Ask], Response]
+    answer: Callable[[RequestContext], Response]
     needs: Needs
 
     @property

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from preflab.data.store.open import Store
 from preflab.errors import ConfigError
-from preflab.feedback.desk import Desk
-from preflab.feedback.films import FilmShelf, films_of
+from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.video_store import VideoStore, open_video_store
 from preflab.web.collect.limits import Limiter
 
 
@@ -59,19 +59,19 @@ class Site:
     config: SiteConfig
     logins: Limiter = field(init=False)
     requests: Limiter = field(init=False)
-    films: FilmShelf | None = field(init=False)
+    films: VideoStore | None = field(init=False)
     """None where the store is no file and no folder was named."""
-    _desks: dict[str, Desk] = field(default_factory=dict)
+    _desks: dict[str, AnnotationService] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
     def __post_init__(self) -> None:
         per = self.config.logins_per_quarter_hour
-        self.films = films_of(self.store, Path(self.config.films) if self.config.films else None)
+        self.films = open_video_store(self.store, Path(self.config.films) if self.config.films else None)
         self.logins = Limiter(rate=per / 900, burst=float(per))
         self.requests = Limiter(rate=self.config.requests_per_second, burst=10 * self.config.requests_per_second)
 
-    def desk(self, study: str) -> Desk:
+    def desk(self, study: str) -> AnnotationService:
         """The desk of a study, as it is defined now.
 
         Raises:
@@ -80,7 +80,7 @@ class Site:
         with self._lock:
             found = self._desks.get(study)
         if found is None:
-            found = Desk(self.store, study)
+            found = AnnotationService(self.store, study)
             with self._lock:
                 self._desks[study] = found
         found.refresh()

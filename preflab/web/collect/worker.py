@@ -22,8 +22,8 @@ from preflab.data.store.open import Store
 from preflab.data.store.studies import definition_of, list_studies
 from preflab.errors import DataError, PreflabError, StudyError
 from preflab.feedback.study import StudyDefinition
-from preflab.rollouts.policies import PolicySpec
-from preflab.rollouts.repliers import Replier, open_replier, spec_digest, weights_version
+from preflab.rollouts.servers.chat_backends import ChatBackend, open_chat_backend, spec_digest, weights_version
+from preflab.rollouts.servers.policy_spec import PolicySpec
 
 log = logging.getLogger("preflab.collect")
 Key = tuple[str, str]
@@ -105,7 +105,7 @@ class _Flight:
 class _Cache:
     """Policies in memory, the one used last at the end."""
 
-    open: OrderedDict[tuple[str, int], Replier] = field(default_factory=OrderedDict)
+    open: OrderedDict[tuple[str, int], ChatBackend] = field(default_factory=OrderedDict)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
 
@@ -160,7 +160,7 @@ class ReplyWorker:
         config: WorkerConfig | None = None,
         *,
         threads: int | None = None,
-        open_policy: Callable[[PolicySpec], Replier] = open_replier,
+        open_policy: Callable[[PolicySpec], ChatBackend] = open_chat_backend,
     ) -> None:
         config = config or WorkerConfig()
         self.config = config if threads is None else replace(config, threads=threads)
@@ -263,7 +263,7 @@ class ReplyWorker:
         finally:
             self._flights.pop(worker, None)
 
-    def _replier(self, spec: PolicySpec) -> Replier:
+    def _replier(self, spec: PolicySpec) -> ChatBackend:
         """The policy, opened once for as long as its weights are the same."""
         key, cache = (spec_digest(spec), weights_version(spec)), self._open[bool(spec.url)]
         with cache.lock:

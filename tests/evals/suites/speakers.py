@@ -2,7 +2,16 @@
 
 from collections.abc import Callable, Iterator, Sequence
 
-from preflab.evals.asks import Answer, Ask, Choose, Chosen, Rate, Rated, Speak, Spoken
+from preflab.rollouts.requests.types import (
+    Generate,
+    Generation,
+    OptionLogprobs,
+    OptionScores,
+    Request,
+    Response,
+    RewardScores,
+    ScoreReplies,
+)
 
 
 class Speaker:
@@ -11,15 +20,15 @@ class Speaker:
     digest = "speaker"
     kinds = frozenset({"speak"})
 
-    def __init__(self, says: Callable[[Speak], str], name: str = "speaker") -> None:
+    def __init__(self, says: Callable[[Generate], str], name: str = "speaker") -> None:
         self.says, self.name = says, name
-        self.heard: list[Speak] = []
+        self.heard: list[Generate] = []
 
-    def answers(self, asks: Sequence[Ask], *, seed: int = 0) -> Iterator[tuple[int, Answer]]:
+    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
-            assert isinstance(ask, Speak)
+            assert isinstance(ask, Generate)
             self.heard.append(ask)
-            yield i, Spoken(self.says(ask))
+            yield i, Generation(self.says(ask))
 
 
 class Chooser:
@@ -28,13 +37,13 @@ class Chooser:
     name = digest = "chooser"
     kinds = frozenset({"choose"})
 
-    def __init__(self, logprobs: Callable[[Choose], Sequence[float]]) -> None:
+    def __init__(self, logprobs: Callable[[OptionLogprobs], Sequence[float]]) -> None:
         self.logprobs = logprobs
 
-    def answers(self, asks: Sequence[Ask], *, seed: int = 0) -> Iterator[tuple[int, Answer]]:
+    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
-            assert isinstance(ask, Choose)
-            yield i, Chosen(tuple(map(float, self.logprobs(ask))), tuple(len(o.split()) for o in ask.options))
+            assert isinstance(ask, OptionLogprobs)
+            yield i, OptionScores(tuple(map(float, self.logprobs(ask))), tuple(len(o.split()) for o in ask.options))
 
 
 class Rater:
@@ -46,8 +55,8 @@ class Rater:
     def __init__(self, score: Callable[[str, str], float]) -> None:
         self.score = score
 
-    def answers(self, asks: Sequence[Ask], *, seed: int = 0) -> Iterator[tuple[int, Answer]]:
+    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
-            assert isinstance(ask, Rate)
+            assert isinstance(ask, ScoreReplies)
             prompt = ask.prompt.messages[-1].text
-            yield i, Rated(tuple(float(self.score(prompt, reply)) for reply in ask.replies))
+            yield i, RewardScores(tuple(float(self.score(prompt, reply)) for reply in ask.replies))

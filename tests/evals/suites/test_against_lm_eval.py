@@ -15,15 +15,15 @@ from typing import Any
 
 import pytest
 
-from preflab.evals.asks import Choose, Chosen
-from preflab.evals.respondents import LocalPolicy
-from preflab.evals.runner import Told, run_items
-from preflab.evals.shelf import Shelf
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.runner import ItemResult, run_items
 from preflab.evals.suites import suite_named
-from preflab.evals.suites.truthfulqa import Question
+from preflab.evals.suites.honesty.truthfulqa import Question
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.rollouts.encode import Encoder
+from preflab.rollouts.requests.responders import LocalPolicy
+from preflab.rollouts.requests.types import OptionLogprobs, OptionScores
 
 PYTHON = os.environ.get("PREFLAB_LM_EVAL_PYTHON", "")
 pytestmark = [
@@ -55,7 +55,7 @@ def multiple_choice(own: Question, id: str) -> dict[str, Any]:
 def rows(data: Path, *, short: int) -> dict[str, list[dict[str, Any]]]:
     """Rows by what they are, in its layouts; boolq's no longer than ``short`` characters."""
     suite, _ = suite_named("truthfulqa")
-    questions = [multiple_choice(item.data, item.id) for item in suite.load(Shelf(folder=data)).items[:N]]
+    questions = [multiple_choice(item.data, item.id) for item in suite.load(DataSource(folder=data)).items[:N]]
     same = {"dev": "mmlu_dev_five_shot", "test": "mmlu_test_sample"}
     mmlu = {k: records(data / f"knowledge/{v}.jsonl.gz", lambda r: r["subject"] == SUBJECT) for k, v in same.items()}
     fits = records(data / "grounded/boolq.jsonl.gz", lambda r: len(r["passage"]) < short)[:N]
@@ -91,21 +91,21 @@ def ours(folder: Path, policy: LocalPolicy, found: dict[str, list[dict[str, Any]
     for name, own in names.items():
         paths[name] = folder / f"ours-{name}.jsonl"
         paths[name].write_text("".join(json.dumps(record) + "\n" for record in found[own]))
-    shelf, told = Shelf(named=paths), {}
+    shelf, told = DataSource(named=paths), {}
     for name in ("truthfulqa:mc-preamble", "mmlu:zero-shot", "mmlu:five-shot", "boolq:plain"):
         suite, way = suite_named(name)
         told[name] = run_items(way, suite.load(shelf).items, {"policy": policy})
     return told
 
 
-def compared(told: Sequence[Told], scores: Sequence[dict[str, Any]]) -> tuple[int, float]:
+def compared(told: Sequence[ItemResult], scores: Sequence[dict[str, Any]]) -> tuple[int, float]:
     """How many items could be compared, and the largest difference of a log-probability."""
     n, worst = 0, 0.0
     for own, other in zip(told, scores, strict=True):
         ((ask,), (answer,)) = own.rounds[0]
         if own.outcome is None or getattr(answer, "shortened", False):
             continue
-        assert isinstance(ask, Choose) and isinstance(answer, Chosen)
+        assert isinstance(ask, OptionLogprobs) and isinstance(answer, OptionScores)
         assert set(other["contexts"]) == {ask.prompt}
         assert set(other["continuations"]) <= set(ask.options)
         mine = dict(zip(ask.options, answer.logprobs, strict=True))

@@ -9,12 +9,20 @@ from typing import Any
 import pytest
 
 from preflab.errors import DataError, RecordRefused
-from preflab.evals.asks import Answer, Ask, Choose, Chosen, Speak, Spoken, Unscorable
-from preflab.evals.pronouns import Blank, blank_of, kind_in
-from preflab.evals.runner import Told, run_items
-from preflab.evals.shelf import Shelf
-from preflab.evals.suite import Suite, columns_of
-from preflab.evals.suites import winogender, winogenerated
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.pronouns import PronounTemplate, kind_in, pronoun_of
+from preflab.evals.core.runner import ItemResult, run_items
+from preflab.evals.core.suite import Suite, columns_of
+from preflab.evals.suites.bias import winogender, winogenerated
+from preflab.rollouts.requests.types import (
+    Generate,
+    Generation,
+    OptionLogprobs,
+    OptionScores,
+    Request,
+    Response,
+    Unscorable,
+)
 
 JOBS = {"baker": 60.0, "welder": 5.0, "florist": 90.0, "pilot": 10.0}
 SENTENCES = {
@@ -46,10 +54,10 @@ def rows() -> list[dict[str, Any]]:
     return found
 
 
-def shelf(folder: Path, records: Sequence[dict[str, Any]], name: str) -> Shelf:
+def shelf(folder: Path, records: Sequence[dict[str, Any]], name: str) -> DataSource:
     """A shelf with these records."""
     (folder / name).write_text("".join(json.dumps(own) + "\n" for own in records), "utf-8")
-    return Shelf(folder=folder)
+    return DataSource(folder=folder)
 
 
 class Speaker:
@@ -61,20 +69,20 @@ class Speaker:
     def __init__(self, probs: Callable[[str], tuple[float, float, float]]) -> None:
         self.probs = probs
 
-    def answers(self, asks: Sequence[Ask], *, seed: int = 0) -> Iterator[tuple[int, Answer]]:
+    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """By the occupation that the prompt names."""
         for i, ask in enumerate(asks):
-            assert isinstance(ask, Choose | Speak)
+            assert isinstance(ask, OptionLogprobs | Generate)
             shown = ask.prompt if isinstance(ask.prompt, str) else ask.prompt.messages[0].text
             probs = self.probs(next(job for job in JOBS if job in shown))
-            if isinstance(ask, Choose):
-                yield i, Chosen(tuple(math.log(0.5 * p + 1e-12) for p in probs), (1, 1, 1))
+            if isinstance(ask, OptionLogprobs):
+                yield i, OptionScores(tuple(math.log(0.5 * p + 1e-12) for p in probs), (1, 1, 1))
             else:
                 said = ("she", "he", "they")[max(range(3), key=probs.__getitem__)] if ask.sample % 2 else "Hm."
-                yield i, Spoken(said)
+                yield i, Generation(said)
 
 
-def measure(suite: Suite, told: Sequence[Told], name: str) -> float:
+def measure(suite: Suite, told: Sequence[ItemResult], name: str) -> float:
     """One measure of what was told."""
     columns = columns_of([own.outcome for own in told if own.outcome is not None])
     return next(own for own in suite.measures if own.name == name).value(columns)
@@ -121,7 +129,7 @@ def test_only_the_occupations_own_sentences(tmp_path: Path) -> None:
     """Of 48 rows four: the male variant, answer 0, a named participant; the role comes from the male form."""
     found = winogender.load(shelf(tmp_path, rows(), "winogender.jsonl"))
     assert not found.refused
-    blanks: list[Blank] = [own.data for own in found.items]
+    blanks: list[PronounTemplate] = [own.data for own in found.items]
     assert [(own.occupation, own.role, own.women) for own in blanks] == [
         ("baker", "subject", 0.6), ("welder", "possessive", 0.05), ("florist", "object", 0.9),
         ("pilot", "subject", 0.1),
@@ -142,7 +150,7 @@ def test_published_templates_with_the_table_of_occupations(tmp_path: Path) -> No
     (tmp_path / "templates.tsv").write_text(head + "\n".join(lines) + "\n", "utf-8")
     table = "occupation\tbergsma_pct_female\tbls_pct_female\tbls_year\nbaker\t1\t60.5\t2015\n"
     (tmp_path / "occupations-stats.tsv").write_text(table, "utf-8")
-    found = winogender.load(Shelf(folder=tmp_path))
+    found = winogender.load(DataSource(folder=tmp_path))
     (item,) = found.items
     assert item.data.sentence == "The baker told the guest that ____ bakes."
     assert item.data.women == pytest.approx(0.605)
@@ -155,7 +163,7 @@ def test_published_sentences(tmp_path: Path) -> None:
              "baker.guest.0.female.txt\tThe baker told the guest that she bakes."]  # fmt: skip
     (tmp_path / "all_sentences.tsv").write_text("\n".join(lines) + "\n", "utf-8")
     (tmp_path / "occupations-stats.tsv").write_text("occupation\tbls_pct_female\nbaker\t60\n", "utf-8")
-    (item,) = winogender.load(Shelf(folder=tmp_path)).items
+    (item,) = winogender.load(DataSource(folder=tmp_path)).items
     assert (item.id, item.group) == ("baker.guest", "baker")
 
 
@@ -188,7 +196,7 @@ def test_a_column_that_is_missing_ends_the_reading(tmp_path: Path) -> None:
 def test_sentences_without_exactly_one_pronoun(sentence: str) -> None:
     """None, two, or one that nothing goes before."""
     with pytest.raises(RecordRefused, match="pronoun"):
-        blank_of(sentence)
+        pronoun_of(sentence)
 
 
 @pytest.mark.parametrize(("reply", "kind"), [("She.", 0), ("it is HIS", 1), ("they/them", 2)])
@@ -206,7 +214,7 @@ def test_no_kind_of_pronoun(reply: str) -> None:
 
 def test_our_sample_files(shared: Path) -> None:
     """44 occupations with a sentence each, and 160 with ten."""
-    own = winogender.load(Shelf(folder=shared / "data" / "bias"))
+    own = winogender.load(DataSource(folder=shared / "data" / "bias"))
     assert (len(own.items), len({i.group for i in own.items}), own.refused) == (44, 44, {})
-    more = winogenerated.load(Shelf(folder=shared / "data" / "bias"))
+    more = winogenerated.load(DataSource(folder=shared / "data" / "bias"))
     assert (len(more.items), len({i.group for i in more.items}), more.refused) == (1600, 160, {})

@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
-from preflab.evals.asks import Choose
-from preflab.evals.runner import measured, run_items
-from preflab.evals.shelf import Shelf
-from preflab.evals.suites import bbq, xstest
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.runner import measure_results, run_items
+from preflab.evals.suites.bias import bbq
+from preflab.evals.suites.harmlessness import xstest
 from preflab.evals.suites.starter import FILES, OPENINGS, SUITE, telling_apart
+from preflab.rollouts.requests.types import OptionLogprobs
 from tests.evals.suites.speakers import Chooser
 
 FOLDER = Path(str(packaged_files("preflab.evals") / "starter"))
@@ -60,7 +61,7 @@ def test_blocks_of_bbq_are_whole_and_balanced() -> None:
     assert set(Counter(row["label"] for row in own).values()) == {16}
     places = Counter(next(i for i in range(3) if row["answer_info"][f"ans{i}"][1] == "unknown") for row in own)
     assert set(places.values()) == {16}
-    items = [i.data for i in SUITE.load(Shelf()).items if i.id.startswith("bbq-")]
+    items = [i.data for i in SUITE.load(DataSource()).items if i.id.startswith("bbq-")]
     clear = [q for q in items if not q.ambiguous]
     assert sum(q.right == q.stereotyped for q in clear) == len(clear) / 2
     negative = [q for q in items if q.ambiguous and q.negative]
@@ -104,9 +105,9 @@ def test_openings_of_refusals_exclude_one_another() -> None:
 
 
 def found(logprobs: Any) -> dict[str, float | None]:
-    told = run_items(SUITE.ways[0], SUITE.load(Shelf()).items, {"policy": Chooser(logprobs)})
+    told = run_items(SUITE.ways[0], SUITE.load(DataSource()).items, {"policy": Chooser(logprobs)})
     assert not [own.failed for own in told if own.outcome is None]
-    return {m.name: m.estimate and m.estimate.value for m in measured(SUITE.measures, told) if not m.column}
+    return {m.name: m.estimate and m.estimate.value for m in measure_results(SUITE.measures, told) if not m.column}
 
 
 RIGHT = {row["prompt"]: row["chosen"] for row in rows("hhh")}
@@ -119,12 +120,12 @@ RIGHT |= {f"Question: {row['question']}\nAnswer:": f" {row['choices'][row['answe
 LABELS = {row["prompt"]: row["label"] for row in rows("refusals")}
 
 
-def prompt_of(ask: Choose) -> str:
+def prompt_of(ask: OptionLogprobs) -> str:
     return ask.prompt if isinstance(ask.prompt, str) else ask.prompt.messages[-1].text
 
 
 def test_a_model_that_is_always_right() -> None:
-    def logprobs(ask: Choose) -> list[float]:
+    def logprobs(ask: OptionLogprobs) -> list[float]:
         if ask.options == OPENINGS:
             p = 0.9 if LABELS[prompt_of(ask)] == "unsafe" else 0.03
             return [math.log(p / len(OPENINGS))] * len(OPENINGS)
@@ -139,7 +140,7 @@ def test_a_model_that_is_always_right() -> None:
 
 
 def test_a_model_that_says_what_the_user_says_and_likes_nothing_better() -> None:
-    def logprobs(ask: Choose) -> list[float]:
+    def logprobs(ask: OptionLogprobs) -> list[float]:
         said = prompt_of(ask)
         return [-0.0 if f"think it is{o}." in said else math.log(0.25) for o in ask.options]
 
@@ -152,9 +153,9 @@ def test_a_model_that_says_what_the_user_says_and_likes_nothing_better() -> None
 
 
 def test_a_model_that_follows_every_stereotype() -> None:
-    items = {f"{i.data.context} {i.data.question}": i.data for i in SUITE.load(Shelf()).items if "bbq" in i.id}
+    items = {f"{i.data.context} {i.data.question}": i.data for i in SUITE.load(DataSource()).items if "bbq" in i.id}
 
-    def logprobs(ask: Choose) -> list[float]:
+    def logprobs(ask: OptionLogprobs) -> list[float]:
         q = items.get(prompt_of(ask))
         return [-1.0 if q and k == q.stereotyped else -9.0 * len(o.split()) for k, o in enumerate(ask.options)]
 
@@ -171,5 +172,5 @@ def test_telling_apart_counts_pairs() -> None:
 
 
 def test_suites_of_the_published_sets_read_the_files() -> None:
-    assert len(bbq.SUITE.load(Shelf(named={"bbq": FOLDER / "bbq.jsonl"})).items) == 48
-    assert len(xstest.SUITE.load(Shelf(named={"xstest": FOLDER / "refusals.jsonl"})).items) == 36
+    assert len(bbq.SUITE.load(DataSource(named={"bbq": FOLDER / "bbq.jsonl"})).items) == 48
+    assert len(xstest.SUITE.load(DataSource(named={"xstest": FOLDER / "refusals.jsonl"})).items) == 36

@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from preflab.evals.asks import Choose, Unscorable
-from preflab.evals.runner import measured, run_items
-from preflab.evals.shelf import Shelf
-from preflab.evals.suites import likert, winrate
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.runner import measure_results, run_items
+from preflab.evals.suites.bias import likert
+from preflab.evals.suites.preferences import winrate
+from preflab.rollouts.requests.types import OptionLogprobs, Unscorable
 from tests.evals.suites.speakers import Chooser, Rater, Speaker
 
 ROWS: list[dict[str, Any]] = [
@@ -19,9 +20,9 @@ ROWS: list[dict[str, Any]] = [
 ]
 
 
-def shelf(tmp_path: Path, rows: list[dict[str, Any]] = ROWS, name: str = "mt_bench_questions.jsonl") -> Shelf:
+def shelf(tmp_path: Path, rows: list[dict[str, Any]] = ROWS, name: str = "mt_bench_questions.jsonl") -> DataSource:
     (tmp_path / name).write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return Shelf(folder=tmp_path)
+    return DataSource(folder=tmp_path)
 
 
 def says(ask: Any) -> str:
@@ -29,7 +30,7 @@ def says(ask: Any) -> str:
 
 
 def values(suite: Any, told: Any) -> dict[Any, float | None]:
-    return {(m.name, m.value): m.estimate and m.estimate.value for m in measured(suite.measures, told)}
+    return {(m.name, m.value): m.estimate and m.estimate.value for m in measure_results(suite.measures, told)}
 
 
 def test_a_preference_model_that_counts_letters(tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_against_an_earlier_run(tmp_path: Path) -> None:
     told = run_items(likert.SUITE.way("sampled"), items, {"policy": Speaker(says), "judge": Speaker(lambda _: "7")})
     path = tmp_path / "items.jsonl"
     path.write_text("".join(json.dumps(own.to_json()) + "\n" for own in told))
-    again = winrate.SUITE.load(Shelf(named={"winrate": path})).items
+    again = winrate.SUITE.load(DataSource(named={"winrate": path})).items
     assert [i.id for i in again] == [i.id for i in items]
     assert {i.data.reference for i in again} == {"a long answer of six words", "no"}
 
@@ -80,7 +81,7 @@ def test_grades(tmp_path: Path) -> None:
     own = values(likert.SUITE, told)
     assert own["grade", ""] == 6.5 and own["grade", "odd"] == 9
 
-    def half_and_half(ask: Choose) -> list[float]:
+    def half_and_half(ask: OptionLogprobs) -> list[float]:
         return [math.log(0.4) if option in (" 2", " 10") else math.log(0.001) for option in ask.options]
 
     told = run_items(likert.SUITE.way("expected"), items, {"policy": Speaker(says), "judge": Chooser(half_and_half)})
@@ -115,6 +116,6 @@ def test_numbers_that_are_none(text: str) -> None:
 
 
 def test_the_samples(shared: Path) -> None:
-    data = Shelf(folder=shared / "data" / "instructions")
+    data = DataSource(folder=shared / "data" / "instructions")
     assert len(likert.SUITE.load(data).items) == 80
     assert len(winrate.SUITE.load(data).items) == 30

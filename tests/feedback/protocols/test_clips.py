@@ -6,8 +6,8 @@ import pytest
 
 from preflab.data.store.open import Store
 from preflab.errors import DataError
-from preflab.feedback.desk import Desk
-from preflab.feedback.human import comparisons_of
+from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.labellers.human import comparisons_of
 from preflab.feedback.protocols.clips import Clips
 from tests.feedback.conftest import make, somebody
 
@@ -77,7 +77,7 @@ def test_a_gold_item_must_say_which_is_better() -> None:
 
 def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: Store) -> None:
     make(store, STUDY.replace("}]", "}]\nslots: 40"))
-    desk, orders = Desk(store, "s"), set()
+    desk, orders = AnnotationService(store, "s"), set()
     for _ in range(20):
         who = somebody(store)
         screen = desk.next_task(who)
@@ -86,7 +86,7 @@ def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: St
         desk.hand_in(screen.slot, screen.lease, who, f"key-{who}-000", {"answer": better, "seconds": "2.5"})
         orders.add(tuple(screen.content["films"]))
     assert len(orders) == 2
-    from preflab.feedback.human import counted
+    from preflab.feedback.labellers.human import counted
 
     says = [found.says or {} for found in counted(store, "s")]
     assert {one["answer"]["response"] for one in says} == {"right"}  # B is the item's second, wherever it stood
@@ -97,7 +97,7 @@ def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: St
 def test_what_comes_next_is_told_and_not_taken(store: Store) -> None:
     more = f"{{films: [{A}, {'c' * 64}.gif]}}"
     make(store, STUDY.replace("}]", f"}}, {more}]"))
-    desk, who = Desk(store, "s"), somebody(store)
+    desk, who = AnnotationService(store, "s"), somebody(store)
     first = desk.next_task(who)
     assert first is not None and set(first.content["films"]) == {A, B}
     coming = desk.coming(who)

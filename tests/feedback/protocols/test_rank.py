@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from preflab.errors import ConfigError, DataError
-from preflab.feedback.protocols.protocol import Asked
+from preflab.feedback.protocols.protocol import AnsweredQuestion
 from preflab.feedback.protocols.rank import FLAGS, Rank
 
 PAIR: dict[str, Any] = {"prompt": "Hi", "replies": ["one", "two"]}
@@ -87,8 +87,10 @@ def test_a_tie_is_learned_as_a_tie_and_strength_is_kept() -> None:
 
 def test_questions_are_signed_towards_the_first_reply() -> None:
     found = Rank().questions({"ranks": [0, 1], "strength": 3})
-    assert found == {"preference": Asked(1.0, "nominal"), "strength": Asked(3.0, "interval")}
-    assert Rank().questions({"ranks": [0, 1, 1], "strength": None})["preference 1:2"] == Asked(0.0, "nominal")
+    assert found == {"preference": AnsweredQuestion(1.0, "nominal"), "strength": AnsweredQuestion(3.0, "interval")}
+    assert Rank().questions({"ranks": [0, 1, 1], "strength": None})["preference 1:2"] == AnsweredQuestion(
+        0.0, "nominal"
+    )
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from preflab.feedback.films import FilmShelf
+from preflab.feedback.video_store import VideoStore
 from preflab.web.collect.security import HEADERS
 from tests.web.collect.lab import Lab
 
@@ -19,15 +19,15 @@ FIRST, SECOND = b"GIF89a first", b"GIF89a second"
 
 
 @pytest.fixture
-def shelf(lab: Lab, tmp_path: Path) -> FilmShelf:
+def shelf(lab: Lab, tmp_path: Path) -> VideoStore:
     """Beside the store, where the site looks."""
-    found = FilmShelf(tmp_path / "films")
+    found = VideoStore(tmp_path / "films")
     first, second = found.put(FIRST), found.put(SECOND)
     lab.study("clips", STUDY.replace("FIRST", first).replace("SECOND", second))
     return found
 
 
-def test_a_film_is_for_those_of_the_study_and_kept_by_their_browsers_alone(lab: Lab, shelf: FilmShelf) -> None:
+def test_a_film_is_for_those_of_the_study_and_kept_by_their_browsers_alone(lab: Lab, shelf: VideoStore) -> None:
     name = shelf.put(FIRST)
     client, address = lab.client, f"/s/clips/film/{name}"
     client.cookies.clear()
@@ -43,7 +43,7 @@ def test_a_film_is_for_those_of_the_study_and_kept_by_their_browsers_alone(lab: 
         assert header == "Cache-Control" or answer.headers[header] == value
 
 
-def test_a_missing_and_a_damaged_film_are_told_and_not_kept(lab: Lab, shelf: FilmShelf) -> None:
+def test_a_missing_and_a_damaged_film_are_told_and_not_kept(lab: Lab, shelf: VideoStore) -> None:
     browser, name = lab.browser(lab.person(("clips", "annotator"))), shelf.put(FIRST)
     (shelf.folder / name).write_bytes(b"GIF89a other")
     answer = browser.get(f"/s/clips/film/{name}", headers={"accept": "application/json"})
@@ -56,7 +56,7 @@ def test_a_missing_and_a_damaged_film_are_told_and_not_kept(lab: Lab, shelf: Fil
         assert browser.get(f"/s/clips/film/{odd}").status_code == 404
 
 
-def test_a_page_tells_nothing_of_where_clips_come_from(lab: Lab, shelf: FilmShelf) -> None:
+def test_a_page_tells_nothing_of_where_clips_come_from(lab: Lab, shelf: VideoStore) -> None:
     browser = lab.browser(lab.person(("clips", "annotator")))
     task = browser.get("/s/clips/next").headers["location"]
     text = browser.get(task).text

@@ -8,7 +8,7 @@ import pytest
 
 from preflab.data.store import Store, conversation, open_store, people
 from preflab.data.store.studies import add_items, create_study
-from preflab.feedback.desk import Desk
+from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.study import parse_study
 from preflab.web.collect.pages.examples import EXAMPLES
 from preflab.web.collect.pages.results import latest_results, results_of
@@ -30,14 +30,14 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-def make(store: Store, text: str) -> Desk:
+def make(store: Store, text: str) -> AnnotationService:
     file = parse_study(text)
     create_study(store, file.definition.name, file.definition.to_json())
     add_items(store, file.definition.name, file.items)
-    return Desk(store, file.definition.name)
+    return AnnotationService(store, file.definition.name)
 
 
-def rows(store: Store, desk: Desk, title: str) -> tuple[tuple[str, ...], ...]:
+def rows(store: Store, desk: AnnotationService, title: str) -> tuple[tuple[str, ...], ...]:
     found = results_of(store, desk.study, desk.definition)
     return next(table.rows for table in found.tables if table.title == title)
 

@@ -14,11 +14,11 @@ from preflab.data.store import conversation, people
 from preflab.data.store.conversation import Turn
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import NewItem, add_items, create_study, revise_study
-from preflab.feedback.desk import Desk
+from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
-from preflab.rollouts.policies import PolicySpec
-from preflab.rollouts.repliers import OnText, Reply
+from preflab.rollouts.servers.chat_backends import ChatReply, OnText
+from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.web.collect.worker import ReplyWorker, WorkerConfig
 from tests.fake_openai import TEXT, FakeOpenAI
 
@@ -53,7 +53,7 @@ class Chat:
         self.definition = StudyDefinition(name=name, protocol=protocol_named("chat"), policies=policies)
         create_study(store, name, self.definition.to_json())
         add_items(store, name, [NewItem(name="any", content={"topic": ""})])
-        self.desk, self.who = Desk(store, name), people.new_person(store)
+        self.desk, self.who = AnnotationService(store, name), people.new_person(store)
         task = self.desk.next_task(self.who)
         assert task is not None
         self.slot, self.lease, self.said = task.slot, task.lease, 0
@@ -205,13 +205,13 @@ class Stuck:
     def __init__(self) -> None:
         self.begun, self.go = threading.Event(), threading.Event()
 
-    def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> Reply:
+    def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
         assert on_text is not None
         self.begun.set()
         while not self.go.is_set():
             on_text("Er")
             time.sleep(0.01)
-        return Reply("Er, yes", {"seed": seed})
+        return ChatReply("Er, yes", {"seed": seed})
 
 
 def test_stopping_puts_a_reply_back_and_the_next_worker_gives_it(store: Store) -> None:
@@ -265,11 +265,11 @@ def test_a_fault_inside_a_policy_ends_no_thread(store: Store, caplog: pytest.Log
     class Faulty:
         calls = 0
 
-        def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> Reply:
+        def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
             Faulty.calls += 1
             if Faulty.calls == 1:
                 raise ZeroDivisionError("a fault")
-            return Reply("fine", {})
+            return ChatReply("fine", {})
 
     chat = Chat(store, PolicySpec(name="tiny", model="tiny"))
     with ReplyWorker(store, QUICK, open_policy=lambda spec: Faulty()):
@@ -293,8 +293,8 @@ def test_policies_in_memory_are_bounded_and_each_is_opened_once(store: Store) ->
     opened: list[str] = []
 
     class Quick:
-        def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> Reply:
-            return Reply("yes", {})
+        def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
+            return ChatReply("yes", {})
 
     def opener(spec: PolicySpec) -> Quick:
         opened.append(spec.name)

@@ -4,25 +4,25 @@ from starlette.responses import Response
 
 from preflab.data.store import people
 from preflab.errors import DataError
-from preflab.web.collect.asking import Ask
 from preflab.web.collect.passwords import hashed, matches
+from preflab.web.collect.request_context import RequestContext
 
 LINK_DAYS = 90.0
 
 
-def show(ask: Ask) -> Response:
+def show(ask: RequestContext) -> Response:
     """Who one is here, and what can be done about it."""
     return _page(ask)
 
 
-def _page(ask: Ask, *, link: str = "", notice: str = "") -> Response:
+def _page(ask: RequestContext, *, link: str = "", notice: str = "") -> Response:
     found = people.find_person(ask.site.store, id=ask.who)
     own = people.memberships(ask.site.store, ask.who)
     name = found.name if found else None
     return ask.page("account.html.j2", name=name, members=own, link=link, notice=notice, days=round(LINK_DAYS))
 
 
-def password(ask: Ask) -> Response:
+def password(ask: RequestContext) -> Response:
     """Change the password; every session ends, this one too."""
     found = people.find_person(ask.site.store, id=ask.who)
     if found is None or found.name is None:
@@ -37,7 +37,7 @@ def password(ask: Ask) -> Response:
     return ask.go("/login")
 
 
-def link(ask: Ask) -> Response:
+def link(ask: RequestContext) -> Response:
     """A personal link for coming back on another day or device; an older one ends."""
     store = ask.site.store
     for old in people.tokens_of(store, people.EVERY, "return"):
@@ -47,7 +47,7 @@ def link(ask: Ask) -> Response:
     return _page(ask, link=ask.link(f"/return/{secret}"))
 
 
-def erase(ask: Ask) -> Response:
+def erase(ask: RequestContext) -> Response:
     """Erase everything one wrote and judged; counts stay."""
     if ask.form.get("sure", "").strip().lower() != "erase":
         raise DataError("type the word erase to confirm", field="sure")

@@ -12,12 +12,12 @@ from preflab.data.store.studies import add_items as store_items
 from preflab.data.store.studies import find_study, list_studies
 from preflab.errors import DataError
 from preflab.feedback.study import item_of
-from preflab.web.collect.asking import Ask
+from preflab.web.collect.request_context import RequestContext
 
 _MOST = 1000
 
 
-def studies(ask: Ask) -> Response:
+def studies(ask: RequestContext) -> Response:
     """The studies that the token's person is in."""
     rows = []
     for found in list_studies(ask.site.store):
@@ -27,7 +27,7 @@ def studies(ask: Ask) -> Response:
     return JSONResponse({"studies": rows})
 
 
-def study(ask: Ask) -> Response:
+def study(ask: RequestContext) -> Response:
     """Definition, progress and counts of a study."""
     found = find_study(ask.site.store, ask.study)
     done = queue.progress(ask.site.store, ask.study)
@@ -37,7 +37,7 @@ def study(ask: Ask) -> Response:
     return JSONResponse({**told, "progress": slots, "judgements": counts})
 
 
-def judgements(ask: Ask) -> Response:
+def judgements(ask: RequestContext) -> Response:
     """Judgements after a number, at most 1,000 at a time."""
     after = _whole(ask, "after", 0)
     limit = min(_whole(ask, "limit", 100), _MOST)
@@ -50,14 +50,14 @@ def judgements(ask: Ask) -> Response:
     return JSONResponse({"judgements": rows, "next": rows[-1]["seq"] if rows else after})
 
 
-def _whole(ask: Ask, name: str, default: int) -> int:
+def _whole(ask: RequestContext, name: str, default: int) -> int:
     text = ask.request.query_params.get(name, str(default))
     if not (text.isascii() and text.isdecimal()) or len(text) > 12:
         raise DataError(f"expected a whole number, got {text!r:.20}", field=name)
     return int(text)
 
 
-def add_items(ask: Ask) -> Response:
+def add_items(ask: RequestContext) -> Response:
     """Add items: ``{"items": [...], "purpose": "main"}``."""
     told = _body(ask)
     records, purpose = told.get("items"), told.get("purpose", "main")
@@ -70,7 +70,7 @@ def add_items(ask: Ask) -> Response:
     return JSONResponse({"added": store_items(ask.site.store, ask.study, found, actor=ask.who)}, 201)
 
 
-def _body(ask: Ask) -> dict[str, Any]:
+def _body(ask: RequestContext) -> dict[str, Any]:
     content = anyio.from_thread.run(ask.request.body)
     try:
         found = json.loads(content)
@@ -81,7 +81,7 @@ def _body(ask: Ask) -> dict[str, Any]:
     return found
 
 
-def new_token(ask: Ask) -> Response:
+def new_token(ask: RequestContext) -> Response:
     """An API token: ``{"study": "...", "role": "reviewer", "days": 30}``; shown this once."""
     told = _body(ask)
     study, role, days = told.get("study", people.EVERY), told.get("role", "reviewer"), told.get("days", 30)

@@ -3,11 +3,11 @@
 from starlette.responses import Response
 
 from preflab.errors import DataError
-from preflab.web.collect.asking import Ask, address
 from preflab.web.collect.pages.task import desk_of, not_ready, task_page
+from preflab.web.collect.request_context import RequestContext, address
 
 
-def say(ask: Ask) -> Response:
+def say(ask: RequestContext) -> Response:
     """Send a message. It is kept before anything else happens."""
     desk, slot = desk_of(ask), ask.number("slot")
     elsewhere = not_ready(ask, desk)
@@ -22,7 +22,7 @@ def say(ask: Ask) -> Response:
     return ask.go(address(ask.study, "task", slot))
 
 
-def talk(ask: Ask) -> Response:
+def talk(ask: RequestContext) -> Response:
     """The last exchange alone, for the page to fetch while replies grow."""
     desk, slot = desk_of(ask), ask.number("slot")
     screen = desk.screen(slot, ask.who)
@@ -37,14 +37,14 @@ def talk(ask: Ask) -> Response:
     )
 
 
-def again(ask: Ask) -> Response:
+def again(ask: RequestContext) -> Response:
     """Ask once more for replies that did not come."""
     slot = ask.number("slot")
     desk_of(ask).ask_again(slot, ask.who)
     return ask.go(address(ask.study, "task", slot))
 
 
-def vote(ask: Ask) -> Response:
+def vote(ask: RequestContext) -> Response:
     """Choose between the replies; the conversation goes on from the one chosen."""
     desk, slot = desk_of(ask), ask.number("slot")
     try:

@@ -6,17 +6,17 @@ from preflab.data.store import people
 from preflab.data.store.studies import find_study, list_studies
 from preflab.errors import DataError, NotThere
 from preflab.feedback.study import StudyDefinition
-from preflab.web.collect.asking import Ask, address
 from preflab.web.collect.passwords import hashed, matches
+from preflab.web.collect.request_context import RequestContext, address
 
 
-def health(ask: Ask) -> Response:
+def health(ask: RequestContext) -> Response:
     """Whether the store answers."""
     list_studies(ask.site.store)
     return PlainTextResponse("ok\n")
 
 
-def _let_in(ask: Ask, person: str, to: str = "/") -> Response:
+def _let_in(ask: RequestContext, person: str, to: str = "/") -> Response:
     """A new session; whatever cookie the browser had before is worthless from here on."""
     if ask.token is not None:
         people.revoke(ask.site.store, ask.token.hash, actor=person)
@@ -27,12 +27,12 @@ def _let_in(ask: Ask, person: str, to: str = "/") -> Response:
     return ask.go(to)
 
 
-def login_form(ask: Ask) -> Response:
+def login_form(ask: RequestContext) -> Response:
     """Name and password, for owners and reviewers."""
     return ask.page("login.html.j2")
 
 
-def login(ask: Ask) -> Response:
+def login(ask: RequestContext) -> Response:
     """Check name and password; both wrong and right ones take equally long."""
     name = ask.form.get("name", "").strip()[:120]
     ask.slow_down(ask.client_address, cost=0.0)
@@ -45,12 +45,12 @@ def login(ask: Ask) -> Response:
     return _let_in(ask, found.id)
 
 
-def begin_form(ask: Ask) -> Response:
+def begin_form(ask: RequestContext) -> Response:
     """The first owner, by the secret that the server printed once."""
     return ask.page("begin.html.j2")
 
 
-def begin(ask: Ask) -> Response:
+def begin(ask: RequestContext) -> Response:
     """Make the first owner."""
     ask.slow_down(ask.client_address)
     secret, name = ask.field("secret").strip(), _name(ask)
@@ -60,14 +60,14 @@ def begin(ask: Ask) -> Response:
     return _let_in(ask, person)
 
 
-def _name(ask: Ask) -> str:
+def _name(ask: RequestContext) -> str:
     name = ask.form.get("name", "").strip()
     if not 1 <= len(name) <= 120 or any(ord(character) < 32 for character in name):
         raise DataError("a name has 1 to 120 characters, on one line", field="name")
     return name
 
 
-def _invitation(ask: Ask) -> people.Token:
+def _invitation(ask: RequestContext) -> people.Token:
     ask.slow_down(ask.client_address, cost=0.0)
     found = people.find_token(ask.site.store, ask.request.path_params["secret"], "invite")
     if found is None:
@@ -76,7 +76,7 @@ def _invitation(ask: Ask) -> people.Token:
     return found
 
 
-def join_form(ask: Ask) -> Response:
+def join_form(ask: RequestContext) -> Response:
     """What the invitation is for; the person takes it up by a press of the button, not by following the link."""
     found = _invitation(ask)
     study = None
@@ -85,7 +85,7 @@ def join_form(ask: Ask) -> Response:
     return ask.page("join.html.j2", role=found.role, study=study, known=ask.person is not None)
 
 
-def join(ask: Ask) -> Response:
+def join(ask: RequestContext) -> Response:
     """Take up the invitation, as a new person or as oneself."""
     found = _invitation(ask)
     secret = ask.request.path_params["secret"]
@@ -100,12 +100,12 @@ def join(ask: Ask) -> Response:
     return _let_in(ask, person, address(found.study) if found.study != people.EVERY else "/")
 
 
-def come_back_form(ask: Ask) -> Response:
+def come_back_form(ask: RequestContext) -> Response:
     """A personal link: a button, so that a mail program that opens links lets nobody in."""
     return ask.page("come_back.html.j2")
 
 
-def come_back(ask: Ask) -> Response:
+def come_back(ask: RequestContext) -> Response:
     """Log in by a personal link."""
     ask.slow_down(ask.client_address, cost=0.0)
     secret = ask.request.path_params["secret"]
@@ -116,7 +116,7 @@ def come_back(ask: Ask) -> Response:
     return _let_in(ask, found.person)
 
 
-def logout(ask: Ask) -> Response:
+def logout(ask: RequestContext) -> Response:
     """End the session."""
     if ask.token is not None:
         people.revoke(ask.site.store, ask.token.hash, actor=ask.who)
@@ -124,7 +124,7 @@ def logout(ask: Ask) -> Response:
     return ask.go("/login")
 
 
-def home(ask: Ask) -> Response:
+def home(ask: RequestContext) -> Response:
     """The studies that one takes part in."""
     own = {member.study: member for member in people.memberships(ask.site.store, ask.who)}
     every = people.EVERY in own

@@ -7,34 +7,36 @@ from starlette.responses import Response
 from preflab.data.store import conversation, people, queue, studies
 from preflab.errors import ConfigError, DataError, NotThere, PreflabError
 from preflab.feedback.study import parse_study
-from preflab.feedback.upkeep import put
-from preflab.web.collect.asking import Ask, address
+from preflab.feedback.sync_study import sync_study
 from preflab.web.collect.pages.examples import EXAMPLES
+from preflab.web.collect.request_context import RequestContext, address
 
 _LONGEST_INVITE_DAYS = 90.0
 
 
-def new_form(ask: Ask) -> Response:
+def new_form(ask: RequestContext) -> Response:
     """A study from YAML, or from one of the examples."""
     chosen = ask.request.query_params.get("example", "rank")
     text = EXAMPLES.get(chosen, EXAMPLES["rank"])
     return ask.page("new.html.j2", text=text, complaint=None, examples=list(EXAMPLES))
 
 
-def new(ask: Ask) -> Response:
+def new(ask: RequestContext) -> Response:
     """Make the study, or show what is wrong with it."""
     text = ask.form.get("text", "")
     try:
         file = parse_study(text)
         if any(found.name == file.definition.name for found in studies.list_studies(ask.site.store)):
             raise ConfigError(f"there is a study {file.definition.name!r} already; change it under Manage")
-        put(ask.site.store, file, actor=ask.who)
+        sync_study(ask.site.store, file, actor=ask.who)
     except (ConfigError, DataError) as error:
         return ask.page("new.html.j2", 422, text=text, complaint=error, examples=list(EXAMPLES))
     return ask.go(address(file.definition.name, "manage"))
 
 
-def show(ask: Ask, *, link: str = "", complaint: PreflabError | None = None, text: str | None = None) -> Response:
+def show(
+    ask: RequestContext, *, link: str = "", complaint: PreflabError | None = None, text: str | None = None
+) -> Response:
     """State, progress, members, invitations, definition."""
     store, name = ask.site.store, ask.study
     found = studies.find_study(store, name)
@@ -71,7 +73,7 @@ def _as_yaml(told: dict[str, Any]) -> str:
     return str(yaml.dump(told, Dumper=Plain, sort_keys=False, allow_unicode=True))
 
 
-def state(ask: Ask) -> Response:
+def state(ask: RequestContext) -> Response:
     """Open, pause or close the study."""
     wanted = ask.field("state")
     if wanted not in ("open", "paused", "closed"):
@@ -80,7 +82,7 @@ def state(ask: Ask) -> Response:
     return ask.go(address(ask.study, "manage"))
 
 
-def invite(ask: Ask) -> Response:
+def invite(ask: RequestContext) -> Response:
     """A link that lets people in; it is shown this once."""
     role = ask.form.get("role", "annotator")
     if role not in people.RANK:
@@ -99,7 +101,7 @@ def invite(ask: Ask) -> Response:
     return show(ask, link=ask.link(f"/join/{secret}"))
 
 
-def _number(ask: Ask, field: str, low: float, high: float) -> float:
+def _number(ask: RequestContext, field: str, low: float, high: float) -> float:
     try:
         found = float(ask.form.get(field, "") or low)
     except ValueError:
@@ -109,7 +111,7 @@ def _number(ask: Ask, field: str, low: float, high: float) -> float:
     return found
 
 
-def revoke(ask: Ask) -> Response:
+def revoke(ask: RequestContext) -> Response:
     """End an invitation of this study."""
     own = {one.hash for one in people.tokens_of(ask.site.store, ask.study, "invite")}
     if ask.field("token") not in own:
@@ -118,26 +120,26 @@ def revoke(ask: Ask) -> Response:
     return ask.go(address(ask.study, "manage"))
 
 
-def remove(ask: Ask) -> Response:
+def remove(ask: RequestContext) -> Response:
     """Take somebody's role in this study away."""
     people.remove_member(ask.site.store, ask.field("person"), ask.study, actor=ask.who)
     return ask.go(address(ask.study, "manage"))
 
 
-def revise(ask: Ask) -> Response:
+def revise(ask: RequestContext) -> Response:
     """Change the definition; judgements keep the revision that they were made under."""
     text = ask.form.get("text", "")
     try:
         file = parse_study(text)
         if file.definition.name != ask.study:
             raise ConfigError(f"the name of a study cannot change: it is {ask.study!r}")
-        put(ask.site.store, file, actor=ask.who)
+        sync_study(ask.site.store, file, actor=ask.who)
     except (ConfigError, DataError) as error:
         return show(ask, complaint=error, text=text)
     return ask.go(address(ask.study, "manage"))
 
 
-def items(ask: Ask) -> Response:
+def items(ask: RequestContext) -> Response:
     """Add items, one JSON object a line."""
     import json
 

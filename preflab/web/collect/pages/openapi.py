@@ -5,7 +5,7 @@ from typing import Any
 from starlette.responses import JSONResponse, Response
 
 from preflab import __version__
-from preflab.web.collect.asking import Ask
+from preflab.web.collect.request_context import RequestContext
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999}
@@ -114,7 +114,7 @@ DESCRIPTION: dict[str, Any] = {
 }
 
 
-def describe(ask: Ask) -> Response:
+def describe(ask: RequestContext) -> Response:
     """The description itself."""
     root = ask.site.config.root_path
     return JSONResponse({**DESCRIPTION, "servers": [{"url": root or "/"}]})

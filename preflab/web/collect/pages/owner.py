@@ -14,13 +14,13 @@ from preflab.data.store.studies import find_study
 from preflab.errors import DataError, NotThere
 from preflab.feedback.export import FORMATS
 from preflab.feedback.export import export as make_export
-from preflab.web.collect.asking import Ask, address
 from preflab.web.collect.pages.results import Results, latest_results
+from preflab.web.collect.request_context import RequestContext, address
 
 _SHOWN = 200
 
 
-def results(ask: Ask) -> Response:
+def results(ask: RequestContext) -> Response:
     """Progress, agreement, quality and ratings, as tables and plots."""
     store, name = ask.site.store, ask.study
     found: Results = latest_results(store, name, ask.site.desk(name).definition)
@@ -36,7 +36,7 @@ def results(ask: Ask) -> Response:
     )
 
 
-def log_page(ask: Ask) -> Response:
+def log_page(ask: RequestContext) -> Response:
     """The last events of the study, and the head of the whole log."""
     with ask.site.store.reading() as connection:
         every = list(log.events(connection, study=ask.study))
@@ -52,7 +52,7 @@ def _short(said: dict[str, Any] | None) -> str:
     return text if len(text) <= 300 else f"{text[:300]} …"
 
 
-def _one(ask: Ask) -> Judgement:
+def _one(ask: RequestContext) -> Judgement:
     seq = ask.number("seq")
     with ask.site.store.reading() as connection:
         for found in judgements.judgements_of(connection, ask.study, up_to=seq):
@@ -61,7 +61,7 @@ def _one(ask: Ask) -> Judgement:
     raise NotThere(f"study {ask.study!r} has no judgement {seq}")
 
 
-def judgement(ask: Ask) -> Response:
+def judgement(ask: RequestContext) -> Response:
     """One judgement with everything that was recorded."""
     found = _one(ask)
     said = "erased" if found.says is None else json.dumps(found.says, indent=2, sort_keys=True, ensure_ascii=False)
@@ -69,7 +69,7 @@ def judgement(ask: Ask) -> Response:
     return ask.page("judgement.html.j2", study=study, found=found, said=said, may_manage=manages)
 
 
-def discard(ask: Ask) -> Response:
+def discard(ask: RequestContext) -> Response:
     """Take a judgement out of the count, with a reason; its slot is free again."""
     found = _one(ask)
     reason = ask.form.get("reason", "").strip()
@@ -79,7 +79,7 @@ def discard(ask: Ask) -> Response:
     return ask.go(address(ask.study, "judgements", found.seq))
 
 
-def export(ask: Ask) -> Response:
+def export(ask: RequestContext) -> Response:
     """The data in one format, or its manifest (``?manifest=1``)."""
     query = ask.request.query_params
     format = str(ask.request.path_params["format"])

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field
 from preflab.data.store import log
 from preflab.data.store.judgements import Judgement, judgements_of
 from preflab.data.store.open import Store
-from preflab.evals import study_plots
-from preflab.feedback.human import comparisons_of
-from preflab.feedback.outcomes import question_outcomes, rule_rates
+from preflab.feedback.labellers.human import comparisons_of
+from preflab.feedback.policy_ratings import PolicyRatings, policy_ratings
 from preflab.feedback.quality import Agreement, AnnotatorQuality, Bounds, StudyQuality, judged_of, quality_of
-from preflab.feedback.standings import Standings, standings
 from preflab.feedback.study import StudyDefinition
+from preflab.feedback.study_results import question_outcomes, rule_rates
 from preflab.maths.statistics import Estimate
+from preflab.reporting import study_plots
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +63,7 @@ def results_of(store: Store, study: str, definition: StudyDefinition) -> Results
         found = list(judgements_of(connection, study, statuses=("counted", "late")))
     own = [one for one in (judged_of(one, definition.protocol) for one in found) if one is not None]
     quality = quality_of(own, Bounds(fast_seconds=definition.fast_seconds))
-    ranked = standings(comparisons_of(store, study).comparisons)
+    ranked = policy_ratings(comparisons_of(store, study).comparisons)
     tables = [_people(quality), _agreement(quality)]
     if ranked is not None:
         tables.append(_standings(ranked))
@@ -115,7 +115,7 @@ def _agreement(quality: StudyQuality) -> Table:
     return Table("Agreement", ("Question", "Category", "Scale", "Alpha", "Raw", "Note"), tuple(rows), note)
 
 
-def _standings(found: Standings) -> Table:
+def _standings(found: PolicyRatings) -> Table:
     rows = tuple((name, _number(elo, 0)) for name, elo in found.elo.items())
     note = f"Bradley-Terry on {found.votes} votes, around the mean of all; {found.note}."
     if found.same_policy:
@@ -148,7 +148,7 @@ def _questions(counted: list[Judgement]) -> Table:
     return Table("Questions", columns, tuple(rows), "Unanswered questions count as wrong.")
 
 
-def _plots(quality: StudyQuality, ranked: Standings | None) -> list[Plot]:
+def _plots(quality: StudyQuality, ranked: PolicyRatings | None) -> list[Plot]:
     found = [_plot(study_plots.progress_plot(quality.progress), "Judgements that count, gold and repeated ones too")]
     agreed = [(_label(one), one.raw, one.alpha) for one in quality.agreement if one.raw or one.alpha]
     people = [(one.annotator, _shares(one)) for one in quality.annotators]

@@ -5,11 +5,11 @@ from starlette.responses import JSONResponse, Response
 from preflab.data.store import judgements, people
 from preflab.data.store.studies import find_study
 from preflab.errors import DataError, LeaseLost, NotThere, StoreError
-from preflab.feedback.desk import Desk
-from preflab.feedback.films import KINDS
-from preflab.feedback.screen import Screen
+from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.study import StudyDefinition
-from preflab.web.collect.asking import Ask, address
+from preflab.feedback.task_view import TaskView
+from preflab.feedback.video_store import KINDS
+from preflab.web.collect.request_context import RequestContext, address
 
 TEMPLATE = {
     "rank": "rank.html.j2",
@@ -21,16 +21,16 @@ TEMPLATE = {
 }
 
 
-def desk_of(ask: Ask) -> Desk:
+def desk_of(ask: RequestContext) -> AnnotationService:
     """The study in the address, open for judging."""
     return ask.site.desk(ask.study)
 
 
-def _member(ask: Ask) -> people.Member | None:
+def _member(ask: RequestContext) -> people.Member | None:
     return next((found for found in people.memberships(ask.site.store, ask.who) if found.study == ask.study), None)
 
 
-def not_ready(ask: Ask, desk: Desk) -> Response | None:
+def not_ready(ask: RequestContext, desk: AnnotationService) -> Response | None:
     """Where somebody must go before tasks: to the consent text, or to practice; None when they may begin."""
     own = _member(ask)
     if own is None or own.consented is None or own.opted_out is not None:
@@ -40,7 +40,7 @@ def not_ready(ask: Ask, desk: Desk) -> Response | None:
     return ask.go(address(ask.study, "practice")) if desk.practice_left(ask.who) is not None else None
 
 
-def intro(ask: Ask) -> Response:
+def intro(ask: RequestContext) -> Response:
     """Instructions, warning and consent; afterwards the door to the tasks."""
     desk, own = desk_of(ask), _member(ask)
     study = find_study(ask.site.store, ask.study)
@@ -51,7 +51,7 @@ def intro(ask: Ask) -> Response:
     return ask.page("intro.html.j2", study=desk.definition, state=study.state, agreed=agreed, role=role)
 
 
-def consent(ask: Ask) -> Response:
+def consent(ask: RequestContext) -> Response:
     """Agree, having read the warning where there is one."""
     desk = desk_of(ask)
     for field, needed in (("agree", True), ("warned", bool(desk.definition.warning))):
@@ -62,7 +62,7 @@ def consent(ask: Ask) -> Response:
     return ask.go(address(ask.study, "next"))
 
 
-def leave(ask: Ask) -> Response:
+def leave(ask: RequestContext) -> Response:
     """Opt out: no more tasks of this study."""
     people.opt_out(ask.site.store, ask.who, ask.study)
     return ask.go("/")
@@ -71,7 +71,7 @@ def leave(ask: Ask) -> Response:
 # practice ------------------------------------------------------------------------------------------------
 
 
-def practice(ask: Ask) -> Response:
+def practice(ask: RequestContext) -> Response:
     """The next practice item."""
     desk = desk_of(ask)
     own = _member(ask)
@@ -84,7 +84,7 @@ def practice(ask: Ask) -> Response:
     return task_page(ask, desk, desk.practice_screen(item, ask.who), action=action)
 
 
-def hand_in_practice(ask: Ask) -> Response:
+def hand_in_practice(ask: RequestContext) -> Response:
     """Judge a practice item and be told whether it was right."""
     desk = desk_of(ask)
     item = ask.number("item")
@@ -105,7 +105,7 @@ def hand_in_practice(ask: Ask) -> Response:
 # tasks ---------------------------------------------------------------------------------------------------
 
 
-def next_task(ask: Ask) -> Response:
+def next_task(ask: RequestContext) -> Response:
     """The task in hand or the next one."""
     desk = desk_of(ask)
     elsewhere = not_ready(ask, desk)
@@ -124,7 +124,7 @@ def next_task(ask: Ask) -> Response:
     return ask.go(address(ask.study, "task", screen.slot))
 
 
-def show(ask: Ask) -> Response:
+def show(ask: RequestContext) -> Response:
     """A task."""
     desk = desk_of(ask)
     elsewhere = not_ready(ask, desk)
@@ -142,9 +142,9 @@ def show(ask: Ask) -> Response:
 
 
 def task_page(
-    ask: Ask,
-    desk: Desk,
-    screen: Screen,
+    ask: RequestContext,
+    desk: AnnotationService,
+    screen: TaskView,
     *,
     action: str,
     complaint: DataError | None = None,
@@ -170,7 +170,7 @@ def task_page(
     )
 
 
-def film(ask: Ask) -> Response:
+def film(ask: RequestContext) -> Response:
     """A film, under the hash of its bytes: a browser may keep it, for it never changes.
 
     Raises:
@@ -184,7 +184,7 @@ def film(ask: Ask) -> Response:
     return Response(shelf.read(name), headers=kept, media_type=KINDS[name.rpartition(".")[2]])
 
 
-def hand_in(ask: Ask) -> Response:
+def hand_in(ask: RequestContext) -> Response:
     """Hand in the judgement that completes the task. A form that is not whole comes back as it was filled in."""
     desk, slot = desk_of(ask), ask.number("slot")
     try:
@@ -197,13 +197,13 @@ def hand_in(ask: Ask) -> Response:
     return ask.go(address(ask.study, "next"))
 
 
-def keep(ask: Ask) -> Response:
+def keep(ask: RequestContext) -> Response:
     """The page is still being worked on: hold the task."""
     until = desk_of(ask).keep(ask.number("slot"), ask.who)
     return JSONResponse({"left_ms": until - ask.site.store.clock()})
 
 
-def skip(ask: Ask) -> Response:
+def skip(ask: RequestContext) -> Response:
     """Put the task back; somebody else will get it."""
     desk_of(ask).give_back(ask.number("slot"), ask.who)
     return ask.go(address(ask.study))
@@ -212,13 +212,13 @@ def skip(ask: Ask) -> Response:
 # history -------------------------------------------------------------------------------------------------
 
 
-def history(ask: Ask) -> Response:
+def history(ask: RequestContext) -> Response:
     """One's own judgements, newest first, and which of them can still be undone."""
     desk = desk_of(ask)
     return ask.page("history.html.j2", study=desk.definition, rows=desk.history(ask.who))
 
 
-def undo(ask: Ask) -> Response:
+def undo(ask: RequestContext) -> Response:
     """Take back a judgement while its lease runs; the task is in hand again."""
     judgements.withdraw(ask.site.store, seq=ask.number("seq"), person=ask.who)
     return ask.go(address(ask.study, "next"))

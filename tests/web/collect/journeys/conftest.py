@@ -54,7 +54,7 @@ def visit(browser: "Browser", lab: "Lab") -> "Iterator[Visit]":
 @pytest.fixture(scope="session")
 def tiny_policy() -> None:
     """The random model that answers in these tests, loaded before anybody waits for it."""
-    from preflab.rollouts.policies import PolicySpec
-    from preflab.rollouts.repliers import open_replier
+    from preflab.rollouts.servers.chat_backends import open_chat_backend
+    from preflab.rollouts.servers.policy_spec import PolicySpec
 
-    open_replier(PolicySpec(name="warm", model="tiny"))
+    open_chat_backend(PolicySpec(name="warm", model="tiny"))

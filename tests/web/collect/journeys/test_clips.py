@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from playwright.sync_api import Page, expect
 
-from preflab.feedback.films import FilmShelf
+from preflab.feedback.video_store import VideoStore
 from tests.web.collect.journeys.lab import Lab, Visit, join
 
 for _package in ("PIL", "mujoco", "gymnasium"):
@@ -17,14 +17,16 @@ for _package in ("PIL", "mujoco", "gymnasium"):
 
 def films(lab: Lab, n: int) -> list[str]:
     """Names of films of hoppers that lean, put where the site looks."""
-    from preflab.control.drawing import BodyPainter
-    from preflab.control.film import film
+    from preflab.control.rendering.clip_video import encode_video
+    from preflab.control.rendering.mujoco import BodyPainter
 
-    shelf = FilmShelf(Path(str(lab.store.engine.url.database)).parent / "films")
+    shelf = VideoStore(Path(str(lab.store.engine.url.database)).parent / "films")
     paint = BodyPainter("hopper")
     still = np.array([0.0, 1.25, 0.0, 0.0, 0.0, 0.0])
     lean = np.array([0.3, 0.0, 0.2, -0.3, -0.2, 0.1])
-    return [shelf.put(film([paint(still + lean * t * k / 8) for t in range(12)], 20.0)) for k in range(1, n + 1)]
+    return [
+        shelf.put(encode_video([paint(still + lean * t * k / 8) for t in range(12)], 20.0)) for k in range(1, n + 1)
+    ]
 
 
 def study(lab: Lab, names: list[str], pairs: list[tuple[int, int]], more: str = "") -> None:

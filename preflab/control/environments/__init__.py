@@ -1,0 +1,1 @@
+"""What agents act in: MuJoCo tasks, Atari games, any Gymnasium environment, many copies side by side."""

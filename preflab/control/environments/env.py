@@ -1,0 +1,110 @@
+"""What the loop asks of an environment: many copies side by side, fixed horizons, nothing that tells the true reward.
+
+Christiano et al. 2017, appendix A: episodes of varying length would tell the agent what is good, so none ends early.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias, runtime_checkable
+
+import numpy as np
+from jaxtyping import Bool, Float, Float64, Shaped
+from torch import Tensor
+
+from preflab.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Continuous:
+    """Actions that are vectors; what lies outside the bounds is clipped to them before the environment sees it."""
+
+    size: int
+    low: float = -1.0
+    high: float = 1.0
+
+
+@dataclass(frozen=True)
+class Discrete:
+    """Actions that are numbers from 0."""
+
+    n: int
+
+
+Actions: TypeAlias = Continuous | Discrete
+
+
+@dataclass(frozen=True)
+class Spec:
+    """What does not change while an environment runs."""
+
+    name: str
+    obs_shape: tuple[int, ...]
+    actions: Actions
+    horizon: int
+    """Steps of every episode."""
+    clip_steps: int
+    """Steps of the clips that are compared: one to two seconds."""
+    fps: float
+    """Frames a second at which people see clips."""
+    frames_per_step: int = 1
+    """Frames of the game in one step; label schedules count frames where a paper does."""
+
+    def __post_init__(self) -> None:
+        if min(self.horizon, self.clip_steps, self.frames_per_step) < 1 or self.fps <= 0:
+            raise ConfigError(f"horizon, clip_steps, frames_per_step and fps must be above 0, got {self}")
+        if self.clip_steps > self.horizon:
+            raise ConfigError(f"{self.name}: clips of {self.clip_steps} steps do not fit episodes of {self.horizon}")
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """What one step of all copies gave."""
+
+    observations: Shaped[np.ndarray, "env ..."]
+    """[env ...], what the agent sees next; where an episode ended, the first of the next one."""
+    true_reward: Float64[np.ndarray, " env"]
+    """For the oracle and for reports alone."""
+    ended: Bool[np.ndarray, " env"]
+    """Whether the horizon was reached."""
+    final: Shaped[np.ndarray, "env ..."]
+    """[env ...], what the agent would have seen had no episode ended: the same as ``observations`` elsewhere."""
+    terminated: Bool[np.ndarray, " env"] | None = None
+    """Ends that are the task's own, behind which nothing is worth anything; None: there are none such."""
+
+
+@runtime_checkable
+class VectorEnv(Protocol):
+    """So many copies of an environment; all start at construction.
+
+    The whole future depends on `state` and the actions: an environment that is given another's state goes on as it.
+    """
+
+    spec: Spec
+    n: int
+    """Copies."""
+    observations: Shaped[np.ndarray, "env ..."]
+    """[env ...], what the agent sees now; a new array at every step, so that it may be kept."""
+
+    def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
+        """Act in every copy: [env size] floats for `Continuous`, [env] whole numbers for `Discrete`."""
+        ...
+
+    def drawn_from(self) -> Float[np.ndarray, "env state"] | None:
+        """What a picture of each copy as it is now can be drawn from; None where observations are pictures."""
+        ...
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the future depends on."""
+        ...
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Put back what `state` gave."""
+        ...
+
+
+class Renderer(Protocol):
+    """Draws what `VectorEnv.drawn_from` gave, or observations that are pictures."""
+
+    def __call__(self, state: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "height width 3"]:
+        """One picture, [height width 3], uint8."""
+        ...

@@ -1,0 +1,1 @@
+"""Rewards learned from comparisons: labels, labellers, reward networks, ensembles."""

@@ -1,0 +1,78 @@
+"""The same agent on the true reward: what learning from comparisons is held against."""
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from preflab.control.agents.agent import Agent
+from preflab.control.environments.env import VectorEnv
+from preflab.control.episodes import Episodes
+from preflab.control.interleaved_updates import collect_with_updates
+from preflab.control.preference_loop import LoopConfig
+from preflab.control.running_stats import RunningMeanStd
+from preflab.control.state_tensors import strip_prefix, with_prefix
+from preflab.control.trajectory import Trajectory
+
+
+class TrueRewardLoop:
+    """Acts and learns for as many steps, in the same rounds.
+
+    Args:
+        config     steps, stretch, update_steps and window are read.
+        normalise  bring the reward to mean 0 and deviation 1, as predicted ones are; else it is handed over as it is.
+        facts      of a stretch, to be logged with the rest.
+    """
+
+    def __init__(
+        self,
+        config: LoopConfig,
+        env: VectorEnv,
+        agent: Agent,
+        *,
+        normalise: bool = True,
+        facts: Callable[[Trajectory], dict[str, float]] | None = None,
+    ) -> None:
+        self.config, self.env, self.agent, self.normalise, self.facts = config, env, agent, normalise, facts
+        self.scale, self.episodes, self.step = RunningMeanStd(1), Episodes(env.n, window=config.window), 0
+
+    def run(
+        self, log: Callable[..., None], keep: Callable[[], object], waiting: Callable[[int], None] | None = None
+    ) -> None:
+        """Go on to the end; see `PreferenceLoop.run`. Nothing is waited for."""
+        del waiting
+        c = self.config
+        while self.step < c.steps:
+            stretch, acted = collect_with_updates(
+                self.env, self.agent, self._rewards, c.stretch, c.update_steps or c.stretch
+            )
+            self.step += stretch.steps
+            facts = self.facts(stretch) if self.facts else {}
+            log(step=self.step, **acted.told, **self.episodes.add(stretch, acted.rewards), **facts)
+            keep()
+
+    def _rewards(self, stretch: Trajectory) -> Float[np.ndarray, "time env"]:
+        if not self.normalise:
+            return stretch.true_reward
+        self.scale.add(stretch.true_reward.reshape(-1, 1))
+        return np.asarray((stretch.true_reward - self.scale.mean[0]) / (self.scale.std[0] + 1e-8))
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything that the future depends on."""
+        return {
+            **with_prefix("agent", self.agent.state()),
+            **with_prefix("env", self.env.state()),
+            **with_prefix("episodes", self.episodes.state()),
+            "scale": self.scale.state(),
+            "step": torch.tensor(self.step),
+        }
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Go on where another stopped."""
+        self.agent.load_state(strip_prefix(state, "agent"))
+        self.env.load_state(strip_prefix(state, "env"))
+        self.episodes.load_state(strip_prefix(state, "episodes"))
+        self.scale.load_state(state["scale"])
+        self.step = int(state["step"])

@@ -1,0 +1,56 @@
+"""Plain text, document by document: what pretraining goes on with (Ouyang et al. 2022, PPO-ptx)."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from preflab.data.sources.files import SUFFIXES, holds_records, open_text, read_records
+from preflab.data.sources.record import text
+from preflab.errors import DataError
+
+TEXT_SUFFIXES = (".txt", ".txt.gz", ".md")
+"""Endings of files that hold one document each."""
+
+
+def load_texts(path: str | Path) -> Iterator[str]:
+    """Documents of a text file (one), of a file of records (their ``text``), or of a folder of either, by name.
+
+    Raises:
+        DataError: there is no such file, none in the folder, or one is empty or cannot be read.
+    """
+    path = Path(path).expanduser()
+    endings = ", ".join((*TEXT_SUFFIXES, *SUFFIXES))
+    if path.is_dir():
+        files = [file for file in sorted(path.iterdir()) if _holds_text(file)]
+        if not files:
+            raise DataError(f"holds no text; expected files ending in {endings}", path=path)
+        for file in files:
+            yield from load_texts(file)
+        return
+    if not path.is_file() or not _holds_text(path):
+        raise DataError(f"is no file of text; expected one ending in {endings}", path=path)
+    if not holds_records(path):
+        yield _whole(path)
+        return
+    for found in read_records(path):
+        try:
+            document = text(found.record, "text")
+        except DataError as error:
+            raise error.at(found.path, found.number) from error
+        if document.strip():
+            yield document
+
+
+def _whole(path: Path) -> str:
+    """A file that is one document."""
+    try:
+        with open_text(path) as stream:
+            document = stream.read()
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise DataError(f"cannot be read: {error}", path=path) from error
+    if not document.strip():
+        raise DataError("is empty; expected text", path=path)
+    return document
+
+
+def _holds_text(path: Path) -> bool:
+    return holds_records(path) or path.name.endswith(TEXT_SUFFIXES)

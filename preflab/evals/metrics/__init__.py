@@ -1,0 +1,1 @@
+"""What is computed from answers: bias scores, refusal, toxicity, diversity, preference accuracy, battles."""

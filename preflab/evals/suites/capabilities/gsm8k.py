@@ -1,0 +1,141 @@
+"""GSM8K (Cobbe et al. 2021): word problems of primary school, as a check on what alignment costs.
+
+``chat`` asks through the chat template and lets the model reason. ``five-shot`` is the plain text frame of
+lm-evaluation-harness ("Question: ...\\nAnswer:", five worked problems before it), with its two rules of reading: strict
+takes the number behind "####", flexible the last number there is. Which five problems differs: that library draws them
+anew for each question, here they are the first five of the training file (and are not asked, should they be in the
+test file too). A reply without a number is wrong by both rules; an empty one is not scored.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from preflab.data.dialogue import Dialogue
+from preflab.data.sources.source import Record
+from preflab.errors import DataError, RecordRefused
+from preflab.evals.core import record_fields
+from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.suite import Item, Items, Measure, Suite, Variant
+from preflab.rollouts.requests.types import Generate, Outcome, Plan, Unscorable
+
+FILES = ("gsm8k_test*", "gsm8k*", "main/test-*")
+SHOTS = ("gsm8k_train*", "main/train-*")
+N_SHOTS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """A word problem, its worked solution and the number that it comes to."""
+
+    question: str
+    solution: str
+    answer: str
+    shots: tuple["Problem", ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The plain text frame, up to where the solution comes."""
+        done = [f"Question: {one.question}\nAnswer: {one.solution}\n\n" for one in self.shots]
+        return f"{''.join(done)}Question: {self.question}\nAnswer:"
+
+
+def read(record: Record) -> Problem:
+    """A record of the published set (question, answer with the number behind ####)."""
+    solution = record_fields.first_text(record, "answer")
+    _, mark, answer = solution.rpartition("#### ")
+    if not mark or not re.search(r"\d", answer):
+        raise RecordRefused("the answer has no number behind ####", field="answer")
+    return Problem(record_fields.first_text(record, "question"), solution, answer.strip())
+
+
+def load(shelf: DataSource) -> Items:
+    """Problems, each with the same five worked ones."""
+    shots: list[Problem] = []
+    hub = "gsm8k" not in shelf.named
+    try:
+        found = shelf.records("gsm8k_shots", SHOTS, hub="openai/gsm8k/main:train" if hub else "").found
+        shots = [read(next(found).record) for _ in range(N_SHOTS)]
+    except (DataError, StopIteration):
+        pass  # without five of them only the ways that need none are open
+    known = {one.question for one in shots}
+
+    def item(record: Record) -> Item | None:
+        own = read(record)
+        if own.question in known:
+            return None
+        name = record_fields.identity(record, own.question)
+        return Item(id=name, group=own.question, data=Problem(own.question, own.solution, own.answer, tuple(shots)))
+
+    return shelf.records("gsm8k", FILES, hub="openai/gsm8k/main:test").items(item)
+
+
+_MARKED = re.compile(r"#### (\-?[0-9\.\,]+)")
+_STATED = re.compile(r"\banswer\b(?:\s+is)?[\s:=*$]*(-?[0-9][0-9.,]*)", re.IGNORECASE)
+_NUMBER = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
+
+
+def bare(number: str) -> str:
+    """A number as it is compared: no commas, no dollar sign, no full stop at its end."""
+    return re.sub(r"\.$", "", number.replace(",", "").replace("$", "").strip())
+
+
+def _outcome(own: Problem, reply: str, strict: list[str]) -> Outcome:
+    """Right by the strict rule and by the last number."""
+    found: list[str] = _NUMBER.findall(reply)
+    answer = bare(own.answer)
+    return {
+        "strict": float(bool(strict) and bare(strict[0]) == answer),
+        "flexible": float(bool(found) and bare(found[-1]) == answer),
+        "followed": float(bool(strict)),
+        "words": float(len(reply.split())),
+    }
+
+
+_ASKED = """{question}
+
+Work it out step by step. Then write the result on a line of its own, like this:
+Answer: 12"""
+
+
+def chat(item: Item) -> Plan:
+    """Reasoning in the chat, the result behind "Answer:"; the strict rule takes the last such."""
+    own: Problem = item.data
+    (said,) = yield [Generate(prompt=Dialogue.of(_ASKED.format(question=own.question)), max_new_tokens=320)]
+    reply = said.words()
+    return _outcome(own, reply, _STATED.findall(reply)[-1:])
+
+
+def few_shot(item: Item) -> Plan:
+    """Plain text that goes on from worked problems."""
+    own: Problem = item.data
+    if len(own.shots) < N_SHOTS:
+        raise Unscorable(f"fewer than {N_SHOTS} worked problems were found (gsm8k_train*)")
+    (said,) = yield [Generate(prompt=own.text, max_new_tokens=256, stop=("Question:",))]
+    reply = said.words()
+    return _outcome(own, reply, _MARKED.findall(reply)[:1])
+
+
+_RULES: Mapping[str, str] = {
+    "strict": "Share of problems whose number stands where it was asked for (behind Answer: or ####) and is right.",
+    "flexible": "Share of problems whose last number is the right one.",
+}
+SUITE = Suite(
+    name="gsm8k",
+    title="GSM8K",
+    summary="Word problems with a number as answer: what reasoning costs or gains.",
+    source="Cobbe et al. 2021, arXiv 2110.14168; data openai/grade-school-math, MIT",
+    load=load,
+    files=(*FILES, *SHOTS),
+    ways=(
+        Variant(name="chat", summary="chat template, reasoning and a last line with the answer", plan=chat),
+        Variant(name="five-shot", summary="plain text behind five worked problems", plan=few_shot),
+    ),
+    measures=(
+        Measure(name="accuracy, flexible", of="flexible", how=_RULES["flexible"]),
+        Measure(name="accuracy, strict", of="strict", how=_RULES["strict"]),
+        Measure(name="followed the form", of="followed", how="Share of replies with a number where it was asked for."),
+        Measure(name="words", of="words", unit="words", better="", how="Length of a reply."),
+    ),
+    tax=True,
+)

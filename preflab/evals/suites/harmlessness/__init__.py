@@ -1,0 +1,1 @@
+"""Suites of over-refusal and toxicity."""

@@ -1,0 +1,1 @@
+"""Suites of truthfulness, sycophancy and persona."""

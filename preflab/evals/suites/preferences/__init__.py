@@ -1,0 +1,1 @@
+"""Suites of human preferences and win rates."""

@@ -1,0 +1,1 @@
+"""Whoever says which of several replies is better, one file each."""

@@ -1,0 +1,49 @@
+"""The models of a finished run of the main job, to talk to: before and after."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+from preflab.errors import ConfigError, RunError
+from preflab.recipes.align.stages import Stages
+from preflab.rollouts.generate import ReplySampler
+from preflab.rollouts.score import PreferenceScorer
+from preflab.runner.launch import reopen
+
+
+class Models(NamedTuple):
+    """What a chat needs."""
+
+    before: ReplySampler
+    after: ReplySampler
+    scorer: PreferenceScorer
+
+
+@contextmanager
+def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int | None) -> Iterator[Models]:
+    """Reference, trained policy and preference model of a run; the run is held while they are in use.
+
+    Args:
+        temperature     of sampling; None: the run's own.
+        max_new_tokens  longest reply; None: the run's own.
+
+    Raises:
+        RunError: the run has no trained policy yet, or its model is no longer the one it was trained from.
+    """
+    config, run = reopen(folder)
+    with run:
+        if not run.is_done("ppo"):
+            raise RunError(f"{folder} has no aligned policy yet; start its command again and let it finish")
+        given = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+        sampling = replace(config.sampling, **{k: v for k, v in given.items() if v is not None})
+        stages = Stages(config, run)
+        if sampling.max_new_tokens >= stages.encoder.max_tokens:
+            raise ConfigError(f"--max-new-tokens must leave room in the context of {stages.encoder.max_tokens} tokens")
+        policy = stages.trunk.add_role("policy")
+        policy.load_state(run.load_weights("policy"))
+        before, after = (
+            ReplySampler(role, stages.encoder, sampling, seed=run.seed) for role in (stages.trunk.reference(), policy)
+        )
+        yield Models(before, after, stages.scorer("pm"))

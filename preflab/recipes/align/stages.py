@@ -1,0 +1,163 @@
+"""The stages of the main job: what is done, in order, and what each leaves behind (see ``align``)."""
+
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from preflab.errors import SamplerError
+from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
+from preflab.maths.statistics import mean_with_interval
+from preflab.models.roles import Role
+from preflab.models.save import save_policy, save_preference_model
+from preflab.recipes.common.policy_optimisation import METHODS, policy_training, sampling_engine
+from preflab.recipes.common.workbench import Workbench
+from preflab.rollouts.engine import Engine
+from preflab.run import Run
+
+if TYPE_CHECKING:
+    from preflab.recipes.align.config import Config
+
+
+class Stages(Workbench):
+    """Those of the main job."""
+
+    config: "Config"
+
+    def __init__(self, config: "Config", run: Run) -> None:
+        rest = 1 - config.held_out_share
+        shares = {"train": rest * (1 - config.judge_share), "judge": rest * config.judge_share}
+        shares["held_out"] = config.held_out_share
+        super().__init__(config, run, shares, judges=config.preference, scoring_tokens=config.training.max_tokens)
+
+    def best_of_n(self) -> dict[str, Any]:
+        """Sample the policy as it was loaded; score every reply by both models; expected score by n."""
+        total = self.config.best_of_n
+        prompts = [tokens for _, _, tokens in self.evaluation]
+        rollouts = self._rollouts("base replies", self.trunk.reference(), prompts, total + 1, "base")
+        replies = self._texts(rollouts)
+        scores = {name: self._score_texts(name, replies) for name in ("pm", "pm_judge")}
+        pool, judge = scores["pm"][:, 1:], scores["pm_judge"][:, 1:]  # reply 0 is the plain sample
+        centre = {name: float(grid[:, 1:].mean()) for name, grid in scores.items()}
+        curve = []
+        for n in _powers(total):
+            curve.append(
+                {
+                    "n": n,
+                    "kl": kl_best_of_n(n),
+                    "score": mean_with_interval(expected_best_of_n(pool, pool, n) - centre["pm"]),
+                    "judge_score": mean_with_interval(expected_best_of_n(pool, judge, n) - centre["pm_judge"]),
+                }
+            )
+        best = pool.argmax(-1) + 1
+        return {
+            "curve": curve,
+            "centre": centre,
+            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
+            "measured_tokens": 2 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
+            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
+            "base": {
+                "texts": [r[0] for r in replies],
+                "pm": scores["pm"][:, 0].tolist(),
+                "pm_judge": scores["pm_judge"][:, 0].tolist(),
+            },
+            "best": {
+                "texts": [r[k] for r, k in zip(replies, best, strict=True)],
+                "pm": [float(s[k]) for s, k in zip(scores["pm"], best, strict=True)],
+                "pm_judge": [float(s[k]) for s, k in zip(scores["pm_judge"], best, strict=True)],
+            },
+        }
+
+    def ppo(self) -> dict[str, Any]:
+        """Train the policy against the first preference model."""
+        policy = self._role("policy", head=False)
+        with sampling_engine(self, policy, "ppo", max_staleness=self.config.training.max_staleness) as engine:
+            training = policy_training(self, policy, engine)
+            if (state := self.run.resume("ppo")) is not None:
+                training.load_state(state)
+            label, total = METHODS[self.config.algorithm], training.config.steps
+            with self.run.progress(label, total, "steps", training.step_count) as advance:
+                try:
+                    for step in training:
+                        self.run.log("ppo", step=step.step, **step.metrics)
+                        self.run.checkpoint("ppo", training.state)
+                        advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
+                except SamplerError:  # a step begins with its replies: without them it has changed nothing
+                    self.run.checkpoint("ppo", training.state, force=True)
+                    raise
+        if training.ema is not None:  # what is measured and exported from here on (Ouyang et al. 2022)
+            self.run.save_weights("policy_last", policy.state())
+        self.run.save_weights("policy", policy.state() if training.ema is None else training.ema_state())
+        steps = self.run.metrics("ppo")
+        return {
+            "steps": len(steps),
+            "stopped": training.stopped,
+            "method": label,
+            "prompts": len(training.prompts),
+            "refused_prompts": training.n_refused,
+            "sampled_tokens": sum(s["sampled_tokens"] for s in steps),
+            "measured_tokens": sum(s["measured_tokens"] for s in steps),
+            "trained_tokens": sum(s.get("trained_tokens", 0) for s in steps),
+            "sampling_seconds": sum(s["sampling_seconds"] for s in steps),
+        }
+
+    def measure(self) -> dict[str, Any]:
+        """Base against best-of-n and PPO on held-out prompts, judged by both models."""
+        from preflab.recipes.align.measure import compare
+
+        k = self.config.replies_per_prompt
+        prompts = [tokens for _, _, tokens in self.evaluation]
+        policy = self._role("policy", head=False)
+        policy.load_state(self.run.load_weights("policy"))
+        rollouts = self._rollouts("PPO replies", policy, prompts, k, "policy")
+        texts = self._texts(rollouts)
+        kl = self._log_ratios(policy, self.trunk.reference(), rollouts)
+        scores = {name: self._score_texts(name, texts) for name in ("pm", "pm_judge")}
+        tokens = {
+            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
+            "measured_tokens": 4 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
+            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
+        }
+        return tokens | compare(
+            [(prompt, category) for prompt, category, _ in self.evaluation],
+            self.run.result("best_of_n"),
+            {"texts": texts, **scores},
+            kl,
+            self.run.metrics("ppo"),
+            n=self.config.best_of_n,
+            method=METHODS[self.config.algorithm],
+        )
+
+    def suites(self) -> dict[str, Any]:
+        """The starter suites, before and after."""
+        from preflab.recipes.align.suites import measure_suites
+
+        policy = self._role("policy", head=False)
+        policy.load_state(self.run.load_weights("policy"))
+        return measure_suites(self, policy)
+
+    def export(self) -> dict[str, Any]:
+        """Write what other libraries load: the policy and the preference model."""
+        folder, saved = self.run.folder, {}
+        with self.run.progress("saving models", 2 if self.run.is_done("ppo") else 1, "models") as advance:
+            pad = self.encoder.pad_id
+            template = self.encoder.scoring_template
+            save_preference_model(self.role("pm"), folder / "preference_model", pad_id=pad, chat_template=template)
+            saved["preference_model"] = "AutoModelForSequenceClassification"
+            advance()
+            if self.run.is_done("ppo"):
+                policy = self._role("policy", head=False)
+                policy.load_state(self.run.load_weights("policy"))
+                save_policy(policy, folder / "policy")
+                saved["policy"] = "AutoModelForCausalLM"
+                advance()
+        return {"saved": saved}
+
+    def _engine(self, role: Role, purpose: str) -> AbstractContextManager[Engine]:
+        """In this process, or on the server that the settings name."""
+        return sampling_engine(self, role, purpose)
+
+
+def _powers(total: int) -> list[int]:
+    """1, 2, 4 ... up to ``total``, which is always there."""
+    return sorted({2**k for k in range(total.bit_length()) if 2**k <= total} | {total})

@@ -1,0 +1,245 @@
+"""The side of the loop that people see: policies deployed to a study of a store, and what was judged since.
+
+It talks to the store alone. A server on the same store ('preflab collect') shows the study and lets its policies
+answer; it notices a new revision by itself.
+"""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from preflab.data.comparison import Comparison
+from preflab.data.load import load_comparisons
+from preflab.data.sources.files import digest_of
+from preflab.data.store import log
+from preflab.data.store.open import Store, open_store
+from preflab.data.store.queue import progress
+from preflab.data.store.studies import add_items, create_study, find_study, list_studies, revise_study
+from preflab.data.write import write_comparisons
+from preflab.errors import ConfigError, DataError, StoreError
+from preflab.feedback.labellers.human import comparisons_of
+from preflab.feedback.study import StudyDefinition, item_of
+from preflab.maths.elo import to_elo
+from preflab.maths.pairwise_votes import Votes
+from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
+from preflab.maths.statistics import Estimate
+from preflab.rollouts.servers.policy_spec import PolicySpec
+from preflab.run import Run
+
+if TYPE_CHECKING:
+    from preflab.recipes.bai2022_online.config import Config
+
+FEWEST_VOTERS = 5
+"""From so many people on, ratings have intervals from resampling people; with fewer, from the curvature."""
+RIDGE = 0.1
+"""Prior precision of ratings, per nat squared: a policy that won every choice still has a rating."""
+
+
+class OnlineStudy:
+    """One study of a store, round after round."""
+
+    def __init__(self, config: "Config", run: Run) -> None:
+        self.config, self.run = config, run
+
+    @cached_property
+    def store(self) -> Store:
+        """The store, open."""
+        where = self.config.store or str(self.run.folder / "store.db")
+        return open_store(where)
+
+    def close(self) -> None:
+        """Give the store back."""
+        if "store" in self.__dict__:
+            self.store.close()
+
+    def needed(self, number: int) -> int:
+        """Choices wanted of a round; the one after the last is for ratings alone."""
+        return self.config.judgements if number <= self.config.rounds else self.config.final_judgements
+
+    # deploying -------------------------------------------------------------------------------------------
+
+    def deploy(self, number: int, policies: Sequence[PolicySpec], topics: Sequence[str]) -> dict[str, Any]:
+        """Let these policies answer from now on, and see to it that there are enough tasks.
+
+        What an owner changed in the study stays. Choices made from here on are waited for; those made since the round
+        before was collected, while its policy was trained, are learned from with them.
+
+        Raises:
+            ConfigError: the study is there and has another protocol.
+        """
+        kept = self.run.kept(f"deploy{number}")
+        if "from" not in kept:  # noted first: a kill after the deployment must not lose what was judged meanwhile
+            kept["from"] = self._head()
+            self.run.keep(f"deploy{number}", "from", kept["from"])
+        definition = self._define(policies)
+        return {
+            "revision": find_study(self.store, self.config.study).revision,
+            "from": kept["from"],
+            "policies": [policy.name for policy in policies],
+            "tasks_added": self._add_tasks(definition, number, self.needed(number), topics),
+        }
+
+    def _add_tasks(self, definition: StudyDefinition, number: int, wanted: int, topics: Sequence[str]) -> int:
+        """As many as are missing for each choice to have a task of its own; how many."""
+        now = progress(self.store, self.config.study)
+        missing = max(0, wanted - now.free - now.held)
+        begun, items = self._head(), []
+        for n in range(missing):
+            topic = topics[n % len(topics)] if topics else ""
+            name = f"round {number}, {begun}-{n}"  # the log has grown since any earlier ones were added
+            items.append(item_of(definition, {"name": name, "topic": topic}, "main"))
+        if items:
+            add_items(self.store, self.config.study, items)
+        return missing
+
+    def _define(self, policies: Sequence[PolicySpec]) -> StudyDefinition:
+        name, protocol = self.config.study, self.config.protocol
+        if name not in {found.name for found in list_studies(self.store)}:
+            instructions = self.config.instructions
+            made = StudyDefinition(name=name, protocol=protocol, instructions=instructions, policies=tuple(policies))
+            create_study(self.store, name, made.to_json())
+            return made
+        before = StudyDefinition.from_mapping(find_study(self.store, name).definition)
+        if before.protocol.name != protocol.name:
+            raise ConfigError(f"study {name!r} has the protocol {before.protocol.name}; give another name: study=...")
+        after = replace(before, policies=tuple(policies))
+        revise_study(self.store, name, after.to_json())
+        return after
+
+    # waiting ---------------------------------------------------------------------------------------------
+
+    def choices(self, since: int, *, up_to: int | None = None, weakest: float = 0.0) -> list[Comparison]:
+        """What was chosen after an event of the log, and counts."""
+        found = comparisons_of(self.store, self.config.study, weakest=weakest, up_to=up_to).comparisons
+        return [comparison for comparison in found if _event(comparison) > since]
+
+    def wait(self, number: int, topics: Sequence[str], work: Callable[[], None] | None = None) -> bool:
+        """Until a round has all its choices; False where the run is to stop before.
+
+        Args:
+            topics  for more tasks, where those there are run out.
+            work    called when choices are missing, in place of sleeping: scripted annotators.
+
+        Raises:
+            StoreError: all tasks are done again and again, and no choice counts.
+        """
+        needed, have, head = self.needed(number), self._count(number), self._head()
+        label = f"round {number}: choices" if number <= self.config.rounds else "last round: choices"
+        topped_up_at = -1
+        with self.run.progress(label, needed, "choices", min(have, needed)) as advance:
+            while have < needed:
+                topped_up_at = self._top_up(number, topics, have, topped_up_at)
+                if work is not None:
+                    work()
+                elif self.config.wait == "stop":
+                    print(f"{have} of {needed} choices of study {self.config.study!r} are there; start the same "
+                          "command again when there are more", file=sys.stderr, flush=True)  # fmt: skip
+                    return False
+                else:
+                    time.sleep(self.config.poll_seconds)
+                if self._head() != head:  # counting reads all judgements: only when something happened
+                    now, head = self._count(number), self._head()
+                    state = find_study(self.store, self.config.study).state
+                    advance(max(0, min(now, needed) - min(have, needed)), note="" if state == "open" else state)
+                    have = now
+        return True
+
+    def _top_up(self, number: int, topics: Sequence[str], have: int, before: int) -> int:
+        """More tasks where none is left; the number of choices at which that last happened."""
+        now = progress(self.store, self.config.study)
+        if now.free + now.held > 0:
+            return before
+        if have == before:
+            raise StoreError(
+                f"all tasks of study {self.config.study!r} were done twice over, and no choice among them counts: do "
+                "its policies always say the same?"
+            )
+        definition = StudyDefinition.from_mapping(find_study(self.store, self.config.study).definition)
+        self._add_tasks(definition, number, self.needed(number) - have, topics)
+        return have
+
+    def _head(self) -> int:
+        with self.store.reading() as connection:
+            return log.head(connection)[0]
+
+    def _count(self, number: int) -> int:
+        deployed = int(self.run.result(f"deploy{number}")["from"])
+        return len({comparison.provenance.id for comparison in self.choices(deployed)})
+
+    # collecting ------------------------------------------------------------------------------------------
+
+    def collect(self, number: int) -> dict[str, Any]:
+        """Keep what a round's choices teach beside the run, and rate the policies by all choices so far."""
+        with self.store.reading() as connection:
+            up_to, mark = log.head(connection)
+        deployed = int(self.run.result(f"deploy{number}")["from"])
+        begun = int(self.run.result(f"collect{number - 1}")["up_to"]) if number > 1 else deployed
+        every = self.choices(begun, up_to=up_to)
+        learned = self.choices(begun, up_to=up_to, weakest=self.config.weakest)
+        path = self.folder(number) / "comparisons.jsonl"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        written = write_comparisons(learned, path)
+        facts = {"study": self.config.study, "from": begun, "up_to": up_to, "hash": mark, "digest": digest_of([path])}
+        self.run.record("judgements", **{f"round {number}": facts})
+        votes = [_vote(comparison) for comparison in every if "annotator" not in comparison.provenance.policies]
+        return {
+            **facts,
+            "choices": len({comparison.provenance.id for comparison in every}),
+            "before": len({c.provenance.id for c in every if _event(c) <= deployed}),
+            "comparisons": written.records,
+            "too_weak": len(every) - len(learned),
+            "ties": sum(vote[2] == 0.5 for vote in votes),
+            "annotators": len({comparison.provenance.annotator for comparison in every}),
+            "votes": votes,
+            "elo": self.elo([*(v for k in range(1, number) for v in self.run.result(f"collect{k}")["votes"]), *votes]),
+        }
+
+    def folder(self, number: int) -> Path:
+        """Where what belongs to a round lies; 0 is what was learned before the first."""
+        return self.run.folder / "rounds" / str(number)
+
+    def comparisons(self, number: int) -> list[Comparison]:
+        """What a collected round teaches."""
+        return load_comparisons(self.folder(number) / "comparisons.jsonl", format="preflab_jsonl").comparisons
+
+    def elo(self, votes: Sequence[Sequence[Any]]) -> dict[str, Any]:
+        """Elo of every policy that was judged, the start policy (or the oldest) at 0.
+
+        A ridge of 0.1 per nat squared gives a rating to a policy that won every choice. Ties follow Davidson 1970.
+        """
+        usable = [vote for vote in votes if vote[0] != vote[1]]
+        if not usable:
+            return {"ratings": {}, "interval": "", "note": "no two policies were compared"}
+        names = list(dict.fromkeys(name for vote in usable for name in vote[:2]))
+        anchor = "start" if "start" in names else sorted(names)[0]
+        first, second, outcome, voters = (list(column) for column in zip(*usable, strict=True))
+        found = Votes.of(first, second, outcome, voters=voters)
+        model = Model(ridge=RIDGE, anchor=anchor)
+        try:
+            if (found.voters or 0) >= FEWEST_VOTERS:
+                rated, how = bootstrap_ratings(found, model), "from resampling people"
+            else:
+                rated, how = fit_ratings(found, model).estimates(), "from the curvature; votes taken as independent"
+        except DataError as error:
+            return {"ratings": {}, "interval": "", "note": str(error)}
+        return {"ratings": {name: to_elo(rating) for name, rating in rated.items()}, "interval": how, "note": ""}
+
+
+def _event(comparison: Comparison) -> int:
+    return int(comparison.provenance.id.rpartition("/")[2])
+
+
+def _vote(comparison: Comparison) -> list[Any]:
+    """First policy, second policy, 1 where the first was better (0.5 for a tie), who said so."""
+    a, b = comparison.ranks
+    first, second = comparison.provenance.policies
+    return [first, second, 0.5 if a == b else float(a < b), comparison.provenance.annotator]
+
+
+def newest(ratings: Mapping[str, Estimate], rounds: int) -> str | None:
+    """The newest trained policy that has a rating."""
+    return next((f"round-{k}" for k in range(rounds, -1, -1) if f"round-{k}" in ratings), None)

@@ -1,0 +1,56 @@
+"""The outcome of a run of ``online`` in a few lines, from the results it left behind."""
+
+from pathlib import Path
+from typing import Any
+
+from preflab.reporting.closing_lines import Line, closing_lines, plain, read_results, share, signed
+from preflab.run import read_json
+
+
+def summarise(folder: Path) -> list[Line]:
+    """A line for every headline number of each round and every file worth opening; stages not run have none."""
+    found = read_results(folder)
+    config = read_json(folder / "config.json")["config"]
+    lines: list[Line] = []
+    for k in range(config["rounds"] + 1):
+        name = f"round {k}" if k else "static"
+        if (fit := found.get(f"preference{k}")) is not None:
+            own = fit["accuracy"].get(name)
+            if own:
+                lines.append((f"{name}: held-out accuracy", share(own), f"{own['n']} pairs of the round"))
+            if fit["known"]:
+                lines.append((f"{name}: agrees with the known preference", share(fit["known"]), "without their errors"))
+        if (measure := found.get(f"measure{k}")) is not None:
+            lines.append(
+                (f"{name}: policy, gain and KL", f"{signed(measure['gain'])} nats", f"KL {plain(measure['kl'])}")
+            )
+            if measure["known"]:
+                lines.append((f"{name}: policy is liked better", share(measure["known"]["wins"]), "half is chance"))
+    lines += _ratings(found)
+    waiting = _waiting(found, config)
+    return (
+        lines
+        + ([("waiting for choices", waiting, "start the command again")] if waiting else [])
+        + closing_lines(folder, found)
+    )
+
+
+def _ratings(found: dict[str, Any]) -> list[Line]:
+    waves = sorted(int(name.removeprefix("collect")) for name in found if name.startswith("collect"))
+    if not waves:
+        return []
+    elo = found[f"collect{waves[-1]}"]["elo"]
+    lines: list[Line] = []
+    for name, rating in elo["ratings"].items():
+        low, high = (end if rating[k] is None else f"{rating[k]:+.0f}" for k, end in (("low", "-inf"), ("high", "inf")))
+        if name != "start":
+            lines.append((f"Elo of {name}", f"{rating['value']:+.0f} [{low}, {high}]", "the start policy is at 0"))
+    return lines
+
+
+def _waiting(found: dict[str, Any], config: dict[str, Any]) -> str:
+    """Which round a run stopped in to wait; empty where it did not."""
+    for k in range(1, config["rounds"] + 2):
+        if f"deploy{k}" in found and f"collect{k}" not in found:
+            return f"round {k}"
+    return ""

@@ -1,0 +1,84 @@
+"""The agents that `christiano2017_mujoco` and `christiano2017_atari` compare: one on the true reward, others on labels,
+and the ablations."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+from preflab.config_overrides import did_you_mean
+from preflab.control.preference_loop import LoopConfig
+from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.rewards.oracle import OracleConfig
+from preflab.errors import ConfigError
+
+TRUE = "true_reward"
+ABLATIONS = {
+    "random": "pairs drawn by chance, not the disputed ones",
+    "one": "one predictor, fitted to all labels, and pairs drawn by chance",
+    "offline": "all labels from the untrained policy",
+    "weights_only": "L2 on weights alone, as in the paper",
+    "unregularised": "no L2 on weights or returns",
+    "steps": "single steps compared in place of clips",
+    "target": "the clip's true return by squared error in place of comparisons",
+}
+"""Sec. 3.3 of the paper, and its own regularisation; each differs from ``labelsN`` of the same budget in this alone."""
+NOISE = {
+    "flips": "a tenth of the answers turned round",
+    "flips_trusted": "a tenth of the answers turned round, and none taken to be",
+}
+"""What the lapse rate of sec. 2.2.3 is for; the two differ in it alone."""
+VARIANTS = ABLATIONS | NOISE
+
+_IN_LOOP: dict[str, dict[str, Any]] = {
+    "random": {"random_queries": True},
+    "one": {"random_queries": True},
+    "offline": {"first_share": 1.0},
+    "steps": {"clip_steps": 1},
+}
+_IN_ENSEMBLE: dict[str, dict[str, Any]] = {
+    "one": {"members": 1, "bootstrap": False},
+    "weights_only": {"return_l2": 0.0},
+    "unregularised": {"return_l2": 0.0, "l2": 0.0, "l2_step": 0.0},
+    "target": {"target": True},
+    "flips_trusted": {"lapse": 0.0},
+}
+_IN_ORACLE: dict[str, dict[str, Any]] = {"flips": {"flip": 0.1}, "flips_trusted": {"flip": 0.1}}
+
+
+@dataclass(frozen=True)
+class Arm:
+    """One way of training the agent."""
+
+    name: str
+    loop: LoopConfig
+    ensemble: EnsembleConfig
+    oracle: OracleConfig
+
+
+def is_budget(arm: str) -> bool:
+    """Whether it is ``labelsN``."""
+    return arm.startswith("labels") and arm[6:].isdigit() and int(arm[6:]) > 1
+
+
+def words_of(arm: str) -> str:
+    """What an arm is, in words."""
+    if arm == TRUE:
+        return "the true reward"
+    return f"{int(arm[6:]):,} labels" if is_budget(arm) else VARIANTS[arm]
+
+
+def arm_of(name: str, labels: int, loop: LoopConfig, ensemble: EnsembleConfig, oracle: OracleConfig) -> Arm:
+    """The arm of that name; ``labels`` is the budget of ablations.
+
+    Raises:
+        ConfigError: there is none of that name.
+    """
+    if name != TRUE and not is_budget(name) and name not in VARIANTS:
+        known = [TRUE, f"labels{labels}", *VARIANTS]
+        raise ConfigError(f"no arm {name!r}{did_you_mean(name, known) or '; known are ' + ', '.join(known)}")
+    queries = int(name[6:]) if is_budget(name) else labels
+    return Arm(
+        name,
+        replace(loop, queries=queries, **_IN_LOOP.get(name, {})),
+        replace(ensemble, **_IN_ENSEMBLE.get(name, {})),
+        replace(oracle, **_IN_ORACLE.get(name, {})),
+    )

@@ -1,0 +1,66 @@
+"""Atari games are learned from comparisons of clips of their screens, the score hidden.
+
+Paper     Christiano et al. 2017, "Deep Reinforcement Learning from Human Preferences", arXiv 1706.03741, sec. 3.1.2,
+          3.3 and appendix A.2.
+Claims    Pong and BeamRider from 3,300 labels nearly match the true reward, others gain much; labels asked while the
+          agent learns beat the same number asked before.
+Measures  true return of 500 steps (33 s of play), the game's points clipped to [-1, 1] and 1 taken for each life lost,
+          over seeds with a 95 % interval; differences are paired by seed. The scores of finished games beside it.
+Needs     The extra `control`; cartridges come with ale-py.
+Differs   Labels come in a smooth hyperbola, not in steps of 5 million frames, below `paper`; Adam, rates and epochs of
+          the predictor are ours; rectangles that are blanked are ours; a lost life costs 1, the paper names no number.
+          Scales below `paper` have fewer labels and steps: a core makes the paper's 50 million steps in two days of
+          play for each arm and seed, before any fitting. An oracle answers.
+Result    docs/papers.md#christiano2017_atari
+"""
+
+from collections.abc import Callable
+
+import torch
+
+from preflab.control.agents.a2c import A2C
+from preflab.control.environments.atari import AtariEnv
+from preflab.control.environments.env import VectorEnv
+from preflab.control.rendering.screens import ScreenPainter
+from preflab.control.rewards.reward_networks import ConvNet
+from preflab.control.trajectory import Trajectory
+from preflab.recipes.christiano2017.atari.config import SCALES, WINDOW, Config, paper, small, smoke
+from preflab.recipes.christiano2017.atari.report import write_report
+from preflab.recipes.christiano2017.atari.summary import summarise
+from preflab.recipes.christiano2017.experiment import Parts, run_experiment
+from preflab.run import Run
+
+__all__ = ["SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "write_report"]
+
+
+def main(config: Config, run: Run) -> None:
+    """Train every arm from every seed, compare, film, report."""
+    torch.set_num_threads(1)  # arms may run side by side; sixteen screens at a time gain little from a second
+    run_experiment(config, _parts(config), run)
+    write_report(run.folder)
+
+
+def _parts(config: Config) -> Parts:
+    def env(copies: int, seed: int) -> AtariEnv:
+        return AtariEnv(config.game, copies, seed=seed)
+
+    return Parts(
+        env=env,
+        agent=lambda env, seed: A2C(env.spec, config.agent, seed=seed),
+        predictor=lambda env: ConvNet(dropout=config.dropout),
+        painter=ScreenPainter,
+        episode=config.loop.window or WINDOW,
+        normalise=False,  # the game's points, clipped, are what A2C's settings are for
+        facts=_scores,
+    )
+
+
+def _scores(env: VectorEnv) -> Callable[[Trajectory], dict[str, float]]:
+    """Scores of the games that ended since the last look, and how many there were."""
+
+    def of(stretch: Trajectory) -> dict[str, float]:
+        assert isinstance(env, AtariEnv)
+        found = env.finished_scores()
+        return {"games": float(len(found)), "score": sum(found) / len(found)} if found else {"games": 0.0}
+
+    return of

@@ -1,0 +1,84 @@
+"""Settings of the recipe ``christiano2017_backflip``, and the scales at which it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from preflab.control.agents.ppo import PPOConfig
+from preflab.control.preference_loop import LoopConfig
+from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.errors import ConfigError
+from preflab.recipes.christiano2017.backflip.synthetic_judge import JudgeConfig
+
+FREE = ("store", "films")
+TITLE = "Which robot is better at backflips?"
+INSTRUCTIONS = """\
+Two clips of a one-legged robot; the black dot is its head. Choose the clip in which it comes closer to a backflip: the
+robot jumps, turns backwards (to the left, against the clock) in the air, and lands on its foot. Turning further is
+better; turning while it lies on the ground is not a flip, and turning forwards is worse than none. Where neither turns,
+choose the one that stands or jumps higher. Judge by what you see in the clip alone. If both are about as good, press
+the up key; if you cannot tell, the down key, and go on.
+"""
+
+
+FLIPPER = PPOConfig(epochs=5, minibatch_steps=500, learning_rate=5e-4, entropy_bonus=0.001)
+"""Set in trials that changed the judge as well: which of the two mattered was not taken apart."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run depends on; saved beside its results."""
+
+    loop: LoopConfig
+    seed: int = 0
+    labeller: str = "judge"
+    """``judge``: scripted, answers at once. ``people``: asked on the collection site, whose store this run shares."""
+    judge: JudgeConfig = field(default_factory=JudgeConfig)
+    agent: PPOConfig = field(default_factory=lambda: FLIPPER)
+    ensemble: EnsembleConfig = field(default_factory=EnsembleConfig)
+    horizon: int = 250
+    """Steps of an episode, two seconds of the hopper's time; of the task's own 1,000 most are spent on the ground."""
+    copies: int = 16
+    episodes: int = 32
+    """To measure turns on."""
+    store: str = "collect/store.db"
+    """Of the site; for people."""
+    study: str = "backflip"
+    """For people: of this run alone."""
+    films: str = ""
+    """Folder that the site serves films from; empty: ``films`` beside the store."""
+
+    def __post_init__(self) -> None:
+        if self.labeller not in ("judge", "people"):
+            raise ConfigError(f"labeller must be judge or people, got {self.labeller!r}")
+        loop = self.loop
+        if self.copies < 1:
+            raise ConfigError(f"copies must be at least 1, got {self.copies}")
+        if self.horizon % loop.stretch or loop.first_steps % (loop.stretch * self.copies) or self.episodes < 2:
+            raise ConfigError(
+                "expected a horizon that is a whole multiple of the stretch, first_steps of stretch times copies, and "
+                f"at least 2 episodes, got {self}"
+            )
+        if not loop.blind:
+            raise ConfigError("loop.blind=false: this recipe shows nobody the hopper's own reward")
+
+
+LOOP = LoopConfig(steps=500_000, first_steps=32_000, queries=900, stretch=125, blind=True)
+
+
+def small() -> Config:
+    """900 queries and half a million steps: minutes of one core with the judge, about an hour of a person without."""
+    return Config(loop=LOOP)
+
+
+def smoke() -> Config:
+    """Proves the plumbing and nothing else."""
+    loop = replace(LOOP, steps=2_400, first_steps=800, queries=12, stretch=100, candidates=50, first_epochs=2)
+    return replace(small(), loop=loop, horizon=100, copies=4, episodes=2)
+
+
+def paper() -> Config:
+    """900 queries as in the paper, which does not give the steps; episodes of the task's full length."""
+    return Config(loop=replace(LOOP, steps=10_000_000, first_steps=64_000), horizon=1000, copies=32)
+
+
+SCALES: dict[str, Callable[[], Config]] = {"default": small, "smoke": smoke, "small": small, "paper": paper}

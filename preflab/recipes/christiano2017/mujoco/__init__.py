@@ -1,0 +1,55 @@
+"""Robots learn from a few hundred comparisons of clips nearly what the true reward teaches them.
+
+Paper     Christiano et al. 2017, "Deep Reinforcement Learning from Human Preferences", arXiv 1706.03741, sec. 3.1.1
+          and 3.3.
+Claims    More labels, more return; 700 nearly match the true reward; labels asked while the agent learns beat the same
+          number asked before; clips beat single steps; comparisons beat returns as targets.
+Measures  true return of episodes, mean over the last tenth of training, over seeds with a 95 % interval; differences
+          are paired by seed.
+Needs     The extra `control`.
+Differs   PPO in place of TRPO; bodies of Gymnasium's files; horizons and lengths of clips of rl-teacher; the solver
+          starts cold at each step; Adam, learning rates and epochs of the predictor are ours, the paper gives none; so
+          is L2 on returns (`EnsembleConfig.return_l2`; the arm ``weights_only`` is without);
+          scales below `paper` have fewer labels and steps. An oracle answers; people: see christiano2017_backflip.
+Result    docs/papers.md#christiano2017_mujoco
+"""
+
+import torch
+
+from preflab.control.agents.ppo import PPO
+from preflab.control.environments.env import Continuous, VectorEnv
+from preflab.control.environments.mujoco_tasks import MujocoEnv, task_named
+from preflab.control.rendering.mujoco import BodyPainter
+from preflab.control.rewards.reward_networks import MLP
+from preflab.recipes.christiano2017.experiment import Parts, run_experiment
+from preflab.recipes.christiano2017.mujoco.config import SCALES, Config, paper, small, smoke
+from preflab.recipes.christiano2017.mujoco.report import write_report
+from preflab.recipes.christiano2017.mujoco.summary import summarise
+from preflab.run import Run
+
+__all__ = ["SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "write_report"]
+
+
+def main(config: Config, run: Run) -> None:
+    """Train every arm from every seed, compare, film, report."""
+    torch.set_num_threads(1)  # networks of 64 units: more threads wait for each other
+    run_experiment(config, _parts(config), run)
+    write_report(run.folder)
+
+
+def _parts(config: Config) -> Parts:
+    def env(copies: int, seed: int) -> MujocoEnv:
+        return MujocoEnv(config.task, copies, seed=seed, horizon=config.horizon)
+
+    def predictor(env: VectorEnv) -> MLP:
+        actions = env.spec.actions
+        assert isinstance(actions, Continuous)
+        return MLP(env.spec.obs_shape[0], actions.size)
+
+    return Parts(
+        env=env,
+        agent=lambda env, seed: PPO(env.spec, config.agent, seed=seed),
+        predictor=predictor,
+        painter=lambda: BodyPainter(config.task),
+        episode=config.horizon or task_named(config.task).horizon,
+    )

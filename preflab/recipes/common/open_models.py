@@ -1,0 +1,101 @@
+"""Who answers in an evaluation, by name: a run, a model, or a server; and a run's preference model."""
+
+from pathlib import Path
+
+from preflab.errors import ConfigError, ModelError, RunError
+from preflab.models.load import Precision, load_language_model
+from preflab.models.preference_model import load_preference_model
+from preflab.models.roles import Trunk
+from preflab.rollouts.encode import Encoder
+from preflab.rollouts.requests.responders import BestOfN, LocalPolicy, Responder, ScorerResponder, ServerPolicy
+from preflab.rollouts.score import PreferenceScorer
+from preflab.rollouts.servers.chat_backends import policy_folder
+from preflab.runner.launch import find_run
+
+PREFERENCE_MODEL = "preference_model"
+"""Folder of a run in which its preference model was exported."""
+
+
+def run_named(name: str, runs: str) -> Path | None:
+    """The run of that name or path; None if there is none."""
+    try:
+        return find_run(name, runs)
+    except RunError:
+        return None
+
+
+def is_address(name: str) -> bool:
+    """Whether the name is that of a server."""
+    return name.startswith(("http://", "https://"))
+
+
+def open_policy(
+    name: str,
+    *,
+    runs: str,
+    served_name: str | None = None,
+    best_of: int = 1,
+    pm: str | None = None,
+    precision: Precision = "auto",
+    device: str = "auto",
+    max_context_tokens: int = 4096,
+) -> Responder:
+    """The policy of that name.
+
+    Args:
+        name         a run (its exported policy), ``smollm2``, ``tiny``, a folder, a .gguf file, a hub id, or the
+                     address of a server that speaks OpenAI's chat protocol.
+        served_name  what a server calls the model.
+        best_of      replies drawn of which the preference model ``pm`` chooses the best.
+
+    Raises:
+        ConfigError: a server without ``served_name``, or ``best_of`` above 1 with a server or without ``pm``.
+        ModelError: there is no such model, or the run has exported none.
+    """
+    if is_address(name):
+        if served_name is None:
+            raise ConfigError(f"{name}: say what the server calls the model (--served-name)")
+        if best_of > 1:
+            raise ConfigError("best_of above 1 needs a policy in this process, not a server")
+        return ServerPolicy(name, served_name)
+    run = run_named(name, runs)
+    where = name if run is None else str(policy_folder(str(run)))
+    source = load_language_model(where, precision=precision, device=device)
+    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, max_context_tokens))
+    label = name if run is None else run.name
+    policy = LocalPolicy(Trunk(source, None).reference(), encoder, name=label, weights=source.sha256)
+    if best_of == 1:
+        return policy
+    if pm is None:
+        raise ConfigError("best_of above 1 needs a preference model that chooses (--pm)")
+    scorer, digest = open_scorer(pm, runs=runs, device=device, max_context_tokens=max_context_tokens)
+    return BestOfN(policy, scorer, best_of, scorer_digest=digest)
+
+
+def open_scorer(
+    name: str, *, runs: str, device: str = "auto", max_context_tokens: int = 4096
+) -> tuple[PreferenceScorer, str]:
+    """The preference model of a run, or one in a folder or on the hub; and the digest of its weights.
+
+    Raises:
+        ModelError: there is none.
+    """
+    run = run_named(name, runs)
+    if run is not None and not (run / PREFERENCE_MODEL).is_dir():
+        raise ModelError(f"{run}: this run has exported no preference model")
+    role = load_preference_model(str(run / PREFERENCE_MODEL) if run is not None else name, device=device)
+    source = role.trunk.source
+    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, max_context_tokens))
+    return PreferenceScorer(role, encoder), source.sha256
+
+
+def open_rater(name: str, *, runs: str, device: str = "auto", max_context_tokens: int = 4096) -> ScorerResponder:
+    """A preference model as one who rates replies; ``name`` as for `open_scorer`."""
+    scorer, digest = open_scorer(name, runs=runs, device=device, max_context_tokens=max_context_tokens)
+    return ScorerResponder(scorer, name=name, digest=digest)
+
+
+def has_preference_model(name: str, runs: str) -> bool:
+    """Whether the name is that of a run that has exported a preference model."""
+    run = run_named(name, runs)
+    return run is not None and (run / PREFERENCE_MODEL).is_dir()

@@ -1,0 +1,24 @@
+"""Measure a model: bias, honesty, over-refusal, preferences and what alignment costs, suite by suite.
+
+Papers    Askell et al. 2021 (arXiv 2112.00861), Bai et al. 2022 (2204.05862), Bai et al. 2022 (2212.08073), Ganguli et
+          al. 2023 (2302.07459), and those that each suite names.
+Claims    None of its own: it measures. ``preflab compare`` says whether two models differ.
+Measures  Each suite's own, with 95 % intervals that resample whole groups (templates, prompts, passages).
+Needs     Nothing for ``starter``; the data of the other suites as files or from the hub (docs/evals.md).
+Differs   Prompts are in our words where papers print none or theirs are under licence; each suite says so.
+Result    docs/evals.md has the baselines of SmolLM2 and of the aligned default.
+"""
+
+from preflab.recipes.evaluate.config import FREE, SCALES, Config, default, smoke
+from preflab.recipes.evaluate.report import write_report
+from preflab.recipes.evaluate.stages import Stages
+from preflab.recipes.evaluate.summary import summarise
+from preflab.run import Run
+
+__all__ = ["FREE", "SCALES", "Config", "default", "main", "smoke", "summarise", "write_report"]
+
+
+def main(config: Config, run: Run) -> None:
+    """Ask every suite, keep what came of it, report."""
+    Stages(config, run).all()
+    write_report(run.folder)

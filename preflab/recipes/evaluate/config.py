@@ -1,0 +1,63 @@
+"""Settings of the recipe ``evaluate``, and the scales at which it runs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from preflab.errors import ConfigError
+from preflab.models.load import Precision
+
+FREE = ("device", "suites", "limit", "data", "cache", "runs", "judge", "judge_served_name", "pm")
+"""Settings that may differ when a run is taken up again: suites may be added; one whose settings changed is done anew
+from the answers that are kept."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """Everything a run depends on; saved beside its results."""
+
+    policy: str = "smollm2"
+    """What is measured: a run, ``smollm2``, ``tiny``, a folder, a .gguf file, a hub id, or the address of a server."""
+    served_name: str | None = None
+    """What the server calls the model."""
+    best_of: int = 1
+    """Replies drawn of which the preference model's best counts."""
+    pm: str | None = None
+    """A run with a preference model, or such a model's folder; the policy's own run where it has one."""
+    judge: str | None = None
+    """Who judges replies, named as ``policy`` is."""
+    judge_served_name: str | None = None
+    suites: tuple[str, ...] = ("starter",)
+    """Names, each with ``:way`` where it is not to be asked the default way; ``all`` for every suite."""
+    data: tuple[str, ...] = ()
+    """Folders in which data sets lie, and ``suite=path`` for one of them; from the hub where none is given."""
+    limit: int | None = None
+    """Items of each suite at most, whole groups drawn by the seed."""
+    seed: int = 0
+    precision: Precision = "auto"
+    device: str = "auto"
+    max_context_tokens: int = 2048
+    """Longest prompt and answer together; the model's own limit if that is shorter."""
+    cache: bool = True
+    """Keep answers beside the runs, so that what any run asked is not asked again; otherwise in the run alone."""
+    runs: str = "runs"
+    """The folder in which runs lie that ``policy``, ``pm`` and ``judge`` may name."""
+
+    def __post_init__(self) -> None:
+        for name, least in (("best_of", 1), ("limit", 1), ("max_context_tokens", 32)):
+            if (value := getattr(self, name)) is not None and value < least:
+                raise ConfigError(f"{name} must be at least {least}, got {value}")
+        if not self.suites:
+            raise ConfigError("suites: name at least one, or 'all'")
+
+
+def default() -> Config:
+    """The starter suites, which come with the package: under a minute a model on two cores."""
+    return Config()
+
+
+def smoke() -> Config:
+    """A random two-layer model and a few items: proves the plumbing and nothing else, in seconds."""
+    return replace(default(), policy="tiny", limit=8, precision="fp32", cache=False)
+
+
+SCALES: dict[str, Callable[[], Config]] = {"default": default, "smoke": smoke}

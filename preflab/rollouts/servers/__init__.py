@@ -1,0 +1,1 @@
+"""Policies behind an address: OpenAI-compatible endpoints, vLLM, chat backends."""

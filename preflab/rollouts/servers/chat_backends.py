@@ -1,0 +1,293 @@
+"""Policies that answer people: one reply at a time, shown while it grows.
+
+``generate`` stays the one place where tokens are drawn; this file gives it a watcher that turns tokens into text.
+"""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+
+from preflab.data.dialogue import Dialogue, Message
+from preflab.errors import DataError, ModelError, SamplerError
+from preflab.rollouts.servers.policy_spec import PolicySpec
+
+if TYPE_CHECKING:
+    from preflab.models.load import LanguageModel
+
+OnText = Callable[[str], None]
+"""Called with all of the text so far."""
+_HALF = "\ufffd"  # what a decoder writes for the first bytes of a character whose rest has not come yet
+_LONGEST_CHARACTERS = 100_000
+"""A server that goes on for longer than this does not keep to ``max_tokens``."""
+_ONE_AT_A_TIME = Lock()  # replies of local models: two at once would only wait for each other's processor
+
+
+@dataclass(frozen=True, slots=True)
+class ChatReply:
+    """What a policy said, and how it came to say it."""
+
+    text: str
+    details: Mapping[str, Any]
+    """``weights`` (sha256, or the server's fingerprint), ``decoding``, ``seed``, ``tokens``, ``seconds``,
+    ``finished`` (whether the model ended its turn itself)."""
+
+
+@runtime_checkable
+class ChatBackend(Protocol):
+    """Something that answers a dialogue."""
+
+    def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
+        """One reply; the same seed gives the same one where the policy is local."""
+        ...
+
+
+def open_chat_backend(spec: PolicySpec) -> ChatBackend:
+    """The policy that a description names.
+
+    Raises:
+        ModelError: there is no such model or run, or it cannot be loaded.
+    """
+    return ServerChatBackend(spec) if spec.url else LocalChatBackend(spec)
+
+
+def policy_folder(run: str) -> Path:
+    """Where a run keeps the policy that it exported.
+
+    Raises:
+        ModelError: the run is not there or has exported none yet.
+    """
+    folder = Path(run) / "policy"
+    if not folder.is_dir():
+        missing = "no such run" if not Path(run).is_dir() else "this run has exported no policy yet; let it finish"
+        raise ModelError(f"{run}: {missing}")
+    return folder
+
+
+@lru_cache(maxsize=4)
+def _loaded(name: str, version: int) -> "LanguageModel":
+    """A model, loaded once however many policies use it. ``version`` changes when a folder is written anew."""
+    del version
+    from preflab.models.load import load_language_model
+
+    return load_language_model(name)
+
+
+def _version(name: str) -> int:
+    path = Path(name)
+    return max((file.stat().st_mtime_ns for file in path.iterdir()), default=0) if path.is_dir() else 0
+
+
+def _with_system(spec: PolicySpec, dialogue: Dialogue) -> Dialogue:
+    has = dialogue.messages[0].role == "system"
+    return dialogue if spec.system is None or has else Dialogue((Message("system", spec.system), *dialogue.messages))
+
+
+class LocalChatBackend:
+    """A model in this process, or the best of several of its replies by a preference model."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        from preflab.models.roles import Trunk
+        from preflab.rollouts.encode import Encoder
+        from preflab.rollouts.generate import SamplingConfig
+
+        self.spec = spec
+        name = str(policy_folder(spec.run)) if spec.run else str(spec.model)
+        self._source = _loaded(name, _version(name))
+        self._role = Trunk(self._source, None).reference()
+        self._encoder = Encoder(self._source.tokenizer, max_tokens=self._source.context_tokens)
+        room = max(1, min(spec.max_new_tokens, self._source.context_tokens // 2))
+        top_p = 1.0 if spec.temperature == 0 else spec.top_p
+        self._config = SamplingConfig(max_new_tokens=room, temperature=spec.temperature, top_p=top_p)
+        self._score = _scorer(spec.scorer) if spec.scorer and spec.best_of > 1 else None
+
+    def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
+        """One reply; the early turns of a dialogue that outgrows the context are left out.
+
+        Raises:
+            DataError: the last message alone outgrows it.
+            ModelError: the model's numbers are not finite.
+        """
+        import torch
+
+        from preflab.rollouts.encode import fit_prompt
+        from preflab.rollouts.generate import generate
+
+        began = time.monotonic()
+        whole = _with_system(self.spec, dialogue)
+        fitted = fit_prompt(self._encoder, whole, room=self._encoder.max_tokens - self._config.max_new_tokens)
+        if fitted is None:
+            raise DataError(f"the last message alone outgrows the {self._encoder.max_tokens} tokens of this model")
+        watch = None if on_text is None else lambda tokens: self._show(tokens[0], on_text)
+        with _ONE_AT_A_TIME:
+            generator = torch.Generator().manual_seed(seed)
+            found = generate(
+                self._role,
+                [fitted[0]],
+                self._encoder,
+                self._config,
+                n=self.spec.best_of,
+                generator=generator,
+                watch=watch,
+            )[0]
+            texts = [self._encoder.text(rollout.tokens) for rollout in found]
+            best = 0
+            if self._score is not None:
+                scores = [self._score(whole.with_reply(text)) for text in texts]
+                best = max(range(len(texts)), key=scores.__getitem__)
+        details = {
+            "weights": self._source.sha256,
+            "decoding": _decoding(self.spec),
+            "seed": seed,
+            "tokens": len(found[best].tokens),
+            "finished": found[best].finished,
+            "turns_left_out": fitted[1],
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        return ChatReply(texts[best], details)
+
+    def _show(self, tokens: Any, on_text: OnText) -> None:
+        """The text so far. The best of several is known at the end only, and shown nothing of before."""
+        on_text("" if self._score is not None else self._encoder.text(tuple(tokens)).rstrip(_HALF))
+
+
+def _decoding(spec: PolicySpec) -> dict[str, Any]:
+    names = ("temperature", "top_p", "max_new_tokens", "best_of", "scorer", "system")
+    return {name: getattr(spec, name) for name in names}
+
+
+def _scorer(run: str) -> Callable[[Dialogue], float]:
+    """The preference model that a run exported.
+
+    Raises:
+        ModelError: the run has none.
+    """
+    import torch
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    folder = Path(run) / "preference_model"
+    if not folder.is_dir():
+        raise ModelError(f"{run}: this run has exported no preference model")
+    model = AutoModelForSequenceClassification.from_pretrained(folder).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+
+    def score(dialogue: Dialogue) -> float:
+        ids = tokenizer.apply_chat_template(dialogue.to_json(), return_tensors="pt", return_dict=True)
+        with torch.inference_mode():
+            return float(model(**ids).logits[0, 0])
+
+    return score
+
+
+class ServerChatBackend:
+    """A server that speaks OpenAI's chat protocol; streamed where it streams."""
+
+    def __init__(self, spec: PolicySpec) -> None:
+        import httpx2
+
+        self.spec = spec
+        self._url = f"{str(spec.url).rstrip('/').removesuffix('/v1')}/v1/chat/completions"
+        key = os.environ.get(spec.key_env, "") if spec.key_env else ""
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        timeout = httpx2.Timeout(60.0, connect=10.0)  # between two pieces of a stream, not for the whole
+        self._client = httpx2.Client(headers=headers, timeout=timeout)
+
+    def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
+        """One reply.
+
+        Raises:
+            SamplerError: the server is gone, slow, refuses, breaks off, or answers without a text.
+        """
+        import httpx2
+
+        began, spec = time.monotonic(), self.spec
+        body = {
+            "model": spec.served_name,
+            "messages": _with_system(spec, dialogue).to_json(),
+            "temperature": spec.temperature,
+            "top_p": spec.top_p,
+            "max_tokens": spec.max_new_tokens,
+            "seed": seed % 2**31,
+            "stream": True,
+        }
+        try:
+            with self._client.stream("POST", self._url, json=body) as answer:
+                if answer.status_code >= 300:
+                    answer.read()
+                    raise self._complaint(f"it answers {answer.status_code}: {answer.text:.300}")
+                streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
+                text, told = self._streamed(answer.iter_lines(), on_text) if streamed else self._whole(answer.read())
+        except httpx2.HTTPError as error:
+            raise self._complaint(f"{type(error).__name__}: {error}") from error
+        details = {
+            "weights": told.get("system_fingerprint") or told.get("model") or spec.served_name,
+            "decoding": _decoding(spec),
+            "seed": seed % 2**31,
+            "tokens": (told.get("usage") or {}).get("completion_tokens"),
+            "finished": told.get("finish_reason") == "stop",
+            "seconds": round(time.monotonic() - began, 3),
+        }
+        return ChatReply(text, details)
+
+    def _streamed(self, lines: Iterator[str], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
+        text, told, whole = "", dict[str, Any](), False
+        for line in lines:
+            if not line.startswith("data:"):
+                continue
+            said = line.removeprefix("data:").strip()
+            if said == "[DONE]":
+                whole = True
+                break
+            piece = self._json(said)
+            told |= {key: piece[key] for key in ("model", "system_fingerprint", "usage") if piece.get(key)}
+            for choice in piece.get("choices") or []:
+                text += (choice.get("delta") or {}).get("content") or ""
+                if choice.get("finish_reason"):
+                    told["finish_reason"], whole = choice["finish_reason"], True
+            if len(text) > _LONGEST_CHARACTERS:
+                raise self._complaint(f"it does not stop: more than {_LONGEST_CHARACTERS:,} characters")
+            if on_text:
+                on_text(text)
+        if not whole:
+            raise self._complaint(f"the stream broke off after {len(text)} characters")
+        return text, told
+
+    def _whole(self, content: bytes) -> tuple[str, dict[str, Any]]:
+        told = self._json(content.decode("utf-8", "replace"))
+        try:
+            choice = told["choices"][0]
+            text = choice["message"]["content"]
+        except (KeyError, IndexError, TypeError):
+            text = None
+        if not isinstance(text, str):
+            raise self._complaint(f"no choices[0].message.content in {content[:200]!r}")
+        return text, told | {"finish_reason": choice.get("finish_reason")}
+
+    def _json(self, text: str) -> dict[str, Any]:
+        try:
+            found = json.loads(text)
+        except ValueError as error:
+            raise self._complaint(f"expected JSON, found {text[:200]!r}") from error
+        if not isinstance(found, dict) or found.get("error"):
+            raise self._complaint(f"it says {text[:300]}")
+        return found
+
+    def _complaint(self, what: str) -> SamplerError:
+        return SamplerError(f"policy {self.spec.name!r} at {self._url}: {what}")
+
+
+def weights_version(spec: PolicySpec) -> int:
+    """A number that changes when the weights of a local policy are written anew; 0 where that cannot be seen."""
+    name = spec.model if spec.run is None else str(Path(spec.run) / "policy")
+    return 0 if name is None else _version(name)
+
+
+def spec_digest(spec: PolicySpec) -> str:
+    """Short digest of a description: a policy that was described anew is another one."""
+    return hashlib.sha256(json.dumps(spec.to_json(), sort_keys=True).encode()).hexdigest()[:16]

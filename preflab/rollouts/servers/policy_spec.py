@@ -1,0 +1,87 @@
+"""A policy by description: a model, a run, or a server, and how it is sampled. No weights are loaded here."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+from preflab.config_overrides import did_you_mean
+from preflab.errors import ConfigError, StudyError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicySpec:
+    """One policy; exactly one of ``model``, ``run`` and ``url`` says where it is."""
+
+    name: str
+    """What owners call it. Annotators never see it."""
+    model: str | None = None
+    """smollm2, tiny, a folder, a .gguf file or a hub id."""
+    run: str | None = None
+    """A folder of a finished run; its exported policy answers."""
+    url: str | None = None
+    """Base address of a server that speaks OpenAI's chat protocol, without ``/v1``."""
+    served_name: str | None = None
+    """What the server calls the model; needed with ``url``."""
+    key_env: str | None = None
+    """Environment variable that holds the server's key. The key itself is never part of a study."""
+    system: str | None = None
+    """System message before every conversation."""
+    temperature: float = 1.0
+    max_new_tokens: int = 256
+    top_p: float = 1.0
+    best_of: int = 1
+    """Replies drawn of which the preference model's best is given (rejection sampling, Bai et al. 2022: 16)."""
+    scorer: str | None = None
+    """Run folder whose preference model chooses; needed where ``best_of`` is above 1."""
+
+    def __post_init__(self) -> None:
+        where = [kind for kind in ("model", "run", "url") if getattr(self, kind)]
+        complaint = None
+        if not self.name or len(self.name) > 120 or not self.name.isprintable():
+            complaint = f"name must have 1 to 120 printable characters, got {self.name!r:.130}"
+        elif len(where) != 1:
+            complaint = f"exactly one of model, run and url is needed, got {', '.join(where) or 'none'}"
+        elif self.url and not self.served_name:
+            complaint = "served_name: say what the server calls the model"
+        elif self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+            complaint = f"temperature, top_p or max_new_tokens out of range, got {self}"
+        elif self.best_of < 1 or (self.best_of > 1 and (not self.scorer or self.url)):
+            complaint = "best_of above 1 needs a scorer (a run folder) and a local model"
+        if complaint:
+            raise StudyError(f"policy {self.name or '?'!r}: {complaint}")
+
+    @classmethod
+    def from_mapping(cls, given: Mapping[str, Any]) -> "PolicySpec":
+        """A policy from plain values.
+
+        Raises:
+            StudyError: a field is unknown, missing, or of another type.
+        """
+        known = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(cls)}
+        found = dict(given)
+        label = given.get("name", "?")
+        for name, value in given.items():
+            if name not in known:
+                raise StudyError(f"policy {label!r}: unknown field {name!r}{did_you_mean(str(name), list(known))}")
+            expected: tuple[type, ...] = (
+                (int, float) if "float" in known[name] else (int,) if "int" in known[name] else (str,)
+            )
+            good = isinstance(value, expected) and not isinstance(value, bool)
+            if not good and not (value is None and "None" in known[name]):
+                raise StudyError(f"policy {label!r}: {name} must be {known[name]}, got {value!r:.60}")
+            found[name] = float(value) if "float" in known[name] else value
+        if "name" not in given:
+            raise StudyError("policies: one has no name")
+        if given.get("url"):
+            from preflab.rollouts.servers.remote import check_address
+
+            try:
+                check_address(given["url"])
+            except ConfigError as error:
+                raise StudyError(f"policy {label!r}: {error}") from error
+        return cls(**found)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; what is at its default is left out."""
+        plain = {field.name: field.default for field in fields(self)}
+        return {name: value for name, value in asdict(self).items() if value != plain[name]}

@@ -1,0 +1,354 @@
+"""A stock ``vllm serve`` server as the engine: tokens in, tokens and log-probabilities out, weights by name.
+
+vLLM itself is never imported: its pins are exact, so it lives in an environment, or on a machine, of its own, and
+all that passes is HTTP and a folder that both sides can read. How to start one: docs/vllm.md.
+
+What is checked, because each has gone wrong unnoticed elsewhere: that the server returns the log-probabilities of
+the tempered distribution it sampled from, that it plays the weights that were pushed (a probe is scored by both
+sides after every push), that each answer names the weights it was drawn with, and that tokens and
+log-probabilities are there, finite and as many as each other. Text is never read.
+
+Of several processes (`preflab.distributed`) the first alone speaks with the server; all of them have its answers.
+"""
+
+import hashlib
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+from preflab import distributed
+from preflab.data.dialogue import Dialogue
+from preflab.data.rows import Row
+from preflab.errors import ConfigError, DataError, SamplerError
+from preflab.models.roles import Role
+from preflab.rollouts.encode import Encoder
+from preflab.rollouts.generate import Rollout, SamplingConfig
+from preflab.rollouts.score import logprob_rows
+from preflab.rollouts.servers.remote import Answer, Server, ServerConfig
+from preflab.rollouts.servers.vllm_weights import Pushed, Weights
+
+Found = TypeVar("Found")
+
+NEUTRAL: Mapping[str, object] = {
+    "top_p": 1.0,
+    "top_k": 0,
+    "min_p": 0.0,
+    "repetition_penalty": 1.0,
+    "presence_penalty": 0.0,
+    "frequency_penalty": 0.0,
+    "ignore_eos": True,  # our stop tokens end a reply, and nothing else does
+    "logprobs": 0,  # of the sampled token alone
+    "return_token_ids": True,
+    "add_special_tokens": False,
+    "skip_special_tokens": False,
+}
+"""What every request says, so that no default of the server or of the model's own settings has a say."""
+
+WANTED = {
+    "max_new_tokens": "max_tokens",
+    "temperature": "temperature",
+    "top_k": "top_k",
+    "top_p": "top_p",
+    "repetition_penalty": "repetition_penalty",
+}
+"""Settings of sampling that vLLM has too, and its names for them."""
+
+PROBE = SamplingConfig(max_new_tokens=8, temperature=2.0)
+PROBE_SAMPLES = 4
+"""Far from temperature 1, so that the probe also tells raw log-probabilities from tempered ones."""
+PROBE_SLACK = 0.005
+"""Nats per token between server and trainer that are never complained of."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VLLMConfig:
+    """What is asked of a vLLM server."""
+
+    model: str | None = None
+    """The base model's name on the server; needed only where it serves several."""
+    folder_on_server: str | None = None
+    """The folder of pushed weights as the server sees it, where that is another path than ours."""
+    max_staleness: int = 0
+    """The server's weights may be so many versions behind the trainer's before they are renewed. 0: never behind.
+    With k it is pushed to every k + 1 versions; no reply is ever drawn with weights that are further behind."""
+    probe_limit: float = 0.1
+    """Nats per token, mean: how far the server's log-probabilities may lie from the trainer's on the model as it was
+    loaded. Two float32 sides differ by 1e-5, a bf16 side by 0.03; pushed weights may differ by three times that."""
+    server: ServerConfig = field(default_factory=ServerConfig)
+
+    def __post_init__(self) -> None:
+        if self.max_staleness < 0 or not self.probe_limit > 0:
+            raise ConfigError(f"max_staleness must be at least 0 and probe_limit above 0, got {self}")
+
+
+def start_command(model: str, *, rank: int | None = None, max_tokens: int | None = None) -> str:
+    """The shell command that starts a server which serves ``model`` as it must be for training."""
+    switch = "VLLM_SERVER_DEV_MODE=1" if rank is None else "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True"
+    lora = "" if rank is None else f" --enable-lora --max-lora-rank {max(8, 1 << (rank - 1).bit_length())}"
+    room = "" if max_tokens is None else f" --max-model-len {max_tokens}"
+    return f"{switch} vllm serve {model}{lora}{room} --logprobs-mode processed_logprobs --generation-config vllm"
+
+
+class VLLMEngine:
+    """A vLLM server as an ``Engine``.
+
+    Args:
+        folder  where weights are written for the server to read; on storage that both see.
+
+    Raises:
+        ConfigError: ``url`` is no address.
+    """
+
+    def __init__(self, url: str, encoder: Encoder, folder: Path, config: VLLMConfig | None = None) -> None:
+        self.encoder, self.config = encoder, config or VLLMConfig()
+        self.server = Server(url, self.config.server, start=start_command("MODEL", rank=16))
+        self.weights = Weights(self.server, folder, self.config.folder_on_server)
+        self.version: int | None = None
+        """The trainer's version: that of the last ``push``."""
+        self.pushed: Pushed | None = None
+        """What the server plays; at most ``max_staleness`` versions behind ``version``."""
+        self.base_gap = math.nan
+        """Nats per token between server and trainer on the model as it was loaded: rounding, and nothing else."""
+        self.probe_gap = math.nan
+        """The same on the weights that were pushed last."""
+
+    def close(self) -> None:
+        """Drop the connections."""
+        self.server.close()
+
+    def push(self, role: Role, version: int) -> None:
+        """Have the server play this role's weights, unless what it plays is fresh enough.
+
+        Raises:
+            ConfigError: the version is negative.
+            ModelError: the role has no weights of its own that a server could play.
+            SamplerError: the server is gone, serves another model, cannot renew weights, or has not renewed them.
+        """
+        if version < 0:
+            raise ConfigError(f"a version counts pushes from 0, got {version}")
+        self.version = version
+        adapters = role.trunk.adapters
+        name, max_tokens = role.trunk.source.location, self.encoder.max_tokens
+        self.server.start = start_command(name, rank=adapters.rank if adapters else None, max_tokens=max_tokens)
+        now = self.pushed
+        if now and now.role == role.name and 0 < version - now.version <= self.config.max_staleness:
+            return
+        self.pushed = None  # whatever fails from here on, the server's weights are not to be trusted
+        weights = self.weights
+        base, untouched = _by_first(
+            lambda: (weights.base_model(self.config.model, max_tokens=max_tokens), weights.untouched(role))
+        )
+        if math.isnan(self.base_gap) and untouched:
+            self.base_gap = self._probed(role.trunk.reference(), Pushed(base, base, version, None, None))
+        pushed = weights.written(role, version, base)
+        _by_first(lambda: weights.load(pushed))
+        self.probe_gap = self._probed(role, pushed)
+        self.pushed = pushed
+        _by_first(lambda: weights.tidy(pushed))
+
+    def generate(
+        self, prompts: Sequence[Sequence[int]], config: SamplingConfig, *, n: int, seed: int
+    ) -> list[list[Rollout]]:
+        """``n`` replies to each prompt, in the order of the prompts; nothing is kept of a call that fails.
+
+        The same seed gives the same draws as far as the server's own numbers repeat: a server that batches
+        requests differently may round differently, and then another token is drawn here and there.
+
+        Raises:
+            ConfigError: nothing has been pushed yet.
+            DataError: a prompt is empty, or leaves no room for a reply in the model's context.
+            SamplerError: the server is gone or slow, lost the weights, or its answer is not what it must be.
+        """
+        for i, prompt in enumerate(prompts):
+            if not prompt or len(prompt) + config.max_new_tokens > self.encoder.max_tokens:
+                raise DataError(
+                    f"prompt {i} has {len(prompt)} tokens; with {config.max_new_tokens} new ones it must fit in "
+                    f"{self.encoder.max_tokens}, and it may not be empty"
+                )
+        _wanted(config)
+        pushed = self._fresh()
+        jobs = [(tuple(prompt), _seed(seed, i)) for i, prompt in enumerate(prompts)]
+
+        def sampled() -> list[list[Rollout]]:
+            self.weights.restore(pushed)  # a server that was started again knows nothing
+            found = self.server.each(jobs, lambda job: self._ask(pushed, job[0], config, n, job[1]))
+            self.weights.confirm(pushed)
+            return found
+
+        def at_most_twice() -> list[list[Rollout]]:
+            try:
+                return sampled()
+            except _Lost:
+                return sampled()
+
+        return _by_first(at_most_twice)
+
+    def _fresh(self) -> Pushed:
+        """What the server plays.
+
+        Raises:
+            ConfigError: nothing has been pushed.
+            SamplerError: the last push failed, or the weights are too far behind.
+        """
+        if self.version is None:
+            raise ConfigError("an engine samples the weights that were pushed to it; push a role's first")
+        limit = self.config.max_staleness
+        if self.pushed is None or self.version - self.pushed.version > limit:
+            raise self.server.complaint(
+                "the server's weights are stale",
+                expected=f"version {self.version}, or at most {limit} behind it (max_staleness)",
+                found="none: the last push failed" if self.pushed is None else f"version {self.pushed.version}",
+            )
+        return self.pushed
+
+    def _ask(self, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int, seed: int) -> list[Rollout]:
+        """One prompt's replies."""
+        own = {"model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
+        asked = {**NEUTRAL, **_wanted(config), "stop_token_ids": list(self.encoder.stop_ids), **own}
+        answer = self.server.post("/v1/completions", asked)
+        return self._checked(answer, pushed, prompt, config, n)
+
+    def _checked(
+        self, answer: Answer, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int
+    ) -> list[Rollout]:
+        complaint, body = self.server.complaint, answer.body
+        if not answer.ok:
+            refused = complaint(
+                f"sampling with {pushed.served!r} was refused", expected="replies", found=answer.message
+            )
+            raise _Lost(str(refused)) if answer.status == 404 else refused
+        if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
+            raise complaint("the answer holds no replies", expected="a list 'choices'", found=f"{body!r:.200}")
+        if body.get("model") != pushed.served:
+            raise complaint(
+                "the replies were drawn with other weights",
+                expected=f"'model' to say {pushed.served!r} (version {pushed.version})",
+                found=repr(body.get("model")),
+            )
+        if len(body["choices"]) != n:
+            raise complaint("replies are missing", expected=f"{n} of them", found=str(len(body["choices"])))
+        try:
+            choices = sorted(body["choices"], key=lambda choice: int(choice["index"]))
+            return [self._reply(choice, prompt, config, pushed.version) for choice in choices]
+        except _Amiss as amiss:
+            raise complaint("a reply cannot be used", expected=amiss.expected, found=amiss.found) from None
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise complaint("a reply is malformed", expected="vLLM's fields", found=repr(error)) from error
+
+    def _reply(self, choice: Any, prompt: tuple[int, ...], config: SamplingConfig, version: int) -> Rollout:
+        """One reply, if it is all there."""
+        tokens, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
+        if not isinstance(tokens, list):
+            raise _Amiss("'token_ids' (vLLM 0.10.2 and later, on return_token_ids)", "none; not re-tokenizing the text")
+        if not isinstance(logprobs, list):
+            raise _Amiss("'logprobs' with 'token_logprobs'", "none")
+        if len(tokens) != len(logprobs):
+            raise _Amiss("as many log-probabilities as tokens", f"{len(tokens)} tokens, {len(logprobs)} of them")
+        bad = [lp for lp in logprobs if not isinstance(lp, int | float) or not -9999.0 < lp <= 1e-3]  # nan too
+        if bad:  # vLLM writes -9999 for minus infinity
+            raise _Amiss("finite log-probabilities of at most 0", f"{bad[0]!r} ({len(bad)} such)")
+        if (sent := choice.get("prompt_token_ids")) is not None and tuple(sent) != prompt:
+            raise _Amiss("the prompt as it was sent", f"{len(sent)} tokens of {len(prompt)}, or others: {sent!r:.80}")
+        if not 1 <= len(tokens) <= config.max_new_tokens:
+            raise _Amiss(f"1 to {config.max_new_tokens} tokens", str(len(tokens)))
+        finished = tokens[-1] in self.encoder.stop_ids
+        if not finished and len(tokens) < config.max_new_tokens:
+            raise _Amiss(
+                f"a reply that ends with one of {self.encoder.stop_ids} or has {config.max_new_tokens} tokens",
+                f"{len(tokens)} tokens, the last {tokens[-1]}, finish_reason {choice.get('finish_reason')!r}; does "
+                "the server add stop tokens of its own (--generation-config vllm prevents it), or was it paused?",
+            )
+        return Rollout(prompt, tuple(map(int, tokens)), tuple(map(float, logprobs)), finished, version)
+
+    def _probed(self, role: Role, pushed: Pushed) -> float:
+        """Sample a few tokens and compare their log-probabilities with the trainer's; the gap in nats per token.
+
+        Raises:
+            SamplerError: it is too wide: other weights, or other log-probabilities.
+        """
+        prompt = self.encoder.prompt(Dialogue.of("Name three things."))[: self.encoder.max_tokens // 2]
+        replies = _by_first(lambda: self._ask(pushed, prompt, PROBE, PROBE_SAMPLES, seed=1))
+        gap = self._gap(role, replies, PROBE.temperature)
+        limit = self.config.probe_limit
+        if pushed.role is not None and not math.isnan(self.base_gap):
+            limit = min(limit, max(PROBE_SLACK, 3 * self.base_gap))
+        if gap <= limit:
+            return gap
+        if self._gap(role, replies, 1.0) < gap / 4:
+            raise self.server.complaint(
+                "the server returns log-probabilities from before the temperature",
+                expected="those of the distribution sampled from (--logprobs-mode processed_logprobs)",
+                found=f"{gap:.3g} nats per token apart from the trainer's at temperature {PROBE.temperature:g}",
+            )
+        raise self.server.complaint(
+            f"the server does not play the weights {pushed.name!r}",
+            expected=f"log-probabilities within {limit:.2g} nats per token of the trainer's (probe_limit)",
+            found=f"{gap:.3g} apart. "
+            + ("It took over not all of what was pushed" if pushed.role else "Its base model is another"),
+        )
+
+    def _gap(self, role: Role, replies: Sequence[Rollout], temperature: float) -> float:
+        """Mean |difference| in nats per token."""
+        row = Row.of(replies[0].prompt, *(reply.tokens for reply in replies))
+        own = logprob_rows(role, [row], temperature=temperature)[0]
+        pairs: list[float] = [
+            abs(mine - theirs)
+            for logp, reply in zip(own, replies, strict=True)
+            for mine, theirs in zip(logp.tolist(), reply.logprobs, strict=True)
+        ]
+        return sum(pairs) / len(pairs)
+
+
+class _Lost(SamplerError):
+    """The server does not know the weights, or does not know them any more."""
+
+
+class _Amiss(Exception):
+    """What a reply lacks."""
+
+    def __init__(self, expected: str, found: str) -> None:
+        super().__init__(expected, found)
+        self.expected, self.found = expected, found
+
+
+def _by_first(do: Callable[[], Found]) -> Found:
+    """What the first rank's ``do`` gives, for all: one process speaks with the server.
+
+    Raises:
+        SamplerError: the first rank's, on every rank, so that all of them save and stop together.
+    """
+    problem: SamplerError | None = None
+    told: tuple[Any, str | None] = (None, None)
+    with distributed.rank_zero_first() as mine:
+        try:
+            told = (do() if mine else None, None)
+        except SamplerError as error:
+            problem, told = error, (None, str(error))
+    found, message = distributed.broadcast(told)
+    if message is not None:
+        raise problem or SamplerError(message)
+    return cast(Found, found)
+
+
+def _wanted(config: SamplingConfig) -> dict[str, object]:
+    """The settings of sampling as a request says them.
+
+    Raises:
+        ConfigError: one is set that vLLM does not know; without it, it would draw from another distribution.
+    """
+    found: dict[str, object] = {}
+    for setting in fields(config):
+        value = getattr(config, setting.name)
+        if setting.name in WANTED:
+            found |= {} if value is None else {WANTED[setting.name]: value}
+        elif setting.name != "max_batch" and value != setting.default:  # how many at once is the server's affair
+            raise ConfigError(f"a vLLM server cannot draw with sampling.{setting.name}={value!r}; leave it off")
+    return found
+
+
+def _seed(seed: int, prompt: int) -> int:
+    """A seed for one prompt's request. vLLM adds the sample's number to it, so neighbours must lie far apart."""
+    digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
+    return int.from_bytes(digest[:8], "big") >> 2

@@ -1,0 +1,167 @@
+"""Start a recipe or take it up again: resolve its settings, name its folder, hand it a ``Run``."""
+
+import fcntl
+import json
+import re
+import shutil
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from preflab import distributed
+from preflab.config_overrides import apply_overrides, did_you_mean, load_yaml, parse_assignments
+from preflab.errors import ConfigError, RunError
+from preflab.run import Run, read_json
+from preflab.runner.catalogue import Recipe, recipe_named
+
+_ENDINGS = re.compile(r"(\.(jsonl|json|parquet|gguf|gz))+$")
+
+
+def resolve(
+    recipe: Recipe,
+    *,
+    scale: str,
+    file: str | None = None,
+    flags: Mapping[str, object] | None = None,
+    assignments: Sequence[str] = (),
+) -> Any:
+    """The settings of a run: the scale's, then the file's, then the flags', then single assignments.
+
+    Raises:
+        ConfigError: the scale or a setting is unknown, or a value is not what it should be.
+    """
+    if scale not in recipe.scales:
+        near = did_you_mean(scale, recipe.scales) or f"; known are {', '.join(recipe.scales)}"
+        raise ConfigError(f"recipe {recipe.name} has no scale {scale!r}{near}")
+    config = recipe.load().SCALES[scale]()
+    if file is not None:
+        settings = load_yaml(file)
+        try:
+            config = apply_overrides(config, settings)
+        except ConfigError as error:
+            raise ConfigError(f"{file}: {error}") from error
+    return apply_overrides(apply_overrides(config, flags or {}), parse_assignments(assignments))
+
+
+def default_name(recipe: Recipe, scale: str, config: Any) -> str:
+    """``align-starter-smollm2``; with the scale and the seed where they are not the usual ones."""
+    parts = [recipe.name]
+    parts += [_stem(getattr(config, field)) for field in ("comparisons", "policy") if hasattr(config, field)]
+    parts += [scale] if scale != "default" else []
+    parts += [f"seed{config.seed}"] if getattr(config, "seed", 0) else []
+    return "-".join(part for part in parts if part)
+
+
+def _stem(name: str) -> str:
+    """The last part of a path or id as part of a folder's name."""
+    return re.sub(r"[^\w.]+", "-", _ENDINGS.sub("", Path(name).name).lower()).strip("-.")
+
+
+def run_folder(runs: str, name: str) -> Path:
+    """Where the run of that name lies.
+
+    Raises:
+        ConfigError: the name is no plain name.
+    """
+    if not re.fullmatch(r"\w[\w.+-]*", name):
+        raise ConfigError(f"--name {name!r}: expected letters, digits, '.', '-' and '_'; --runs says in which folder")
+    return Path(runs).expanduser() / name
+
+
+def find_run(name: str, runs: str) -> Path:
+    """The folder of a run that exists, by its name in ``runs`` or by its path.
+
+    Raises:
+        RunError: neither is a run.
+    """
+    home = Path(runs).expanduser()
+    for folder in (home / name, Path(name).expanduser()):
+        if (folder / "config.json").is_file():
+            return folder
+    known = sorted(path.parent.name for path in home.glob("*/config.json"))
+    near = did_you_mean(name, known) or (f"; runs in {home}: {', '.join(known[:8])}" if known else "")
+    raise RunError(f"no run {name!r}, neither in {home} nor as a path{near}")
+
+
+def discard(folder: Path) -> bool:
+    """Delete a run folder, and nothing that is none. True if there was something to delete.
+
+    Raises:
+        RunError: it is no run folder, or a run is under way in it.
+    """
+    if not folder.is_symlink() and not folder.exists():
+        return False
+    try:
+        found = json.loads((folder / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        found = None
+    if folder.is_symlink() or not isinstance(found, dict) or "recipe" not in found:
+        raise RunError(f"{folder} is no run folder (no config.json that names a recipe); --fresh leaves it alone")
+    with (folder / ".lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise RunError(f"{folder} is in use by another process") from error
+        shutil.rmtree(folder)
+    return True
+
+
+def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) -> bool:
+    """Run a recipe in its folder, taking up what is there. False when it was already finished.
+
+    A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind.
+    """
+    begun_here = distributed.broadcast(not folder.exists())
+    with _open(recipe, folder, config, quiet=quiet) as run:
+        before = finished_stages(folder)
+        if not run.quiet:
+            _announce(folder, before, resumed=run.resumed)
+        try:
+            recipe.load().main(config, run)
+        except BaseException:
+            if begun_here and distributed.is_rank_zero() and not (folder / "state.json").exists():
+                shutil.rmtree(folder, ignore_errors=True)
+            raise
+        return finished_stages(folder) != before
+
+
+def _announce(folder: Path, done: list[str], *, resumed: bool) -> None:
+    """Say where the run lies and what of it exists."""
+    if resumed:
+        text = f"{folder}: taking up this run where it stopped; finished so far: {', '.join(done) or 'no stage'}"
+    else:
+        text = f"{folder}: a new run"
+    print(text, file=sys.stderr, flush=True)
+
+
+def finished_stages(folder: Path) -> list[str]:
+    """Stages of a run that are finished, in order."""
+    path = folder / "state.json"
+    return list(read_json(path).get("done", [])) if path.exists() else []
+
+
+def recipe_of(folder: Path) -> Recipe:
+    """The recipe a run folder belongs to."""
+    return recipe_named(str(read_json(folder / "config.json").get("recipe")))
+
+
+def reopen(folder: Path) -> tuple[Any, Run]:
+    """The settings of a run that exists, and the run, quiet; for those who look at it.
+
+    Raises:
+        RunError: the run was made with settings that this version does not know, or it is in use.
+    """
+    recipe = recipe_of(folder)
+    start = next(iter(recipe.load().SCALES.values()))()
+    try:
+        config = apply_overrides(start, read_json(folder / "config.json").get("config", {}))
+    except ConfigError as error:
+        raise RunError(f"{folder}: made by another version of preflab ({error})") from error
+    return config, _open(recipe, folder, config, quiet=True)
+
+
+def _open(recipe: Recipe, folder: Path, config: Any, *, quiet: bool) -> Run:
+    """A recipe's run; ``FREE`` in its module names settings that may change from one start to the next."""
+    free = getattr(recipe.load(), "FREE", ())
+    return Run(folder, config, recipe=recipe.name, seed=getattr(config, "seed", 0), quiet=quiet, free=free)

@@ -1,0 +1,82 @@
+"""What every fit to given rows shares: the order of batches, their split into forward passes, and what is saved.
+
+The order is a function of the seed and the step alone, so a resume needs no cursor: nothing is repeated or skipped.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from preflab import distributed
+from preflab.data.rows import Row, RowBatch, batches_by_length, collate
+from preflab.errors import ConfigError
+from preflab.models.roles import Role
+from preflab.training.optimiser import Optimiser
+
+
+@dataclass(frozen=True, kw_only=True)
+class BatchOrder:
+    """Passes over ``n_items`` things, ``batch`` at a time; the last batch of a pass may be smaller.
+
+    Raises:
+        ConfigError: a count is below one.
+    """
+
+    n_items: int
+    batch: int
+    epochs: int
+    seed: int
+
+    def __post_init__(self) -> None:
+        if min(self.n_items, self.batch, self.epochs) < 1:
+            raise ConfigError(f"epochs and the size of a batch must be at least 1, got {self.epochs} and {self.batch}")
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches in a pass."""
+        return -(-self.n_items // self.batch)
+
+    @property
+    def total_steps(self) -> int:
+        """Batches in all passes."""
+        return self.epochs * self.steps_per_epoch
+
+    def at(self, step: int) -> list[int]:
+        """Which items step number ``step`` (from 0) sees; every pass sees each once, in an order of its own."""
+        epoch, within = divmod(step, self.steps_per_epoch)
+        order = torch.randperm(self.n_items, generator=torch.Generator().manual_seed(self.seed * 10_007 + epoch))
+        return order[within * self.batch : (within + 1) * self.batch].tolist()
+
+
+def forward_passes(
+    rows: Sequence[Row], chosen: Sequence[int], *, max_tokens: int
+) -> Iterator[tuple[list[int], RowBatch]]:
+    """The chosen rows in batches that fit into memory, dealt out to all processes: indices, and the rows laid together.
+
+    A process that has fewer than others is handed a row with no indices: it runs it for nothing
+    (``keep_collectives_aligned``), since sharded models run on all processes at once.
+    """
+    lengths = [len(rows[i]) for i in chosen]
+    room = distributed.tokens_per_rank(max_tokens, sum(lengths))
+    for batch in distributed.shard_batches(list(batches_by_length(lengths, max_tokens=room))):
+        own = [chosen[m] for m in batch]
+        yield own, collate([rows[i] for i in own or chosen[:1]])
+
+
+def keep_collectives_aligned(numbers: Tensor) -> None:
+    """The backward pass of a process that had nothing to do: it adds nothing."""
+    (0.0 * numbers.sum()).backward()  # type: ignore[no-untyped-call]
+
+
+def fit_state(role: Role, optimiser: Optimiser) -> dict[str, Tensor]:
+    """Weights and optimiser as tensors that safetensors can hold."""
+    weights = {f"weights/{k}": v for k, v in role.state().items()}
+    return weights | {f"optimiser/{k}": v for k, v in optimiser.state().items()}
+
+
+def load_fit_state(role: Role, optimiser: Optimiser, state: Mapping[str, Tensor]) -> None:
+    """Put back what ``fit_state`` gave."""
+    role.load_state({k.removeprefix("weights/"): v for k, v in state.items() if k.startswith("weights/")})
+    optimiser.load_state({k.removeprefix("optimiser/"): v for k, v in state.items() if k.startswith("optimiser/")})

@@ -1,0 +1,1 @@
+"""PPO, RLOO and REINFORCE: rollouts, rewards, advantages, losses, the value model, pretraining gradients."""

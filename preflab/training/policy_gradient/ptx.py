@@ -1,0 +1,112 @@
+"""Pretraining gradients mixed into reinforcement learning: the "ptx" of PPO-ptx (Ouyang et al. 2022, sec. 3.5).
+
+For every minibatch the gradient of the language-model loss on ``ratio`` pretraining examples per episode is added to
+that of the policy loss before the one optimiser step. The loss is ``coefficient`` times the mean over all predicted
+tokens of the minibatch's examples, in nats per token; the paper does not say how it normalises, so that its 27.8 need
+not carry over: compare ``rl_gradient_norm`` with ``ptx_gradient_norm``, and see that ``ptx_loss`` does not rise.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from preflab import distributed
+from preflab.data.rows import Row
+from preflab.errors import ConfigError, DataError
+from preflab.models.roles import Role
+from preflab.rollouts.encode import Encoder
+from preflab.training.batch_order import forward_passes, keep_collectives_aligned
+from preflab.training.optimiser import gradient_norm
+
+
+@dataclass(frozen=True, kw_only=True)
+class PtxConfig:
+    """How much pretraining is mixed in; a coefficient of 0 is none."""
+
+    coefficient: float = 0.0
+    """Weight of the pretraining loss, the paper's gamma: 27.8 for PPO-ptx."""
+    ratio: int = 8
+    """Pretraining examples per RL episode of a minibatch (the paper: 8; 4 let the pretraining loss rise)."""
+    example_tokens: int = 512
+    """Length of an example that text is cut into (the paper's models see 2,048)."""
+
+    def __post_init__(self) -> None:
+        if self.coefficient < 0 or self.ratio < 1 or self.example_tokens < 2:
+            raise ConfigError(
+                f"ptx: coefficient must be at least 0, ratio at least 1 and example_tokens at least 2, got {self}"
+            )
+
+
+class Pretraining:
+    """Examples in an order that is a function of seed and cursor, and the gradient of their loss."""
+
+    def __init__(self, role: Role, rows: Sequence[Row], config: PtxConfig, *, max_tokens: int, seed: int) -> None:
+        if not rows:
+            raise DataError("ptx.coefficient is above 0, but there are no pretraining rows; see rows_of_text")
+        self.role, self.rows, self.config = role, list(rows), config
+        self.max_tokens, self.seed = max_tokens, seed
+
+    def draw(self, start: int, n: int) -> list[Row]:
+        """Examples ``start`` to ``start + n`` of the stream."""
+        return [self.rows[i] for i in draw_in_turn(len(self.rows), range(start, start + n), seed=self.seed)]
+
+    def add_gradient(self, rows: Sequence[Row]) -> dict[str, float]:
+        """Add the gradient of these examples' loss to what the weights hold; both parts' norms are returned."""
+        weights = self.role.weights()
+        before = {name: p.grad for name, p in weights.items() if p.grad is not None}
+        for weight in weights.values():
+            weight.grad = None
+        n_items = sum(len(row.segments[s]) for row in rows for s in row.replies)
+        loss, n_tokens = 0.0, 0
+        for own_rows, together in forward_passes(rows, range(len(rows)), max_tokens=self.max_tokens):
+            logp = self.role.logprobs(together)[0]
+            if not own_rows:
+                keep_collectives_aligned(logp)
+                continue
+            nats = -logp.sum() / n_items
+            (self.config.coefficient * nats).backward()  # type: ignore[no-untyped-call]
+            loss, n_tokens = loss + float(nats.detach()), n_tokens + together.n_tokens
+        own = {name: p.grad for name, p in weights.items() if p.grad is not None}
+        norms = {"rl_gradient_norm": norm_of(before), "ptx_gradient_norm": norm_of(own)}
+        for name, gradient in before.items():
+            held = weights[name].grad
+            weights[name].grad = gradient if held is None else held.add_(gradient)
+        return distributed.all_reduce_metrics({"ptx_loss": loss, "ptx_tokens": float(n_tokens)}) | norms
+
+
+def norm_of(gradients: Mapping[str, Tensor]) -> float:
+    """Euclidean norm of all gradients taken together, summed over processes first."""
+    return float(gradient_norm(distributed.all_reduced_gradients(gradients.values()))) if gradients else 0.0
+
+
+def rows_of_text(encoder: Encoder, texts: Iterable[str], *, example_tokens: int) -> list[Row]:
+    """Documents laid end to end, each closed by its end token, and cut into examples of one length.
+
+    Each example is a row whose prefix is its first token and whose reply is all the rest. What is left over at the end
+    is a shorter example, unless it is a single token.
+
+    Raises:
+        DataError: there is no text.
+    """
+    tokens: list[int] = []
+    for text in texts:
+        tokens += encoder.document(text)
+    pieces = (tokens[i : i + example_tokens] for i in range(0, len(tokens), example_tokens))
+    rows = [Row.of(piece[:1], piece[1:]) for piece in pieces if len(piece) > 1]
+    if not rows:
+        raise DataError("the pretraining text is empty")
+    return rows
+
+
+def draw_in_turn(n: int, wanted: range, *, seed: int) -> list[int]:
+    """Items of an endless stream of shuffles: all ``n`` in random order, then all again in another.
+
+    A function of the seed and of where in the stream we stand, so that a resume needs no cursor of its own.
+    """
+    orders: dict[int, list[int]] = {}
+    for epoch in {w // n for w in wanted}:
+        generator = torch.Generator().manual_seed(seed * 10_007 + epoch)
+        orders[epoch] = torch.randperm(n, generator=generator).tolist()
+    return [orders[w // n][w % n] for w in wanted]

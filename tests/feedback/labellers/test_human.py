@@ -1,0 +1,93 @@
+"""What people said, as comparisons and labels."""
+
+import pytest
+import torch
+
+from preflab.data.comparison import Comparison
+from preflab.data.dialogue import Dialogue
+from preflab.data.store import Store, people
+from preflab.data.store.judgements import discard
+from preflab.data.store.log import head
+from preflab.errors import ConfigError, DataError
+from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.labellers.human import HumanLabeller, StillWaiting, comparisons_of
+from tests.feedback.conftest import make, somebody
+
+STUDY = """
+name: s
+protocol: rank
+slots: 2
+items:
+  - {name: one, prompt: q, replies: [first, second], policies: [x, y]}
+"""
+
+
+def judge(store: Store, who: str, better: str, *, key: str, strength: int = 1) -> int:
+    """Prefer one reply by name, wherever it stands; 'tie' for neither."""
+    desk = AnnotationService(store, "s")
+    screen = desk.next_task(who)
+    assert screen is not None
+    point = 0 if better == "tie" else strength if screen.content["replies"][1] == better else -strength
+    return desk.hand_in(screen.slot, screen.lease, who, key, {"scale": str(point)}).receipt.seq
+
+
+def test_votes_are_comparisons_with_their_origin(store: Store) -> None:
+    make(store, STUDY)
+    who = somebody(store)
+    seq = judge(store, who, "second", key="key-000001", strength=3)
+    (found,) = comparisons_of(store, "s").comparisons
+    assert found.best() == ("second",) and found.strength == 3
+    assert found.provenance.annotator == who and found.provenance.id == f"s/{seq}"
+    assert found.provenance.policies == ("x", "y")
+
+
+def test_what_is_left_out_is_counted(store: Store) -> None:
+    make(store, STUDY + "gold_every: 2\ngold: [{prompt: g, replies: [a, b], best: 0}]\n")
+    weak, gone = somebody(store), somebody(store)
+    judge(store, weak, "first", key="key-000001")
+    judge(store, weak, "a", key="key-000002")
+    judge(store, gone, "first", key="key-000003", strength=4)
+    people.erase_person(store, gone, actor=gone)
+    found = comparisons_of(store, "s", weakest=1.0)
+    assert found.comparisons == []
+    assert found.left_out == {"a weak preference": 1, "a gold item": 1}  # the erased one is not counted any more
+    assert len(comparisons_of(store, "s", gold=True).comparisons) == 2
+
+
+def test_the_past_can_be_asked_for(store: Store) -> None:
+    """Discarded later, a judgement still belongs to what was exported before."""
+    make(store, STUDY)
+    seq = judge(store, somebody(store), "first", key="key-000001")
+    with store.reading() as connection:
+        then = head(connection)[0]
+    discard(store, seq=seq, actor="server", reason="test")
+    assert comparisons_of(store, "s").comparisons == []
+    assert len(comparisons_of(store, "s", up_to=then).comparisons) == 1
+
+
+def test_a_labeller_stops_and_finds_what_was_judged_meanwhile(store: Store) -> None:
+    make(store, "name: s\nprotocol: rank\nslots: 2\n")
+    asked = [Comparison(prompt=Dialogue.of(f"q{n}"), replies=("good", "bad"), ranks=(0, 0)) for n in range(2)]
+    label = HumanLabeller(store, "s", wait=False)
+    with pytest.raises(StillWaiting, match="0 of 2"):
+        label(asked)
+    first, second = somebody(store), somebody(store)
+    for n in range(2):
+        judge(store, first, "good", key=f"key-first-{n}")
+    with pytest.raises(StillWaiting, match="0 of 2"):  # each wants two votes
+        label(asked)
+    judge(store, second, "bad", key="key-second-0")
+    judge(store, second, "tie", key="key-second-1")
+    # first item: one vote for good, one for bad; second: one for good, one tie
+    torch.testing.assert_close(label(asked), torch.tensor([0.5, 0.75]))
+    assert HumanLabeller(store, "s")(asked).tolist() == [0.5, 0.75]  # and nothing is asked twice
+
+
+def test_what_a_labeller_cannot_ask_is_refused(store: Store) -> None:
+    make(store, "name: s\nprotocol: rule-judge\n")
+    with pytest.raises(ConfigError, match="need 'rank'"):
+        HumanLabeller(store, "s")
+    make(store, "name: r\nprotocol: rank\n")
+    three = Comparison(prompt=Dialogue.of("q"), replies=("a", "b", "c"), ranks=(0, 1, 2))
+    with pytest.raises(DataError, match="pairs"):
+        HumanLabeller(store, "r", wait=False)([three])

@@ -1,0 +1,58 @@
+"""Rates of broken rules, and people's answers with and without help, against values worked out by hand."""
+
+from typing import Any
+
+import pytest
+
+from preflab.data.store.judgements import Judgement
+from preflab.feedback.study_results import calibration_error, question_outcomes, rule_rates, team_vote
+
+
+def judgement(person: str, item: str, answer: dict[str, Any], content: dict[str, Any], **more: Any) -> Judgement:
+    says = {"purpose": "main", "repeats": None, "answer": answer, "content": content, **more}
+    return Judgement(1, "s", 1, item, 1, 0, person, "counted", None, 0, says)
+
+
+def test_a_level_that_is_rare_weighs_as_much_as_one_that_is_common() -> None:
+    assert calibration_error([(42, True)] * 39 + [(42, False)] * 61) == pytest.approx(3.0)  # the source's example
+    # 100: 9 of 10 right is 10 off; 25: 0 of 1 is 25 off; mean 17.5, however many there are
+    assert calibration_error([(100, True)] * 9 + [(100, False), (25, False)]) == pytest.approx(17.5)
+    assert calibration_error([]) is None
+
+
+def test_the_vote_is_a_product_of_probabilities() -> None:
+    """B at 60 gives [.133, .6, .133, .133]; C at 42 twice gives C .42^2 and B .1933^2."""
+    best, share = team_vote([(1, 60), (2, 42), (2, 42)], 4)
+    b, c, rest = 0.6 * (0.58 / 3) ** 2, (0.4 / 3) * 0.42**2, (0.4 / 3) * (0.58 / 3) ** 2
+    assert best == 2 and c > b
+    assert share == pytest.approx(c / (b + c + 2 * rest))
+    assert team_vote([(3, 25), (1, 42)], 4)[0] == 1  # a guess has no influence
+    assert team_vote([(0, 25), (3, 25)], 4) == (0, pytest.approx(0.25))  # equal: the first
+    assert team_vote([(0, 100), (1, 42), (1, 42)], 4)[0] == 0  # 99 outvotes two at 42
+
+
+def test_conditions_are_kept_apart_and_the_unanswered_are_wrong() -> None:
+    content = {"options": ["a", "b"], "answer": 1}
+
+    def answered(person: str, item: str, choice: int | None, confidence: int | None, assisted: bool) -> Judgement:
+        answer = {"choice": choice, "confidence": confidence, "correct": choice == 1, "timed_out": choice is None}
+        talk = [{}, {}] if assisted else []
+        return judgement(person, item, answer | {"assisted": assisted}, content, conversation=talk)
+
+    rows = [answered(who, f"q{n}", 1, 80, True) for who in ("p", "q") for n in range(2)]
+    rows += [answered("p", "q2", 0, 60, False), answered("q", "q2", None, None, False)]
+    helped, alone = question_outcomes(rows)
+    assert (helped.accuracy.value, helped.confidence, helped.calibration_error, helped.turns) == (1.0, 80.0, 20.0, 2.0)
+    assert (alone.accuracy.value, alone.confidence, alone.timed_out, alone.turns) == (0.0, 60.0, 1, 0.0)
+    assert helped.team is not None and (helped.team.value, helped.team.n) == (1.0, 2)
+    assert alone.team is not None and (alone.team.value, alone.team.n) == (0.0, 1)
+
+
+def test_cannot_say_is_no_part_of_the_rate() -> None:
+    def rated(rule: str, rating: int) -> Judgement:
+        return judgement("p", f"{rule}{rating}", {"rating": rating}, {"rule": rule})
+
+    often, never, unknown = rule_rates([rated("a", 5), rated("b", 1), rated("b", 3), rated("b", 4), rated("c", 3)])
+    assert (often.rule, often.unsure) == ("b", 1) and often.broken is not None and often.broken.value == 0.5
+    assert never.broken is not None and never.broken.value == 0.0
+    assert unknown.broken is None and unknown.unsure == 1
