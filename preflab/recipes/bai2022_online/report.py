@@ -47,7 +47,7 @@ def write_report(folder: Path) -> Path:
     from preflab.recipes.bai2022_online.config import SCALES  # here, because online imports this module
 
     stages = stages_of(read_json(folder / "config.json")["config"])
-    facts = read_facts(folder, "online", stages)
+    facts = read_facts(folder, "bai2022_online", stages)
     return write_report_page(facts, stages, _story(facts), SCALES)
 
 

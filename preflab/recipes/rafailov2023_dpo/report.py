@@ -37,7 +37,7 @@ def write_report(folder: Path) -> Path:
     """
     from preflab.recipes.rafailov2023_dpo.config import SCALES  # here, because dpo imports this module
 
-    facts = read_facts(folder, "dpo", STAGES)
+    facts = read_facts(folder, "rafailov2023_dpo", STAGES)
     config = facts.config
     left_out = {"preference_judge": config["judge_share"] == 0, "sft": not config["sft_first"]}
     stages = {stage: words for stage, words in STAGES.items() if not left_out.get(stage, False)}
