@@ -5,13 +5,11 @@ the key and what would have been right. Nothing is ignored.
 """
 
 import dataclasses
-import difflib
-import math
-import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, TypeVar, get_origin
 
+from preflab.conversion import MISMATCH, describe, did_you_mean, match, mismatch_error, type_hints, union_members
 from preflab.errors import ConfigError
 
 C = TypeVar("C")
@@ -49,14 +47,14 @@ def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
     Raises:
         ConfigError: one has no ``=`` or nothing before it.
     """
-    found: dict[str, object] = {}
+    overrides: dict[str, object] = {}
     for assignment in assignments:
         key, sign, value = assignment.partition("=")
         if not sign or not key.strip():
             raise ConfigError(f"--set {assignment!r}: expected key=value, for example ppo.steps=12")
-        found.pop(key.strip(), None)
-        found[key.strip()] = value.strip()
-    return found
+        overrides.pop(key.strip(), None)  # so that the later one also stands later
+        overrides[key.strip()] = value.strip()
+    return overrides
 
 
 def load_yaml(path: str | Path) -> dict[str, object]:
@@ -84,28 +82,17 @@ def parse_yaml(text: str, where: str) -> dict[str, object]:
     import yaml
 
     try:
-        found = yaml.load(text, _loader())
+        parsed = yaml.load(text, _loader())
     except yaml.MarkedYAMLError as error:
         line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
         raise ConfigError(f"{where}{line}: {error.problem or error.context or 'not YAML'}") from error
     except yaml.YAMLError as error:
         raise ConfigError(f"{where}: not YAML ({error})") from error
-    if found is None:
+    if parsed is None:
         return {}
-    if not isinstance(found, dict):
-        raise ConfigError(f"{where}:1: expected settings as 'key: value' lines, found {_kind(found)}")
-    return found
-
-
-def did_you_mean(word: str, known: Sequence[str]) -> str:
-    """``; did you mean 'x'?`` where something known is close, otherwise nothing."""
-    near = difflib.get_close_matches(word, known, n=3, cutoff=0.75)
-    leaf = word.rsplit(".", 1)[-1]
-    near += [k for k in known if k.rsplit(".", 1)[-1] == leaf and k not in near][: 3 - len(near)]
-    if not near:
-        by_leaf = {k.rsplit(".", 1)[-1]: k for k in reversed(known)}
-        near = [by_leaf[m] for m in difflib.get_close_matches(leaf, list(by_leaf), n=3, cutoff=0.75)]
-    return f"; did you mean {' or '.join(map(repr, near))}?" if near else ""
+    if not isinstance(parsed, dict):
+        raise ConfigError(f"{where}:1: expected settings as 'key: value' lines, found {_kind(parsed)}")
+    return parsed
 
 
 # one setting ---------------------------------------------------------------------------------------------
@@ -113,57 +100,54 @@ def did_you_mean(word: str, known: Sequence[str]) -> str:
 
 def _insert(tree: dict[str, object], parts: Sequence[str], value: object) -> None:
     """Put a value at its place; a mapping joins what is there already."""
-    head, rest = parts[0], parts[1:]
-    if not rest and not isinstance(value, Mapping):
+    head, tail = parts[0], parts[1:]
+    if not tail and not isinstance(value, Mapping):
         tree[head] = value
         return
     inner = tree.get(head)
     if not isinstance(inner, dict):
         inner = tree[head] = {}
-    if rest:
-        _insert(inner, rest, value)
+    if tail:
+        _insert(inner, tail, value)
     elif isinstance(value, Mapping):
-        for key, own in value.items():
-            _insert(inner, [str(key)], own)
+        for key, inner_value in value.items():
+            _insert(inner, [str(key)], inner_value)
 
 
-def _replaced(config: C, tree: Mapping[str, object], path: str, known: Sequence[str]) -> C:
-    """``config`` with the settings of ``tree``; ``path`` is where it stands in the whole."""
-    hints = get_type_hints(type(config))
+def _replaced(config: C, tree: Mapping[str, object], path: str, all_names: Sequence[str]) -> C:
+    """``config`` with the settings of ``tree``; ``path`` is its own dotted name."""
+    hints = type_hints(type(config))
     names = [field.name for field in dataclasses.fields(config)]  # type: ignore[arg-type]  # any dataclass
     changed: dict[str, Any] = {}
     for name, value in tree.items():
         key = f"{path}{name}"
         if name not in names:
-            near = did_you_mean(key, known) or f"; known here: {', '.join(names)}"
+            near = did_you_mean(key, all_names) or f"; known here: {', '.join(names)}"
             raise ConfigError(f"unknown setting {key!r}{near}")
-        changed[name] = _converted(value, hints[name], key, getattr(config, name), known)
+        changed[name] = _converted(value, hints[name], key, getattr(config, name), all_names)
     try:
         return dataclasses.replace(config, **changed)  # type: ignore[type-var]  # any dataclass
     except ConfigError as error:
         raise ConfigError(f"{path.rstrip('.')}: {error}" if path else str(error)) from error
 
 
-def _converted(value: object, hint: Any, key: str, before: object, known: Sequence[str]) -> object:
+def _converted(value: object, hint: Any, key: str, before: object, all_names: Sequence[str]) -> object:
     """The value as the type of its setting, or a ConfigError."""
-    kinds = list(get_args(hint)) if get_origin(hint) in (Union, types.UnionType) else [hint]
+    kinds = union_members(hint)
     nested = next((kind for kind in kinds if dataclasses.is_dataclass(kind)), None)
     if nested is not None:
-        for candidate in _readings(value, kinds):
-            if isinstance(candidate, Mapping):
+        for reading in _readings(value, kinds):
+            if isinstance(reading, Mapping):
                 inner = before if dataclasses.is_dataclass(before) else _fresh(nested, key)
-                return _replaced(inner, candidate, f"{key}.", known)
+                return _replaced(inner, reading, f"{key}.", all_names)
     if isinstance(value, Mapping) and not any(get_origin(kind) is dict for kind in kinds):
         inside = next(iter(value), "")
-        raise ConfigError(f"unknown setting '{key}.{inside}': {key} is {_describe(hint)} and has nothing inside")
-    for candidate in _readings(value, kinds):
-        for kind in kinds:
-            fits, found = _as(candidate, kind)
-            if fits:
-                return found
-    choices = [str(choice) for kind in kinds if get_origin(kind) is Literal for choice in get_args(kind)]
-    hint_text = did_you_mean(str(value), choices) if choices else ""
-    raise ConfigError(f"{key} must be {_describe(hint)}, got {value!r:.80}{hint_text}")
+        raise ConfigError(f"unknown setting '{key}.{inside}': {key} is {describe(hint)} and has nothing inside")
+    for reading in _readings(value, kinds):
+        converted = match(reading, hint, key, settings=True)
+        if converted is not MISMATCH:
+            return converted
+    raise mismatch_error(value, hint, key)
 
 
 def _fresh(kind: Any, key: str) -> Any:
@@ -188,64 +172,6 @@ def _readings(value: object, kinds: Sequence[Any]) -> list[object]:
         return [value]
 
 
-def _as(value: object, kind: Any) -> tuple[bool, object]:
-    """Whether a value fits a type, and the value as that type."""
-    origin, inner = get_origin(kind), get_args(kind)
-    if kind is Any:
-        return True, value
-    if origin is Literal:
-        return any(value == choice and type(value) is type(choice) for choice in inner), value
-    if origin is tuple:
-        return _as_tuple(value, inner)
-    if origin is dict and isinstance(value, Mapping):
-        pairs = [(_as(k, inner[0]), _as(v, inner[1])) for k, v in value.items()]
-        return all(k[0] and v[0] for k, v in pairs), {k[1]: v[1] for k, v in pairs}
-    if kind is float:
-        return _as_float(value)
-    if kind is int:
-        return isinstance(value, int) and not isinstance(value, bool), value
-    return isinstance(kind, type) and isinstance(value, kind), value
-
-
-def _as_float(value: object) -> tuple[bool, object]:
-    """A finite number; YAML 1.1 takes ``4e-4`` for text, people do not."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return False, value
-    try:
-        number = float(value)
-    except (ValueError, OverflowError):
-        return False, value
-    return math.isfinite(number), number
-
-
-def _as_tuple(value: object, inner: tuple[Any, ...]) -> tuple[bool, object]:
-    """A list of the right length whose items fit."""
-    if not isinstance(value, list | tuple):
-        return False, value
-    kinds = [inner[0]] * len(value) if inner[-1:] == (Ellipsis,) else list(inner)
-    if len(kinds) != len(value):
-        return False, value
-    items = [_as(item, kind) for item, kind in zip(value, kinds, strict=True)]
-    return all(fits for fits, _ in items), tuple(item for _, item in items)
-
-
-_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
-
-
-def _describe(hint: Any) -> str:
-    """A type in words."""
-    origin, inner = get_origin(hint), get_args(hint)
-    if origin in (Union, types.UnionType):
-        return " or ".join(_describe(kind) for kind in inner)
-    if origin is Literal:
-        return f"one of {', '.join(map(str, inner))}"
-    if origin is tuple:
-        return f"a list of {_describe(inner[0])}" if inner[-1:] == (Ellipsis,) else f"a list of {len(inner)} values"
-    if dataclasses.is_dataclass(hint):
-        return f"a mapping with {', '.join(field.name for field in dataclasses.fields(hint))}"
-    return _NAMES.get(hint, getattr(hint, "__name__", str(hint)))
-
-
 def _kind(value: object) -> str:
     """What a value is, in words."""
     return "a list" if isinstance(value, list) else f"{value!r:.40}"
@@ -260,14 +186,14 @@ def _loader() -> Any:
 
     def mapping(loader: Any, node: Any) -> dict[str, object]:
         """A mapping with its keys checked."""
-        found: dict[str, object] = {}
+        settings: dict[str, object] = {}
         for key_node, value_node in node.value:
             key = loader.construct_object(key_node, deep=True)
             problem = "is no name of a setting" if not isinstance(key, str) else "stands here a second time"
-            if not isinstance(key, str) or key in found:
+            if not isinstance(key, str) or key in settings:
                 raise yaml.constructor.ConstructorError(None, None, f"{key!r} {problem}", key_node.start_mark)
-            found[key] = loader.construct_object(value_node, deep=True)
-        return found
+            settings[key] = loader.construct_object(value_node, deep=True)
+        return settings
 
     Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
     return Loader

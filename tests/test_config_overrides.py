@@ -6,7 +6,7 @@ from typing import Literal
 
 import pytest
 
-from preflab.config_overrides import apply_overrides, did_you_mean, load_yaml, parse_assignments, setting_names
+from preflab.config_overrides import apply_overrides, load_yaml, parse_assignments, setting_names
 from preflab.errors import ConfigError
 
 
@@ -173,8 +173,3 @@ def test_a_missing_or_unreadable_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "b.yaml").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(ConfigError, match=r"b\.yaml: cannot be read"):
         load_yaml(tmp_path / "b.yaml")
-
-
-def test_nothing_near_suggests_nothing() -> None:
-    assert did_you_mean("zzz", ["abc"]) == ""
-    assert did_you_mean("anything", []) == ""

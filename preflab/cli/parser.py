@@ -3,7 +3,7 @@
 import argparse
 from typing import Any, NoReturn
 
-from preflab.config_overrides import did_you_mean
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
-from preflab.config_overrides import did_you_mean
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 FOLDER = Path(__file__).parents[1] / "recipes"

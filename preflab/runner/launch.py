@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from preflab import distributed
-from preflab.config_overrides import apply_overrides, did_you_mean, load_yaml, parse_assignments
+from preflab.config_overrides import apply_overrides, load_yaml, parse_assignments
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError, RunError
 from preflab.run import Run, read_json
 from preflab.runner.catalogue import Recipe, recipe_named

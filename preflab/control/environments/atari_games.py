@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from preflab.config_overrides import did_you_mean
 from preflab.control.rendering.pillow import load_pillow
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 HEIGHT, WIDTH, SIDE = 210, 160, 84

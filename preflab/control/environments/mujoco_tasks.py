@@ -18,8 +18,8 @@ import torch
 from jaxtyping import Float, Float64
 from torch import Tensor
 
-from preflab.config_overrides import did_you_mean
 from preflab.control.environments.env import Continuous, Spec, Step
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 

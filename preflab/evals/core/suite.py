@@ -6,7 +6,7 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from preflab.config_overrides import did_you_mean
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 from preflab.evals.core.data_source import DataSource
 from preflab.maths.columns import bootstrap_columns

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
-from preflab.config_overrides import did_you_mean
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 from preflab.evals.core.suite import Suite, Variant
 from preflab.evals.suites import starter

@@ -1,6 +1,6 @@
 """Protocols of judging, one small file each."""
 
-from preflab.config_overrides import did_you_mean
+from preflab.conversion import did_you_mean
 from preflab.errors import StudyError
 from preflab.feedback.protocols.chat import Chat
 from preflab.feedback.protocols.clips import Clips

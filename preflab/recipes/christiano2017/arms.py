@@ -4,10 +4,10 @@ and the ablations."""
 from dataclasses import dataclass, replace
 from typing import Any
 
-from preflab.config_overrides import did_you_mean
 from preflab.control.preference_loop import LoopConfig
 from preflab.control.rewards.ensemble import EnsembleConfig
 from preflab.control.rewards.oracle import OracleConfig
+from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 TRUE = "true_reward"
