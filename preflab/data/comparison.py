@@ -7,6 +7,9 @@ from itertools import combinations
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, RecordRefused
 
+EDITOR = "annotator"
+"""Stands among `Provenance.policies` for a reply that an annotator edited: no policy, so it is not rated."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:

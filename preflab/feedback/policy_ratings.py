@@ -3,17 +3,11 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from preflab.data.comparison import Comparison
-from preflab.errors import DataError
+from preflab.data.comparison import EDITOR, Comparison
 from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
+from preflab.maths.ratings import rate_policies
 from preflab.maths.statistics import Estimate
-
-RIDGE = 0.1
-"""Prior precision, per nat squared, where the votes alone fix no ratings: beyond 1,100 Elo would surprise."""
-FEWEST_VOTERS = 5
-"""Annotators from which on intervals come from resampling them; below, from the curvature."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +19,8 @@ class PolicyRatings:
     votes: int
     same_policy: int
     """Votes between two replies of one policy, which say nothing here."""
+    ridge: float
+    """Of the fit, per nat squared; 0 where the votes alone fix the ratings."""
     note: str
     """How the intervals came about, and what a ridge had to bridge."""
 
@@ -32,8 +28,9 @@ class PolicyRatings:
 def policy_ratings(comparisons: Sequence[Comparison]) -> PolicyRatings | None:
     """Ratings of the policies named in the comparisons; None where fewer than two are.
 
-    Bradley-Terry with a tie as half a win for each side. Where the votes alone fix no ratings (somebody never lost, or
-    nothing connects two groups), a ridge does, and ``note`` says so.
+    By `preflab.maths.ratings.rate_policies`: maximum likelihood with Davidson's ties; where the votes alone fix no
+    ratings (somebody never lost, or nothing connects two groups), a ridge does, and ``ridge`` and ``note`` say so.
+    An annotator's edits are no policy: what they were held against is not rated by them.
     """
     first, second, outcome, voters, same = [], [], [], [], 0
     for comparison in comparisons:
@@ -41,6 +38,8 @@ def policy_ratings(comparisons: Sequence[Comparison]) -> PolicyRatings | None:
         if not names or not all(names):
             continue
         for pair in comparison.pairs():
+            if EDITOR in (names[pair.a], names[pair.b]):
+                continue
             if names[pair.a] == names[pair.b]:
                 same += 1
                 continue
@@ -51,15 +50,13 @@ def policy_ratings(comparisons: Sequence[Comparison]) -> PolicyRatings | None:
     if not first:
         return None
     votes = Votes.of(first, second, outcome, voters=voters, names=sorted({*first, *second}))
-    model, note = Model(ties="half"), ""
-    try:
-        fit_ratings(votes, model)
-    except DataError as error:
-        model, note = Model(ties="half", ridge=RIDGE), f"a ridge of {RIDGE} bridges this: {error.message}; "
-    if len(set(voters)) >= FEWEST_VOTERS:
-        found, how = bootstrap_ratings(votes, model), f"intervals from resampling {len(set(voters))} annotators"
+    rated = rate_policies(votes)
+    if rated.resampled:
+        note = f"intervals from resampling {votes.voters} annotators"
     else:
-        found = fit_ratings(votes, model).estimates()
-        how = f"{len(set(voters))} annotator(s): intervals take votes to be independent"
-    order = sorted(found, key=lambda name: -found[name].value)
-    return PolicyRatings({name: to_elo(found[name]) for name in order}, len(first), same, note + how)
+        note = f"{votes.voters} annotator(s): intervals take votes to be independent"
+    if rated.ridge:
+        note = f"a ridge of {rated.ridge} bridges this: {'; '.join(rated.complaints)}; {note}"
+    order = sorted(rated.nats, key=lambda name: -rated.nats[name].value)
+    elo = {name: to_elo(rated.nats[name]) for name in order}
+    return PolicyRatings(elo, len(first), same, rated.ridge, note)

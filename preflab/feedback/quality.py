@@ -99,14 +99,16 @@ class AnnotatorQuality:
 
     annotator: str
     n: int
-    """Judgements that count."""
+    """Judgements that count, gold items and repetitions among them, as for what shows how somebody works: seconds,
+    haste and side (which is shuffled anew each time)."""
     late: int
     gold: Estimate | None
-    """Share of gold items answered as expected, Wilson's interval."""
+    """Share of gold items answered as expected, Wilson's interval; each counts once."""
     consistency: Estimate | None
     """Share of repeated questions answered as before; Wilson's interval, a repeated item being one trial."""
     agreement: Estimate | None
-    """Share of others' answers that are the same, mean over the items shared with others (leave one out)."""
+    """Share of others' answers that are the same, mean over the items shared with others (leave one out); gold items,
+    which are chosen to be agreed on, and repetitions are left out."""
     ahead: Estimate | None
     """How much more of it there is than among the others, on the items that two of them judged too; below 0 is less.
     Hard items lower both."""
@@ -116,7 +118,7 @@ class AnnotatorQuality:
     left: Estimate | None
     """Share of choices between two that fell on the left one; sides are shuffled, so 1/2 is expected."""
     ties: Estimate | None
-    """Share of judgements of two that call them equal."""
+    """Share of judgements of two that call them equal, repetitions left out."""
     flags: tuple[Flag, ...]
     unsaid: tuple[str, ...]
     """What cannot be said yet, and why."""
@@ -253,7 +255,7 @@ class _Table:
     def __init__(self, own: Sequence[Judged]) -> None:
         self.by_item: dict[str, dict[str, Judged]] = defaultdict(dict)
         for one in own:
-            if one.repeat_of is None and one.questions:  # votes within a conversation have none
+            if one.repeat_of is None and one.right is None and one.questions:  # votes within a conversation have none
                 if one.annotator in self.by_item[one.item]:
                     raise DataError(f"{one.annotator!r} judged item {one.item!r} twice, and neither is a repetition")
                 self.by_item[one.item][one.annotator] = one
@@ -303,11 +305,12 @@ class _Test:
 
 def _annotator(person: str, every: Sequence[Judged], table: _Table, bounds: Bounds) -> AnnotatorQuality:
     own = [one for one in every if one.status == "counted"]
-    gold = [float(one.right) for one in own if one.right is not None]
+    first = [one for one in own if one.repeat_of is None]
+    gold = [float(one.right) for one in first if one.right is not None]
     again, sides = _consistency(own), [float(one.side == 0) for one in own if one.side is not None]
     timed = [one.seconds for one in own if one.seconds is not None]
     fast = [] if bounds.fast_seconds is None else [float(seconds < bounds.fast_seconds) for seconds in timed]
-    tied = [1.0] * sum(one.tied for one in own) + [0.0] * len(sides)
+    tied = [float(one.tied) for one in first if one.tied or one.side is not None]
     shared, ahead = table.with_others(person)
     tests = [
         _Test("gold", gold, bounds.fewest_gold, "gold items", "answered as expected", low=bounds.gold),

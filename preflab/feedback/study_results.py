@@ -1,15 +1,16 @@
 """What studies of rules and of questions find: how often each rule is broken, how right and how sure people are."""
 
+import json
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from preflab.data.store.judgements import Judgement
-from preflab.maths.statistics import Estimate, mean_with_interval, wilson
+from preflab.maths.statistics import Estimate, clustered_bootstrap, mean_with_interval, wilson
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,24 +19,48 @@ class RuleRate:
 
     rule: str
     broken: Estimate | None
+    """Share in [0, 1] of the judgements that say; resampled by dialogue where some have several judgements."""
     unsure: int
 
 
 def rule_rates(judged: Iterable[Judgement]) -> list[RuleRate]:
     """By rule, the most broken first; of ``rule-judge`` and ``rule-probe`` studies (1 and 2 broken, 4 and 5 kept).
 
-    Under probing it is a rate under attack, not one of ordinary use (Glaese et al. 2022, sec. 3.2).
+    Gold items, practice and repetitions are left out. Under probing it is a rate under attack, not one of ordinary use
+    (Glaese et al. 2022, sec. 3.2).
     """
-    found: dict[str, list[int]] = defaultdict(list)
-    for one in _own(judged):
-        if "rating" in one["answer"]:
-            found[one["content"]["rule"]].append(int(one["answer"]["rating"]))
+    ratings: dict[str, list[tuple[int, Hashable]]] = defaultdict(list)
+    for judgement, says in _first_answers(judged):
+        if "rating" in says["answer"]:
+            ratings[says["content"]["rule"]].append((int(says["answer"]["rating"]), _dialogue(judgement, says)))
     rates = []
-    for rule, ratings in found.items():
-        said = [rating for rating in ratings if rating != 3]
-        broken = wilson(sum(rating < 3 for rating in said), len(said)) if said else None
-        rates.append(RuleRate(rule, broken, len(ratings) - len(said)))
+    for rule, rated in ratings.items():
+        decided = [(rating < 3, dialogue) for rating, dialogue in rated if rating != 3]
+        rates.append(RuleRate(rule, _share_of_dialogues(decided) if decided else None, len(rated) - len(decided)))
     return sorted(rates, key=lambda rate: (-(rate.broken.value if rate.broken else -1), rate.rule))
+
+
+def _dialogue(judgement: Judgement, says: Mapping[str, Any]) -> Hashable:
+    """What tells dialogues apart: their words where an item brings them; each person's own where they had it."""
+    messages = says["content"].get("messages")
+    return (judgement.item_name, judgement.person) if messages is None else json.dumps(messages, sort_keys=True)
+
+
+def _share_of_dialogues(decided: Sequence[tuple[bool, Hashable]]) -> Estimate:
+    """Share of judgements that say "broken".
+
+    Wilson's interval where each dialogue has one judgement; else from resampling dialogues, or, where there is nothing
+    to resample (one dialogue, or all judged alike), Wilson's for as many trials as there are dialogues.
+    """
+    broken, dialogues = np.array([float(says) for says, _ in decided]), [dialogue for _, dialogue in decided]
+    estimate = clustered_bootstrap(broken, dialogues)
+    trials = estimate.clusters or len(broken)
+    if trials == len(broken):
+        return wilson(float(broken.sum()), trials)
+    if trials > 1 and 0 < estimate.value < 1:
+        return estimate
+    bounds = wilson(estimate.value * trials, trials)
+    return Estimate(estimate.value, bounds.low, bounds.high, estimate.n, estimate.clusters, estimate.level)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +82,9 @@ class Condition:
 
 
 def question_outcomes(judged: Iterable[Judgement]) -> list[Condition]:
-    """With help and without, of questions whose answer is known."""
-    rows = [(one.person, one.item_name, one.says) for one in judged if one.says is not None]
-    known = [(p, item, s) for p, item, s in rows if s["purpose"] == "main" and s["answer"].get("correct") is not None]
+    """With help and without, of questions whose answer is known; gold items, practice and repetitions are left out."""
+    rows = [(judgement.person, judgement.item_name, says) for judgement, says in _first_answers(judged)]
+    known = [(p, item, s) for p, item, s in rows if s["answer"].get("correct") is not None]
     found = []
     for assisted in (True, False):
         here = [(p, item, s) for p, item, s in known if s["answer"]["assisted"] is assisted]
@@ -135,7 +160,7 @@ def _team(here: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Estimate | None
     return wilson(right, len(by_item))
 
 
-def _own(judged: Iterable[Judgement]) -> list[Mapping[str, Any]]:
-    """What judgements of main items say, repetitions left out."""
-    said = [one.says for one in judged if one.says is not None]
-    return [one for one in said if one["purpose"] == "main" and one["repeats"] is None]
+def _first_answers(judged: Iterable[Judgement]) -> list[tuple[Judgement, Mapping[str, Any]]]:
+    """Judgements of main items and what they say; repetitions, which check people and not items, are left out."""
+    answers = [(judgement, judgement.says) for judgement in judged if judgement.says is not None]
+    return [(judgement, says) for judgement, says in answers if says["purpose"] == "main" and says["repeats"] is None]

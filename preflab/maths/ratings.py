@@ -7,7 +7,7 @@ an exponential family: its likelihood has one maximum, and the odds of winning a
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float64
@@ -20,6 +20,10 @@ from preflab.maths.statistics import Count, Estimate
 _STEPS = 100  # Newton needs about six
 _HALVINGS = 30
 _TIGHT = 1e-10  # largest slope at the maximum, per vote
+RIDGE = 0.1
+"""Prior precision, per nat squared, where the votes alone fix no ratings: beyond 1,100 Elo would surprise."""
+FEWEST_VOTERS = 5
+"""Voters from which on intervals come from resampling them; below, from the curvature."""
 
 
 @dataclass(frozen=True)
@@ -191,6 +195,51 @@ def bootstrap_ratings(
         name: Estimate(float(x), *(ends[k] if name != model.anchor else (0.0, 0.0)), fit.n, fit.voters, level)
         for k, (name, x) in enumerate(zip(fit.names, fit.nats, strict=True))
     }
+
+
+@dataclass(frozen=True, kw_only=True)
+class PolicyRatings:
+    """Ratings of policies, and how they came about."""
+
+    nats: dict[str, Estimate]
+    """In the order of the votes' names, relative to the anchor or the mean."""
+    ridge: float
+    """Of the fit: 0 where the votes fix the ratings, else `RIDGE`."""
+    complaints: tuple[str, ...]
+    """What the ridge had to bridge; empty without one."""
+    resampled: bool
+    """Whether intervals come from resampling voters; else from the curvature, which takes votes to be independent."""
+
+
+def rate_policies(votes: Votes, *, anchor: str | None = None, seed: int = 0) -> PolicyRatings:
+    """Ratings of policies as every report of the library gives them.
+
+    Maximum likelihood, which does not shrink what the votes say; `RIDGE` only where they fix no ratings (a policy
+    unbeaten or without a win, groups that never met). Ties follow Davidson 1970; where all votes are ties or some are
+    shares of a win, for which his model has no place, they count half. Intervals are by `bootstrap_ratings` from
+    `FEWEST_VOTERS` voters on, else by `Ratings.estimates`.
+
+    Args:
+        votes   comparisons of policies, with their voters.
+        anchor  the policy at 0; None puts the mean of all there.
+        seed    of the resamples.
+
+    Raises:
+        DataError: the anchor is not among the policies.
+    """
+    tied = votes.outcome == 0.5
+    davidson = not tied.all() and bool((tied | np.isin(votes.outcome, (0.0, 1.0))).all())
+    model = Model(ties="davidson" if davidson else "half", anchor=anchor)
+    complaints: tuple[str, ...] = ()
+    try:
+        fit = fit_ratings(votes, model)
+    except DataError as error:
+        model = replace(model, ridge=RIDGE)
+        fit = fit_ratings(votes, model)
+        complaints = fit.complaints or (error.message,)
+    resampled = (votes.voters or 0) >= FEWEST_VOTERS
+    nats = bootstrap_ratings(votes, model, seed=seed) if resampled else fit.estimates()
+    return PolicyRatings(nats=nats, ridge=float(model.ridge), complaints=complaints, resampled=resampled)
 
 
 # the maximum ---------------------------------------------------------------------------------------------

@@ -5,7 +5,6 @@ import json
 from pathlib import Path
 
 import pytest
-from tests.feedback.labellers.test_human import STUDY, judge
 
 from preflab.data.load import load_comparisons
 from preflab.data.store import Store
@@ -13,6 +12,7 @@ from preflab.data.store.judgements import verify
 from preflab.errors import ConfigError, NotThere
 from preflab.feedback.export import FORMATS, export
 from tests.feedback.conftest import make, somebody
+from tests.feedback.labellers.test_human import STUDY, judge
 
 
 @pytest.fixture

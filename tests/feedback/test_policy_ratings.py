@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from preflab.data.comparison import Comparison, Provenance
+from preflab.data.comparison import EDITOR, Comparison, Provenance
 from preflab.data.dialogue import Dialogue
 from preflab.feedback.policy_ratings import policy_ratings
 
@@ -24,7 +24,22 @@ def test_three_wins_of_four_are_odds_of_three() -> None:
     assert found.elo["x"].low < 0 < found.elo["x"].high  # four votes decide nothing
 
 
-def test_a_tie_is_half_a_win_and_sides_do_not_matter() -> None:
+def test_edits_are_no_policy_and_leave_the_ratings_as_they_are() -> None:
+    """Every vote comes with an edit that beats both: still odds of 3, by maximum likelihood, and nobody else rated."""
+
+    def edited(picked: str, other: str) -> Comparison:
+        origin = Provenance(policies=(EDITOR, picked, other), annotator="p")
+        return Comparison(prompt=Dialogue.of("q"), replies=("e", "a", "b"), ranks=(0, 1, 2), provenance=origin)
+
+    found = policy_ratings([edited("x", "y")] * 3 + [edited("y", "x")])
+    assert found is not None and list(found.elo) == ["x", "y"]
+    assert (found.votes, found.ridge) == (4, 0.0)
+    assert found.elo["x"].value == pytest.approx(400 * math.log10(3) / 2, abs=1e-6)
+    alone = Provenance(policies=(EDITOR, "x"))
+    assert policy_ratings([Comparison.chosen_rejected(Dialogue.of("q"), "e", "a", provenance=alone)]) is None
+
+
+def test_ties_follow_davidson_and_sides_do_not_matter() -> None:
     one = policy_ratings([vote("x", "y", (0, 0)), vote("x", "y", (0, 1)), vote("y", "x", (0, 1))])
     two = policy_ratings([vote("y", "x", (0, 0)), vote("y", "x", (1, 0)), vote("x", "y", (1, 0))])
     assert one is not None and two is not None
@@ -33,7 +48,7 @@ def test_a_tie_is_half_a_win_and_sides_do_not_matter() -> None:
 
 def test_one_that_never_lost_needs_a_ridge_and_that_is_said() -> None:
     found = policy_ratings([vote("x", "y", (0, 1))] * 5)
-    assert found is not None and "ridge" in found.note
+    assert found is not None and "ridge" in found.note and found.ridge == 0.1
     assert 0 < found.elo["x"].value < 1000
 
 

@@ -100,6 +100,19 @@ def test_agreement_with_others_leaves_oneself_out() -> None:
     assert found.ahead is not None and found.ahead.value == pytest.approx(-0.25)  # mean of 1/2 - 0 and 0 - 1
 
 
+def test_gold_items_are_no_agreement_and_repetitions_no_ties() -> None:
+    """On item 1 they differ and on the gold one they agree: 0 of 1, not 1 of 2. A tie said again is one tie of two."""
+    judged = [said("ann", 1, 1.0, tied=True), said("bob", 1, 0.0, side=0), said("ann", 2, 1.0, side=0)]
+    judged += [said(who, "gold", 1.0, right=True) for who in ("ann", "bob")]
+    judged += [said("ann", "1 again", 1.0, tied=True, repeat_of="1")]
+    judged += [said("ann", "gold again", 1.0, right=False, repeat_of="gold")]
+    found = person_of(judged)
+    assert found.agreement is not None and (found.agreement.value, found.agreement.n) == (0.0, 1)
+    assert found.ties is not None and (found.ties.value, found.ties.n) == (0.5, 2)
+    assert found.gold is not None and (found.gold.value, found.gold.n) == (1.0, 1)
+    assert found.n == 5
+
+
 ABLE = [f"able{k}" for k in range(6)]
 
 

@@ -48,6 +48,65 @@ def test_conditions_are_kept_apart_and_the_unanswered_are_wrong() -> None:
     assert alone.team is not None and (alone.team.value, alone.team.n) == (0.0, 1)
 
 
+def test_a_question_that_comes_again_counts_once() -> None:
+    """p is right on q1 and wrong on q2, and says the same of q2 when it comes again: 1 of 2, not 1 of 3.
+
+    Of q2 p votes 0 at 60 and q votes 1 at 80: the team is right. The repetition would be an item of its own that the
+    team gets wrong, and make 2 of 3 of that.
+    """
+    content = {"options": ["a", "b"], "answer": 1}
+
+    def answered(person: str, item: str, choice: int, confidence: int, **more: Any) -> Judgement:
+        answer = {"choice": choice, "confidence": confidence, "correct": choice == 1, "timed_out": False}
+        return judgement(person, item, answer | {"assisted": False}, content, **more)
+
+    first = [answered("p", "q1", 1, 80), answered("p", "q2", 0, 60)]
+    again = [answered("p", "q2 (again)", 0, 60, repeats=2)]
+    checks = [answered("p", "g", 0, 100, purpose="gold"), answered("p", "t", 0, 100, purpose="practice")]
+    (alone,) = question_outcomes(first + again + checks)
+    assert (alone.accuracy.value, alone.accuracy.n, alone.confidence) == (0.5, 2, 70.0)
+    assert alone.calibration_error == pytest.approx((20 + 60) / 2)  # all right at 80, none at 60
+    (both,) = question_outcomes([*first, answered("q", "q2", 1, 80), *again])
+    assert both.team is not None and (both.team.value, both.team.n) == (1.0, 2)
+
+
+def test_a_rule_judged_once_in_each_dialogue_has_wilsons_interval() -> None:
+    """2 of 4: 1/2 in the middle, z = 1.96; reach 1.96 sqrt(1/16 + 1.96^2/64) / (1 + 1.96^2/4) = 0.350."""
+    rows = [judged_in(f"d{k}", "p", 1 if k < 2 else 5) for k in range(4)]
+    (rate,) = rule_rates(rows)
+    assert rate.broken is not None and rate.broken.value == 0.5
+    assert (rate.broken.low, rate.broken.high) == pytest.approx((0.150, 0.850), abs=5e-4)
+
+
+def test_judgements_of_one_dialogue_are_resampled_together() -> None:
+    """Three people who agree on each of four dialogues are four trials, not twelve, which would be [0.254, 0.746].
+
+    A resample of the dialogues breaks k of 4 with chance 1/16, 4/16, ...: both ends are beyond 2.5 %, so 0 and 1.
+    """
+    rows = [judged_in(f"d{k}", who, 1 if k < 2 else 5) for k in range(4) for who in ("p", "q", "r")]
+    (rate,) = rule_rates(rows)
+    assert rate.broken is not None
+    assert (rate.broken.value, rate.broken.n, rate.broken.clusters) == (0.5, 12, 4)
+    assert (rate.broken.low, rate.broken.high) == (0.0, 1.0)
+
+
+def test_a_rule_that_all_dialogues_keep_has_as_many_trials_as_dialogues() -> None:
+    """0 of 2 trials: at most z^2 / (2 + z^2) = 0.658; of 4 it would be 0.490."""
+    (rate,) = rule_rates([judged_in(dialogue, who, 5) for dialogue in ("d", "e") for who in ("p", "q")])
+    assert rate.broken is not None and rate.broken.high == pytest.approx(0.658, abs=5e-4)
+
+
+def test_a_probe_is_a_dialogue_of_each_person() -> None:
+    rows = [judgement(who, "probe", {"rating": 1 if who == "p" else 5}, {"rule": "a"}) for who in "pqrs"]
+    (rate,) = rule_rates(rows)
+    assert rate.broken is not None and rate.broken.clusters is None and rate.broken.low > 0
+
+
+def judged_in(dialogue: str, person: str, rating: int) -> Judgement:
+    content = {"rule": "a", "messages": [{"role": "user", "content": dialogue}]}
+    return judgement(person, f"{dialogue} a", {"rating": rating}, content)
+
+
 def test_cannot_say_is_no_part_of_the_rate() -> None:
     def rated(rule: str, rating: int) -> Judgement:
         return judgement("p", f"{rule}{rating}", {"rating": rating}, {"rule": rule})

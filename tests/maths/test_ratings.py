@@ -11,7 +11,7 @@ from scipy.optimize import minimize  # type: ignore[import-untyped, unused-ignor
 from preflab.errors import ConfigError, DataError
 from preflab.maths.elo import ELO_PER_NAT, to_elo
 from preflab.maths.pairwise_votes import Ties, Votes
-from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
+from preflab.maths.ratings import RIDGE, Model, bootstrap_ratings, fit_ratings, rate_policies
 
 HALF = Model(ties="half")
 
@@ -257,3 +257,40 @@ def test_settings_out_of_range_are_refused() -> None:
         bootstrap_ratings(votes({"a>b": 1, "b>a": 1}), level=2.0)
     with pytest.raises(ConfigError, match="draws"):
         bootstrap_ratings(votes({"a>b": 1, "b>a": 1}), draws=10)
+
+
+# ratings of policies -------------------------------------------------------------------------------------
+
+
+def test_policies_are_rated_by_maximum_likelihood_where_votes_fix_that() -> None:
+    """3 wins to 1 are ln 3 nats, ties or none: Davidson's ties leave the odds of winning as they are."""
+    for cast in ({"a>b": 3, "b>a": 1}, {"a>b": 3, "b>a": 1, "a=b": 2}):
+        rated = rate_policies(votes(cast), anchor="b")
+        assert (rated.ridge, rated.complaints) == (0.0, ())
+        assert rated.nats["a"].value == pytest.approx(math.log(3))
+        assert rated.nats["b"].value == 0.0
+
+
+def test_an_unbeaten_policy_is_rated_with_the_ridge_and_that_is_said() -> None:
+    rated = rate_policies(votes({"a>b": 3}))
+    assert rated.ridge == RIDGE and rated.complaints[0].startswith("{a} never lost")
+    assert rated.nats == fit_ratings(votes({"a>b": 3}), Model(ridge=RIDGE)).estimates()
+
+
+def test_ties_alone_and_shares_count_half() -> None:
+    """Davidson has no place for either: equals at 0, and a share of 3/4 is three wins of four."""
+    even = rate_policies(votes({"a=b": 3}))
+    assert even.ridge == 0 and even.nats["a"].value == pytest.approx(0.0)
+    shared = rate_policies(Votes.of(["a", "a"], ["b", "b"], [0.75, 0.75]))
+    assert shared.nats["a"].value == pytest.approx(math.log(3) / 2)
+
+
+def test_five_voters_are_resampled_and_four_are_not() -> None:
+    for voters in (4, 5):
+        cast = Votes.of(
+            ["a"] * 20, ["b"] * 20, [float(k % 3 > 0) for k in range(20)], voters=[k % voters for k in range(20)]
+        )
+        rated = rate_policies(cast)
+        assert rated.resampled == (voters == 5)
+        expected = bootstrap_ratings(cast) if rated.resampled else fit_ratings(cast).estimates()
+        assert rated.nats == expected

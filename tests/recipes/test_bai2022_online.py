@@ -13,6 +13,8 @@ from typing import Any
 
 import pytest
 
+from preflab.data.comparison import EDITOR, Comparison, Provenance
+from preflab.data.dialogue import Dialogue
 from preflab.data.load import load_comparisons
 from preflab.data.store import judgements, people
 from preflab.data.store.open import Store, open_store
@@ -22,7 +24,7 @@ from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
 from preflab.recipes.bai2022_online import SCALES, Config, smoke
-from preflab.recipes.bai2022_online.online_study import OnlineStudy, newest
+from preflab.recipes.bai2022_online.online_study import OnlineStudy, _vote, newest
 from preflab.recipes.bai2022_online.report import stages_of, write_report
 from preflab.recipes.bai2022_online.summary import summarise
 from preflab.rollouts.servers.policy_spec import PolicySpec
@@ -229,17 +231,34 @@ def test_deploying_again_after_a_kill_changes_nothing_and_adds_no_more_tasks(tmp
         assert own.deploy(1, spec, ["a topic"]) == {**first, "tasks_added": 0}
 
 
+def test_a_choice_with_an_edit_is_a_vote_between_its_two_policies() -> None:
+    def told(policies: tuple[str, ...], ranks: tuple[int, ...]) -> Comparison:
+        origin = Provenance(policies=policies, annotator="p")
+        replies = tuple(f"reply {k}" for k in range(len(ranks)))
+        return Comparison(prompt=Dialogue.of("q"), replies=replies, ranks=ranks, provenance=origin)
+
+    assert _vote(told((EDITOR, "x", "y"), (0, 1, 2))) == ["x", "y", 1.0, "p"]
+    assert _vote(told((EDITOR, "x", "y"), (0, 1, 1))) == ["x", "y", 0.5, "p"]
+    assert _vote(told(("x", "y"), (1, 0))) == ["x", "y", 0.0, "p"]
+    assert _vote(told((EDITOR, "x"), (0, 1))) is None
+
+
 def test_ratings_by_hand_and_where_there_is_nothing_to_rate(tmp_path: Path) -> None:
     with lab(tmp_path) as own:
-        assert own.elo([]) == {"ratings": {}, "interval": "", "note": "no two policies were compared"}
+        assert own.elo([]) == {
+            "ratings": {}, "interval": "", "ridge": 0.0, "note": "no two policies were compared"
+        }  # fmt: skip
         assert own.elo([["a", "a", 1.0, "p"]])["note"] == "no two policies were compared"
         even = own.elo([["start", "round-0", 1.0, "p"], ["start", "round-0", 0.0, "p"]])
         assert even["ratings"]["round-0"].value == pytest.approx(0.0, abs=1e-6)
         assert even["interval"].startswith("from the curvature")
         ahead = own.elo([["round-0", "start", float(k < 9), f"p{k}"] for k in range(12)])
-    # odds of 9 to 3 are 1.10 nats, 191 Elo; the ridge takes a little of it
-    assert 150 < ahead["ratings"]["round-0"].value < 191
-    assert ahead["interval"] == "from resampling people"
+        unbeaten = own.elo([["round-0", "start", 1.0, "p"]])
+    # odds of 9 to 3: ln 3 nats, 400 log10(3) = 190.8 Elo, and no ridge takes any of it
+    assert ahead["ratings"]["round-0"].value == pytest.approx(190.85, abs=0.01)
+    assert (ahead["interval"], ahead["ridge"], ahead["note"]) == ("from resampling people", 0.0, "")
+    assert unbeaten["ridge"] == 0.1 and "{round-0} never lost" in unbeaten["note"]
+    assert 0 < unbeaten["ratings"]["round-0"].value < 1000
     assert newest(ahead["ratings"], 2) == "round-0" and newest({}, 2) is None
 
 

@@ -64,4 +64,3 @@ def test_earlier_names_still_start_a_recipe() -> None:
 def test_what_is_no_recipe_is_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="unknown recipe"):
         recipe_named(name)
-

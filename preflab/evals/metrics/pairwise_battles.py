@@ -1,8 +1,8 @@
 """Which of two replies to a prompt is better: by a preference model, or by a judge in both orders; and ratings.
 
 A judge is asked twice, each reply shown first once. Where it follows the place and not the reply, the two answers
-differ: such an item is *inconsistent*, counts half a win for each side, and its share is reported. A judge that
-answers neither makes the item unscorable. Equal replies are half a win each and are not asked about.
+differ: such an item is *inconsistent*, counts half a win for each side (a tie in ratings), and its share is reported. A
+judge that answers neither makes the item unscorable. Equal replies are half a win each and are not asked about.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -16,7 +16,7 @@ from preflab.evals.core.runner import Responders, run_items
 from preflab.evals.core.suite import Item, Variant
 from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
+from preflab.maths.ratings import rate_policies
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.requests.llm_judge import (
     ask_letter,
@@ -126,7 +126,10 @@ class Standings:
     """Several policies rated by duels on the same prompts."""
 
     elo: Mapping[str, Estimate]
-    """Their mean is 0; intervals from resampling whole prompts."""
+    """Their mean is 0; intervals from resampling whole prompts, or from the curvature where those are fewer than
+    `preflab.maths.ratings.FEWEST_VOTERS`."""
+    ridge: float
+    """Of the fit, per nat squared; 0 where the duels alone fix the ratings."""
     wins: Mapping[tuple[str, str], float]
     """(a, b) -> mean win of a over b, half for what is even."""
     duels: int
@@ -142,18 +145,16 @@ def standings(
     panel: Responders,
     *,
     asks: frozenset[ResponderRole] = frozenset({"judge"}),
-    ridge: float = 0.1,
     seed: int = 0,
     answers: ResponseCache | None = None,
 ) -> Standings:
-    """Rate policies by all their duels (Bradley-Terry by maximum a posteriori; Bai et al. 2022 HH, sec. 1.3).
+    """Rate policies by all their duels, by `preflab.maths.ratings.rate_policies` (Bai et al. 2022 HH, sec. 1.3).
 
     Args:
         replies  name of a policy -> item -> prompt and reply. Items that two have in common are duels.
         judging  `by_pm`, `by_judge` or another plan of a duel.
         panel    who answers.
         asks     whose answers the judging needs.
-        ridge    precision of the prior of each rating per nat squared, so that one who wins always has a rating.
 
     Raises:
         DataError: fewer than two policies, no item in common, or no duel has a verdict.
@@ -177,24 +178,20 @@ def standings(
         scored.append((own.item.data.who_a, own.item.data.who_b, win, own.item.group, wavered))
     if not scored:
         raise DataError(f"no duel has a verdict: {', '.join(failed)}")
-    return _rated(scored, failed, ridge, seed)
+    return _rated(scored, failed, seed)
 
 
-def _rated(
-    scored: Sequence[tuple[str, str, float, str, float]], failed: Mapping[str, int], ridge: float, seed: int
-) -> Standings:
+def _rated(scored: Sequence[tuple[str, str, float, str, float]], failed: Mapping[str, int], seed: int) -> Standings:
     first, second, outcome, keys, wavered = (list(column) for column in zip(*scored, strict=True))
-    votes = Votes.of(first, second, outcome, voters=keys)
-    model = Model(ties="half", ridge=ridge)
-    fit = fit_ratings(votes, model)
-    drawn = bootstrap_ratings(votes, model, seed=seed)
+    rated = rate_policies(Votes.of(first, second, outcome, voters=keys), seed=seed)
     pairs = dict.fromkeys(zip(first, second, strict=True))
     wins = {
         pair: sum(w for a, b, w, *_ in scored if (a, b) == pair) / sum((a, b) == pair for a, b, *_ in scored)
         for pair in pairs
     }
     return Standings(
-        elo={name: to_elo(drawn[name]) for name in fit.names},
+        elo={name: to_elo(rating) for name, rating in rated.nats.items()},
+        ridge=rated.ridge,
         wins=wins,
         duels=len(scored),
         failed=dict(failed),

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from preflab.data.comparison import Comparison, Provenance
+from preflab.data.comparison import EDITOR, Comparison, Provenance
 from preflab.data.store import judgements, log
 from preflab.data.store.judgements import Judgement
 from preflab.data.store.open import Store
@@ -50,7 +50,8 @@ def comparisons_of(
 
     Args:
         weakest  strengths at or below this are left out where one is stated; Bai et al. 2022 drop the weakest step.
-                 0 leaves out nothing: ties are kept, for the formats that can hold them.
+                 0 leaves out nothing: ties are kept, for the formats that can hold them. Of a weak vote with an edit
+                 the edit stays, against the reply it came from.
         up_to    only judgements up to that event, as they stood then.
         gold     also those of gold items and of repetitions, which are left out otherwise.
 
@@ -78,11 +79,33 @@ def comparisons_of(
             left_out[refusal.message] += 1
             continue
         for comparison in made:
-            if comparison.strength is not None and weakest > 0 and comparison.strength <= weakest:
+            strong: Comparison | None = comparison
+            if is_weak(comparison, weakest):
                 left_out["a weak preference"] += 1
-            else:
-                found.append(_from(judgement, comparison))
+                strong = _edit_alone(comparison)
+            if strong is not None:
+                found.append(_from(judgement, strong))
     return JudgedComparisons(found, dict(left_out))
+
+
+def is_weak(comparison: Comparison, weakest: float) -> bool:
+    """Whether a strength is stated that is at most ``weakest``; never where that is 0."""
+    return comparison.strength is not None and weakest > 0 and comparison.strength <= weakest
+
+
+def _edit_alone(comparison: Comparison) -> Comparison | None:
+    """An edit, which comes first, and what it came from; None where there is none."""
+    policies = comparison.provenance.policies
+    if EDITOR not in policies:
+        return None
+    return Comparison.chosen_rejected(
+        comparison.prompt,
+        comparison.replies[0],
+        comparison.replies[1],
+        category=comparison.category,
+        kind=comparison.kind,
+        provenance=Provenance(policies=policies[:2]),
+    )
 
 
 def counted(store: Store, study: str, *, up_to: int | None = None) -> list[Judgement]:

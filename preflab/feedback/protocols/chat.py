@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
-from preflab.data.comparison import Comparison, Provenance
+from preflab.data.comparison import EDITOR, Comparison, Provenance
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols.protocol import (
@@ -40,7 +40,8 @@ class Chat:
     both_bad: bool = True
     """Offer "both are bad": kept with the vote (Glaese et al. 2022 offer it)."""
     edit: bool = False
-    """Let the annotator better the picked reply; the edit then counts as better than both (online phase)."""
+    """Let the annotator better the picked reply; the edit then counts as better than it (their online phase), and so
+    than both where the better one was picked."""
     fewest_turns: int = 1
     """Turns before the conversation may be ended."""
     most_turns: int = 8
@@ -107,7 +108,12 @@ class Chat:
         return {}
 
     def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
-        """The vote of a turn; none of the end of a conversation. An edit is a comparison of its own."""
+        """The vote of a turn; none of the end of a conversation.
+
+        An edit joins it as the best of three: edit, picked, other, and the strength stays that of the vote. In red
+        teaming the picked reply is the worse one and nothing is known of the edit against the other, so that there
+        edit and picked are a comparison of their own. An edit equal to one of the replies teaches nothing.
+        """
         answer = says["answer"]
         if answer.get("finish"):
             return []
@@ -118,20 +124,29 @@ class Chat:
         tied = answer["strength"] == 0
         ranks = (0, 0) if tied else (int(better != 0), int(better != 1))
         more: dict[str, Any] = {"category": says["content"].get("category", ""), "kind": self.mode}
-        found = [
+        vote = Comparison(
+            prompt=prompt,
+            replies=texts,
+            ranks=ranks,
+            strength=float(answer["strength"]),
+            provenance=Provenance(policies=policies),
+            **more,
+        )
+        edited = answer.get("edited")
+        if not edited or edited in texts:
+            return [vote]
+        picked, other = answer["picked"], 1 - answer["picked"]
+        more["kind"] = f"{self.mode}, edited"
+        if self.mode == "red-team":
+            who = Provenance(policies=(EDITOR, policies[picked]))
+            return [vote, Comparison.chosen_rejected(prompt, edited, texts[picked], provenance=who, **more)]
+        return [
             Comparison(
                 prompt=prompt,
-                replies=texts,
-                ranks=ranks,
-                strength=float(answer["strength"]),
-                provenance=Provenance(policies=policies),
+                replies=(edited, texts[picked], texts[other]),
+                ranks=(0, 1, 1 if tied else 2),
+                strength=vote.strength,
+                provenance=Provenance(policies=(EDITOR, policies[picked], policies[other])),
                 **more,
             )
         ]
-        edited = answer.get("edited")
-        if edited and edited != texts[answer["picked"]]:
-            old = answer["picked"]
-            who = Provenance(policies=("annotator", policies[old]))
-            more["kind"] = f"{self.mode}, edited"
-            found.append(Comparison.chosen_rejected(prompt, edited, texts[old], provenance=who, **more))
-        return found

@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from preflab.data.comparison import Comparison
+from preflab.data.comparison import EDITOR, Comparison
 from preflab.data.load import load_comparisons
 from preflab.data.sources.files import digest_of
 from preflab.data.store import log
@@ -20,23 +20,18 @@ from preflab.data.store.open import Store, open_store
 from preflab.data.store.queue import progress
 from preflab.data.store.studies import add_items, create_study, find_study, list_studies, revise_study
 from preflab.data.write import write_comparisons
-from preflab.errors import ConfigError, DataError, StoreError
-from preflab.feedback.labellers.human import comparisons_of
+from preflab.errors import ConfigError, StoreError
+from preflab.feedback.labellers.human import comparisons_of, is_weak
 from preflab.feedback.study import StudyDefinition, item_of
 from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import Model, bootstrap_ratings, fit_ratings
+from preflab.maths.ratings import rate_policies
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.run import Run
 
 if TYPE_CHECKING:
     from preflab.recipes.bai2022_online.config import Config
-
-FEWEST_VOTERS = 5
-"""From so many people on, ratings have intervals from resampling people; with fewer, from the curvature."""
-RIDGE = 0.1
-"""Prior precision of ratings, per nat squared: a policy that won every choice still has a rating."""
 
 
 class OnlineStudy:
@@ -185,13 +180,13 @@ class OnlineStudy:
         written = write_comparisons(learned, path)
         facts = {"study": self.config.study, "from": begun, "up_to": up_to, "hash": mark, "digest": digest_of([path])}
         self.run.record("judgements", **{f"round {number}": facts})
-        votes = [_vote(comparison) for comparison in every if "annotator" not in comparison.provenance.policies]
+        votes = [vote for comparison in every if (vote := _vote(comparison)) is not None]
         return {
             **facts,
             "choices": len({comparison.provenance.id for comparison in every}),
             "before": len({c.provenance.id for c in every if _event(c) <= deployed}),
             "comparisons": written.records,
-            "too_weak": len(every) - len(learned),
+            "too_weak": sum(is_weak(comparison, self.config.weakest) for comparison in every),
             "ties": sum(vote[2] == 0.5 for vote in votes),
             "annotators": len({comparison.provenance.annotator for comparison in every}),
             "votes": votes,
@@ -209,34 +204,37 @@ class OnlineStudy:
     def elo(self, votes: Sequence[Sequence[Any]]) -> dict[str, Any]:
         """Elo of every policy that was judged, the start policy (or the oldest) at 0.
 
-        A ridge of 0.1 per nat squared gives a rating to a policy that won every choice. Ties follow Davidson 1970.
+        By `preflab.maths.ratings.rate_policies`; ``ridge`` is above 0 where the choices alone fix no ratings (a policy
+        won every one), and ``note`` names what it bridges.
         """
         usable = [vote for vote in votes if vote[0] != vote[1]]
         if not usable:
-            return {"ratings": {}, "interval": "", "note": "no two policies were compared"}
+            return {"ratings": {}, "interval": "", "ridge": 0.0, "note": "no two policies were compared"}
         names = list(dict.fromkeys(name for vote in usable for name in vote[:2]))
         anchor = "start" if "start" in names else sorted(names)[0]
         first, second, outcome, voters = (list(column) for column in zip(*usable, strict=True))
-        found = Votes.of(first, second, outcome, voters=voters)
-        model = Model(ridge=RIDGE, anchor=anchor)
-        try:
-            if (found.voters or 0) >= FEWEST_VOTERS:
-                rated, how = bootstrap_ratings(found, model), "from resampling people"
-            else:
-                rated, how = fit_ratings(found, model).estimates(), "from the curvature; votes taken as independent"
-        except DataError as error:
-            return {"ratings": {}, "interval": "", "note": str(error)}
-        return {"ratings": {name: to_elo(rating) for name, rating in rated.items()}, "interval": how, "note": ""}
+        rated = rate_policies(Votes.of(first, second, outcome, voters=voters), anchor=anchor)
+        how = "from resampling people" if rated.resampled else "from the curvature; votes taken as independent"
+        note = f"A ridge of {rated.ridge} per squared nat bridges this: {'; '.join(rated.complaints)}."
+        return {
+            "ratings": {name: to_elo(rating) for name, rating in rated.nats.items()},
+            "interval": how,
+            "ridge": rated.ridge,
+            "note": note if rated.ridge else "",
+        }
 
 
 def _event(comparison: Comparison) -> int:
     return int(comparison.provenance.id.rpartition("/")[2])
 
 
-def _vote(comparison: Comparison) -> list[Any]:
-    """First policy, second policy, 1 where the first was better (0.5 for a tie), who said so."""
-    a, b = comparison.ranks
-    first, second = comparison.provenance.policies
+def _vote(comparison: Comparison) -> list[Any] | None:
+    """First policy, second policy, 1 where the first was better (0.5 for a tie), who said so; None without two."""
+    ranked = zip(comparison.provenance.policies, comparison.ranks, strict=True)
+    sides = [(policy, rank) for policy, rank in ranked if policy != EDITOR]
+    if len(sides) < 2:
+        return None
+    (first, a), (second, b) = sides
     return [first, second, 0.5 if a == b else float(a < b), comparison.provenance.annotator]
 
 

@@ -158,8 +158,7 @@ def _elo(facts: Facts) -> Section:
     rows = [[name, *(elo(facts.results[f"collect{k}"]["elo"]["ratings"].get(name)) for k in waves)] for name in order]
     told = facts.results[f"collect{waves[-1]}"]["elo"]
     ties = sum(facts.results[f"collect{k}"]["ties"] for k in waves)
-    after = [f"Intervals are {told['interval']}. {ties} ties are counted, after Davidson 1970. A ridge of 0.1 per "
-             "squared nat pulls ratings together where choices are few."]  # fmt: skip
+    after = [f"Intervals are {told['interval']}. {ties} ties are counted, after Davidson 1970."]
     return Section(
         anchor="elo",
         title="Elo",

@@ -13,14 +13,18 @@ from preflab.errors import ConfigError
 TRUE = "true_reward"
 ABLATIONS = {
     "random": "pairs drawn by chance, not the disputed ones",
-    "one": "one predictor, fitted to all labels, and pairs drawn by chance",
+    "one": "one predictor in place of several, and so pairs drawn by chance",
     "offline": "all labels from the untrained policy",
     "weights_only": "L2 on weights alone, as in the paper",
     "unregularised": "no L2 on weights or returns",
     "steps": "single steps compared in place of clips",
     "target": "the clip's true return by squared error in place of comparisons",
 }
-"""Sec. 3.3 of the paper, and its own regularisation; each differs from ``labelsN`` of the same budget in this alone."""
+"""Sec. 3.3 of the paper, and its own regularisation; each differs from ``labelsN`` of the same budget in this alone.
+
+``one`` differs in two things, as the paper's "no ensemble" does: a single predictor has nobody to dispute with. Its
+bootstrap, held-out labels and adaptive L2 are those of a member, so that from ``random`` it differs in members alone.
+"""
 NOISE = {
     "flips": "a tenth of the answers turned round",
     "flips_trusted": "a tenth of the answers turned round, and none taken to be",
@@ -35,7 +39,7 @@ _IN_LOOP: dict[str, dict[str, Any]] = {
     "steps": {"clip_steps": 1},
 }
 _IN_ENSEMBLE: dict[str, dict[str, Any]] = {
-    "one": {"members": 1, "bootstrap": False},
+    "one": {"members": 1},
     "weights_only": {"return_l2": 0.0},
     "unregularised": {"return_l2": 0.0, "l2": 0.0, "l2_step": 0.0},
     "target": {"target": True},

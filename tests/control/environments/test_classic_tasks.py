@@ -6,12 +6,12 @@ import pytest
 pytest.importorskip("gymnasium", reason="needs the extra 'control'")
 
 import gymnasium
-from tests.control.environments.test_gym_env import acting
 
 from preflab.control.environments.classic_tasks import CLASSIC, ClassicEnv, make_gym
 from preflab.control.environments.env import Discrete
 from preflab.control.environments.gym_env import Ends, GymEnv
 from preflab.errors import ConfigError, DataError
+from tests.control.environments.test_gym_env import acting
 
 
 @pytest.mark.parametrize(

@@ -105,10 +105,23 @@ def test_ratings_of_three_policies() -> None:
     replies["c"]["alone"] = (prompt, "9")
     found = standings(replies, by_pm, {"pm": Rater(lambda _, reply: float(reply))}, asks=frozenset({"pm"}))
     assert found.duels == 120 and found.failed == {} and found.inconsistent == 0
+    assert found.ridge == 0  # "a" wins every fourth duel: nobody is unbeaten
     assert found.wins[("a", "b")] == 0.25 and found.wins[("b", "c")] == 0
     assert found.elo["c"].value > found.elo["b"].value > found.elo["a"].value
     assert sum(own.value for own in found.elo.values()) == pytest.approx(0, abs=1e-6)
     assert all(own.low < own.value < own.high for own in found.elo.values())
+
+
+def test_duels_that_fix_the_ratings_need_no_ridge() -> None:
+    """30 of 40 are odds of 3: ln 3 nats, 190.8 Elo, half to each side. A ridge of 0.1 would take 1 % of it."""
+    prompt = Dialogue.of("Say a number.")
+    replies = {
+        "a": {f"q{k}": (prompt, "2") for k in range(40)},
+        "b": {f"q{k}": (prompt, "3" if k % 4 == 0 else "1") for k in range(40)},
+    }
+    found = standings(replies, by_pm, {"pm": Rater(lambda _, reply: float(reply))}, asks=frozenset({"pm"}))
+    assert found.ridge == 0
+    assert found.elo["a"].value == pytest.approx(200 * math.log10(3), abs=1e-6)
 
 
 def test_duels_without_a_verdict_are_no_votes() -> None:
@@ -117,6 +130,7 @@ def test_duels_without_a_verdict_are_no_votes() -> None:
     judge = Speaker(lambda ask: "hm" if "mute" in shown(ask) else "A" if shown(ask)[0] == "one" else "B")
     found = standings(replies, by_sampled_judge, {"judge": judge})
     assert found.duels == 1 and found.failed == {"the judge answers neither": 1} and found.wins[("a", "b")] == 1
+    assert found.ridge == 0.1  # "b" never won
     with pytest.raises(DataError, match="no duel has a verdict"):
         standings(replies, by_sampled_judge, {"judge": Speaker(lambda ask: "hm")})
     with pytest.raises(DataError, match="at least two"):

@@ -1,15 +1,18 @@
 """What people said, as comparisons and labels."""
 
+import json
+
 import pytest
 import torch
 
-from preflab.data.comparison import Comparison
+from preflab.data.comparison import EDITOR, Comparison
 from preflab.data.dialogue import Dialogue
-from preflab.data.store import Store, people
+from preflab.data.store import Store, conversation, people
 from preflab.data.store.judgements import discard
 from preflab.data.store.log import head
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.export import export
 from preflab.feedback.labellers.human import HumanLabeller, StillWaiting, comparisons_of
 from tests.feedback.conftest import make, somebody
 
@@ -52,6 +55,33 @@ def test_what_is_left_out_is_counted(store: Store) -> None:
     assert found.comparisons == []
     assert found.left_out == {"a weak preference": 1, "a gold item": 1}  # the erased one is not counted any more
     assert len(comparisons_of(store, "s", gold=True).comparisons) == 2
+
+
+def test_an_edit_outlives_a_weak_vote(store: Store) -> None:
+    """All three pairs are learned; where the vote is too weak, the edit alone, against the reply it came from."""
+    make(
+        store,
+        "name: s\nprotocol: chat\nsettings: {edit: true}\nitems: [{topic: t}]\n"
+        "policies: [{name: x, model: tiny}, {name: y, model: tiny}]\n",
+    )
+    desk, who = AnnotationService(store, "s"), somebody(store)
+    screen = desk.next_task(who)
+    assert screen is not None
+    place = (screen.slot, screen.lease, who)
+    desk.say(*place, "key-say-01", "hello")
+    while (job := conversation.take_job(store, "w")) is not None:
+        conversation.finish_reply(store, job.reply, "w", f"by {job.policy}", {})
+    desk.vote(*place, "key-vote-1", 0, {"scale": "1", "edited": "better"})
+    (strong,) = comparisons_of(store, "s").comparisons
+    assert strong.provenance.policies[0] == EDITOR and strong.ranks == (0, 1, 2) and strong.strength == 1
+    kept = comparisons_of(store, "s", weakest=1.0)
+    (edit,) = kept.comparisons
+    assert edit.replies == ("better", strong.replies[1]) and edit.ranks == (0, 1)
+    assert edit.provenance.policies == (EDITOR, strong.provenance.policies[1]) and edit.strength is None
+    assert kept.left_out == {"a weak preference": 1}
+    for format in ("hh", "trl", "ultrafeedback"):
+        pairs = [json.loads(line) for line in export(store, "s", format).text.splitlines()]
+        assert len(pairs) == 3  # edit over picked, edit over other, picked over other
 
 
 def test_the_past_can_be_asked_for(store: Store) -> None:

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from preflab.data.comparison import EDITOR
 from preflab.errors import ConfigError, DataError
 from preflab.feedback.protocols.chat import Chat
 
@@ -42,14 +43,35 @@ def test_cannot_say_is_a_tie() -> None:
         vote(Chat(), (0, 1), scale="0")
 
 
-def test_an_edit_is_better_than_what_it_came_from() -> None:
-    answer = vote(Chat(edit=True), (0, 1), scale="-2", edited="milder still")
-    first, second = Chat(edit=True).comparisons(says(answer))
-    assert first.best() == ("mild",)
-    assert second.replies == ("milder still", "mild") and second.best() == ("milder still",)
-    assert second.provenance.policies == ("annotator", "x")
-    same = vote(Chat(edit=True), (0, 1), scale="-2", edited="mild")
-    assert len(Chat(edit=True).comparisons(says(same))) == 1  # an edit that changes nothing teaches nothing
+@pytest.mark.parametrize(("point", "picked"), [("-2", ("mild", "x")), ("2", ("worse", "y"))])
+def test_an_edit_is_better_than_both_replies(point: str, picked: tuple[str, str]) -> None:
+    answer = vote(Chat(edit=True), (0, 1), scale=point, edited="milder still")
+    (edit,) = Chat(edit=True).comparisons(says(answer))
+    other = ("worse", "y") if picked[0] == "mild" else ("mild", "x")
+    assert edit.replies == ("milder still", picked[0], other[0]) and edit.ranks == (0, 1, 2)
+    assert edit.provenance.policies == (EDITOR, picked[1], other[1])
+    assert edit.kind == "helpful, edited" and edit.strength == answer["strength"]
+
+
+def test_an_edit_of_equal_replies_leaves_them_equal() -> None:
+    answer = vote(Chat(edit=True, steps=9), (0, 1), scale="0", edited="milder still")
+    (edit,) = Chat(edit=True, steps=9).comparisons(says(answer))
+    assert edit.ranks == (0, 1, 1)
+
+
+@pytest.mark.parametrize("text", ["mild", "worse"])
+def test_an_edit_that_is_one_of_the_replies_teaches_nothing(text: str) -> None:
+    (plain,) = Chat(edit=True).comparisons(says(vote(Chat(edit=True), (0, 1), scale="-2", edited=text)))
+    assert plain.replies == ("mild", "worse") and plain.kind == "helpful"
+
+
+def test_an_edit_in_red_teaming_is_held_against_the_picked_reply_alone() -> None:
+    """The picked one is the worse of two: that the edit is better says nothing of it and the other."""
+    protocol = Chat(mode="red-team", edit=True)
+    attack, edit = protocol.comparisons(says(vote(protocol, (0, 1), scale="2", edited="milder still")))
+    assert attack.best() == ("mild",) and attack.provenance.policies == ("x", "y")
+    assert edit.replies == ("milder still", "worse") and edit.best() == ("milder still",)
+    assert edit.provenance.policies == (EDITOR, "y")
 
 
 def test_the_end_is_no_vote_and_teaches_nothing() -> None:

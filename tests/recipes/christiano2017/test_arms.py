@@ -1,5 +1,7 @@
 """Each arm differs in one thing alone."""
 
+from dataclasses import replace
+
 import pytest
 
 from preflab.control.preference_loop import LoopConfig
@@ -34,6 +36,12 @@ def test_each_variant_differs_in_one_thing_alone() -> None:
     }
     assert base.loop.queries == 700
     assert arm("flips").oracle == arm("flips_trusted").oracle
+
+
+def test_one_predictor_differs_from_random_pairs_in_the_number_of_members_alone() -> None:
+    one, random = arm("one"), arm("random")
+    assert (one.loop, one.oracle) == (random.loop, random.oracle)
+    assert one.ensemble == replace(random.ensemble, members=1)
 
 
 def test_names_and_words() -> None:

@@ -74,4 +74,5 @@ def test_the_papers_scale_is_the_papers() -> None:
     config = recipe.paper()
     assert (config.loop.steps, config.copies, config.agent.steps, config.agent.learning_rate) == (50e6, 16, 5, 7e-4)
     assert round(config.arm("labels5500").loop.first_share * 5500) == 500
+    assert config.seeds == 3
     assert (config.ensemble.members, config.ensemble.target_std, config.loop.keep) == (3, 0.05, 3000)

@@ -15,8 +15,6 @@ import pytest
 pytest.importorskip("PIL", reason="needs the extra 'control' (pillow)")
 pytest.importorskip("sqlalchemy", reason="needs the extra web")
 
-from tests.recipes.christiano2017.people_program import clip, paint, people
-
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip
 from preflab.data.store import people as members
@@ -27,6 +25,7 @@ from preflab.errors import ConfigError, DataError, NotThere
 from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.video_store import VideoStore
 from preflab.recipes.christiano2017.human_labeller import People, VideoSettings, identity_of, open_study
+from tests.recipes.christiano2017.people_program import clip, paint, people
 
 ROOT = Path(__file__).parents[3]
 """Where the package is; the killed program must find it."""

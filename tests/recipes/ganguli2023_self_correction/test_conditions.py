@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
-from tests.evals.suites.bias.test_admissions import students
-from tests.evals.suites.bias.test_bbq import written
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
@@ -34,6 +32,8 @@ from preflab.rollouts.requests.prompt_templates import (
 )
 from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, OptionScores, Request, Response
 from tests.evals.suites.bbq_records import block
+from tests.evals.suites.bias.test_admissions import students
+from tests.evals.suites.bias.test_bbq import written
 from tests.evals.suites.test_pronouns import rows, shelf
 
 

@@ -78,7 +78,8 @@ def paper() -> Config:
         first_epochs=200,
         fit_every=19,
     )
-    return replace(config, labels=5500, arms=("true_reward", "labels3300", "labels5500"), loop=loop, points=100)
+    arms = ("true_reward", "labels3300", "labels5500")
+    return replace(config, labels=5500, arms=arms, seeds=3, loop=loop, points=100)
 
 
 SCALES: dict[str, Callable[[], Config]] = {"default": small, "small": small, "smoke": smoke, "paper": paper}

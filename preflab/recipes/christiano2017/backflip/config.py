@@ -78,7 +78,7 @@ def smoke() -> Config:
 
 def paper() -> Config:
     """900 queries as in the paper, which does not give the steps; episodes of the task's full length."""
-    return Config(loop=replace(LOOP, steps=10_000_000, first_steps=64_000), horizon=1000, copies=32)
+    return Config(loop=replace(LOOP, steps=10_000_000, first_steps=64_000, half_life=2e6), horizon=1000, copies=32)
 
 
 SCALES: dict[str, Callable[[], Config]] = {"default": small, "smoke": smoke, "small": small, "paper": paper}

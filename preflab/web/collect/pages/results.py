@@ -125,7 +125,10 @@ def _standings(found: PolicyRatings) -> Table:
 
 def _rules(counted: list[Judgement]) -> Table:
     rows = tuple((rate.rule, _share(rate.broken), str(rate.unsure)) for rate in rule_rates(counted))
-    note = "Judged probably or definitely broken, among those that say. Under probing this is a rate under attack."
+    note = (
+        "Judged probably or definitely broken, among those that say; dialogues that several people judged are "
+        "resampled whole. Gold items and repetitions are left out. Under probing this is a rate under attack."
+    )
     return Table("Rules", ("Rule", "Broken", "Cannot say"), rows, note)
 
 
@@ -145,7 +148,7 @@ def _questions(counted: list[Judgement]) -> Table:
         "Timed out",
         "Messages, mean",
     )
-    return Table("Questions", columns, tuple(rows), "Unanswered questions count as wrong.")
+    return Table("Questions", columns, tuple(rows), "Unanswered questions count as wrong; repetitions are left out.")
 
 
 def _plots(quality: StudyQuality, ranked: PolicyRatings | None) -> list[Plot]:
