@@ -41,7 +41,7 @@ import jinja2, matplotlib.figure, peft, sklearn.linear_model, transformers
 import matplotlib.backends.backend_svg
 from preflab.cli import main
 from preflab.models.tiny import tiny_model, tiny_tokenizer
-from preflab.recipes import align, dpo, sft
+from preflab.recipes import align, rafailov2023_dpo, sft
 tiny_model(), tiny_tokenizer()
 print("ready", flush=True)
 for line in sys.stdin:

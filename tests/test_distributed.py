@@ -1,6 +1,6 @@
 """Two processes do the work of one: the same numbers to float error, and a run goes on with more or fewer of them.
 
-The jobs themselves are in ranks_program.py. One process and two run it; only the tests of `deal` and its kin need none.
+The jobs themselves are in distributed_program.py. One process and two run it; only the tests of `deal` and its kin need none.
 """
 
 import json
@@ -19,7 +19,7 @@ from preflab import distributed
 from preflab.errors import ConfigError
 from preflab.run import read_metrics
 
-PROGRAM = Path(__file__).with_name("ranks_program.py")
+PROGRAM = Path(__file__).with_name("distributed_program.py")
 ROOT = Path(__file__).parents[1]
 
 

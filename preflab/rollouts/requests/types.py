@@ -146,12 +146,9 @@ Request: TypeAlias = OptionLogprobs | Generate | ScoreReplies
 Response: TypeAlias = OptionScores | Generation | RewardScores | Failure
 Plan: TypeAlias = Generator[Sequence[Request], Sequence[Any], Outcome]
 
-_ANSWERS: dict[str, Any] = {
-    "chosen": OptionScores,
-    "spoken": Generation,
-    "rated": RewardScores,
-    "failed": Failure,
-}
+_STORED_KINDS: dict[str, Any] = {"chosen": OptionScores, "spoken": Generation, "rated": RewardScores, "failed": Failure}
+"""How responses are named in caches and item files; these names outlive the classes'."""
+_KIND_OF = {response: kind for kind, response in _STORED_KINDS.items()}
 
 
 def request_json(ask: Request) -> dict[str, Any]:
@@ -172,7 +169,7 @@ def request_key(ask: Request) -> str:
 
 def response_json(answer: Response) -> dict[str, Any]:
     """An answer as plain values."""
-    return {"kind": type(answer).__name__.lower(), **asdict(answer)}
+    return {"kind": _KIND_OF[type(answer)], **asdict(answer)}
 
 
 def response_from_json(found: Mapping[str, Any]) -> Response:
@@ -183,7 +180,7 @@ def response_from_json(found: Mapping[str, Any]) -> Response:
     """
     try:
         given = dict(found)
-        kind = _ANSWERS[given.pop("kind")]
+        kind = _STORED_KINDS[given.pop("kind")]
         answer: Response = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
         return answer
     except (KeyError, TypeError) as error:
