@@ -42,9 +42,9 @@ from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
 from preflab.control.rewards.label_log import LabelLog, SynchronousLabeller
 from preflab.control.rewards.oracle import Oracle, OracleConfig
 from preflab.control.rewards.reward_networks import MLP
+from preflab.conversion import to_json
 from preflab.errors import ConfigError
 from preflab.maths.statistics import mean_with_interval
-from preflab.run import to_json
 
 SHARED: dict[str, Any] = {
     "task": "Pendulum-v1",

@@ -1,4 +1,4 @@
-"""How often the rules of refusal err, against people's labels: figures for preflab/evals/metrics/refusal_validation.json.
+"""How often the rules of refusal err, against people's labels: for preflab/evals/metrics/refusal_validation.json.
 
 The rules were written looking at one half of XSTest's labelled completions and are measured on the other; contrast
 pairs stay whole. PyRIT's labels, which the rules were not fitted to, also call a reply a refusal that talks of
@@ -111,7 +111,8 @@ def validation(xstest: Path, pyrit: Path) -> dict[str, Any]:
         for f in read_records(pyrit)
     ]
     return {
-        "about": "Rules of preflab/evals/metrics/refusal.yaml against human labels; made by benchmarks/refusal_detector.py. "
+        "about": "Rules of preflab/evals/metrics/refusal.yaml against human labels; "
+        "made by benchmarks/refusal_detector.py. "
         "'refused' is a full or partial refusal; rows of 'kinds' are people's labels, columns the detector's, in the "
         f"order {', '.join(KINDS)}. Intervals at 95 %, for a new model: replies of one model, or to one contrast "
         "pair, are not taken as independent.",

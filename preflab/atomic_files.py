@@ -1,8 +1,15 @@
 """Files that are whole or not there, whatever is killed when."""
 
+import contextlib
+import errno
+import json
 import os
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+from preflab.errors import RunError
 
 
 def write_atomically(path: Path, content: bytes) -> Path:
@@ -41,6 +48,52 @@ def append_line(path: Path, line: str) -> None:
         file.write(line + "\n")
         file.flush()
         os.fsync(file.fileno())
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Replace a JSON file in one piece.
+
+    Raises:
+        RunError: the disk is full or the file cannot be written.
+    """
+    with disk_errors(path):
+        write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8"))
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        RunError: the file is missing or damaged.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise RunError(f"{path}: no such file; is this a run folder?") from error
+    except (OSError, ValueError) as error:
+        raise RunError(f"{path}: damaged ({error})") from error
+    if not isinstance(content, dict):
+        raise RunError(f"{path}: expected a JSON object, content {type(content).__name__}")
+    return content
+
+
+@contextlib.contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns a failing disk into an error that says what is lost (nothing) and what to do."""
+    try:
+        yield
+    except RunError:
+        raise
+    except Exception as error:
+        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
+        if full:  # safetensors raises an error of its own, with the system's words in it
+            raise RunError(
+                f"{path}: the disk is full. What was finished is kept: "
+                "free some space and start the same command again."
+            ) from error
+        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
+            raise RunError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
+        raise
 
 
 def _sync_folder(folder: Path) -> None:

@@ -50,6 +50,26 @@ def from_mapping(kind: type[C], mapping: Mapping[str, object], where: str = "", 
         raise ConfigError(f"{where}: {error}") if where else error from None
 
 
+def to_json(value: Any) -> Any:
+    """Dataclasses, paths, tuples and numpy numbers as what JSON can hold. Nan and infinities become None."""
+    if hasattr(value, "to_json"):
+        return to_json(value.to_json())
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): to_json(v) for k, v in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [to_json(v) for v in value]
+    if isinstance(value, Path):
+        return str(value)
+    if isinstance(value, bool | int | str) or value is None:
+        return value
+    if hasattr(value, "tolist"):
+        return to_json(value.tolist())
+    number = float(value)
+    return number if number - number == 0 else None
+
+
 def match(value: object, hint: Any, key: str, *, settings: bool = False) -> Any:
     """A plain value as the type ``hint``, or `MISMATCH` if it is of another type altogether.
 

@@ -12,35 +12,37 @@ Several processes (`preflab.distributed`) share one run: the first writes, the o
 """
 
 import contextlib
-import dataclasses
-import errno
-import fcntl
 import json
 import os
 import platform
 import time
 import zlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, overload
+
+from filelock import FileLock, Timeout
 
 from preflab import distributed
+from preflab.atomic_files import complete_lines, disk_errors, read_json, write_json
 from preflab.checkpoint import load_tensors, remove, save_tensors
-from preflab.errors import RunError
+from preflab.conversion import from_mapping, to_json
+from preflab.errors import ConfigError, RunError
 from preflab.progress import Advance, progress
 
 if TYPE_CHECKING:
     from torch import Tensor
 
+T = TypeVar("T")
 VERSIONED = ("preflab", "torch", "transformers", "peft", "safetensors", "numpy")
 
 
 class Run:
     """One run folder, open for work. Use as a context manager; one process at a time.
 
-    ``free`` names settings that may differ when a run is taken up again (how far to go, say).
+    ``may_change`` names settings, dotted, that may differ when a run is taken up again (how far to go, say).
 
     Raises:
         RunError: the folder belongs to other settings, is in use, or cannot be written.
@@ -55,7 +57,7 @@ class Run:
         seed: int = 0,
         checkpoint_seconds: float = 20.0,
         quiet: bool = False,
-        free: Sequence[str] = (),
+        may_change: Sequence[str] = (),
     ) -> None:
         self.folder, self.recipe, self.seed = Path(folder), recipe, seed
         self.quiet = quiet or not distributed.is_rank_zero()
@@ -64,9 +66,9 @@ class Run:
         self._state: dict[str, Any] = {}
         self._lock: Any = None
         self._metrics: Any = None
-        with distributed.rank_zero_first() as mine:
-            if mine:
-                self._open(config, free)
+        with distributed.rank_zero_first() as is_writer:
+            if is_writer:
+                self._open(config, may_change)
         self.resumed, self._state = distributed.broadcast((self.resumed, self._state))
         self._stage_started = time.monotonic()
         self._last_checkpoint = time.monotonic()
@@ -79,46 +81,46 @@ class Run:
 
     def close(self) -> None:
         """Let go of the folder."""
-        for file in (self._metrics, self._lock):
-            if file is not None:
-                file.close()
+        if self._metrics is not None:
+            self._metrics.close()
+        if self._lock is not None:
+            self._lock.release()
 
-    def _open(self, config: Any, free: Sequence[str]) -> None:
-        with _disk(self.folder):
+    def _open(self, config: Any, may_change: Sequence[str]) -> None:
+        with disk_errors(self.folder):
             for part in ("results", "checkpoints"):
                 (self.folder / part).mkdir(parents=True, exist_ok=True)
-            self._lock = (self.folder / ".lock").open("w")
+            self._lock = FileLock(self.folder / ".lock", timeout=0, thread_local=False)
         try:
             self._lock_folder()
-            self._take_config(config, free)
+            self._take_config(config, may_change)
             self._state = self._read_state()
             self._open_metrics()
         except BaseException:
-            self._lock.close()
+            self._lock.release()
             raise
 
     def _lock_folder(self) -> None:
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
+            self._lock.acquire()
+        except Timeout as error:
             raise RunError(f"{self.folder} is in use by another process") from error
 
     # what the run is -------------------------------------------------------------------------------------
 
-    def _take_config(self, config: Any, free: Sequence[str]) -> None:
-        """Refuse other settings than the folder was made with, but for the free ones."""
+    def _take_config(self, config: Any, may_change: Sequence[str]) -> None:
+        """Refuse other settings than the folder was made with, but for those that may change."""
         resolved = json.loads(json.dumps(to_json(config)))
         before: dict[str, Any] | None = None
         path = self.folder / "config.json"
         if path.exists():
-            found = read_json(path)
-            before = dict(found.get("config", {}))
-            was, now = (dotted({k: v for k, v in c.items() if k not in free}) for c in (before, resolved))
-            different = [k for k in sorted(was.keys() | now.keys()) if was.get(k) != now.get(k)]
-            if found.get("recipe") != self.recipe or different:
-                what = "; ".join(f"{k} was {was.get(k)!r:.60}, now {now.get(k)!r:.60}" for k in different[:4])
+            saved = read_json(path)
+            before = dict(saved.get("config", {}))
+            differences = _different_settings(before, resolved, may_change)
+            if saved.get("recipe") != self.recipe or differences:
                 raise RunError(
-                    f"{self.folder} holds a run of {found.get('recipe')} with other settings ({what or 'recipe'}). "
+                    f"{self.folder} holds a run of {saved.get('recipe')} with other settings "
+                    f"({'; '.join(differences[:4]) or 'recipe'}). "
                     "Give this run another name, or --fresh to begin it anew."
                 )
             self.resumed = (self.folder / "state.json").exists()
@@ -149,7 +151,7 @@ class Run:
     def _open_metrics(self) -> None:
         """Cut ``metrics.jsonl`` back to what the state vouches for."""
         path = self.folder / "metrics.jsonl"
-        with _disk(path):
+        with disk_errors(path):
             path.touch()
             with path.open("r+b") as file:
                 file.truncate(min(path.stat().st_size, int(self._state["metrics_bytes"])))
@@ -159,7 +161,7 @@ class Run:
         """One line of ``metrics.jsonl``."""
         if self._metrics is None:
             return
-        with _disk(self.folder / "metrics.jsonl"):
+        with disk_errors(self.folder / "metrics.jsonl"):
             self._metrics.write(json.dumps({"stage": stage, **to_json(numbers)}).encode() + b"\n")
             self._metrics.flush()
 
@@ -169,54 +171,72 @@ class Run:
 
     # stages ----------------------------------------------------------------------------------------------
 
-    def stage(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]:
+    @overload
+    def stage(self, name: str, work: Callable[[], T], kind: type[T]) -> T: ...
+    @overload
+    def stage(self, name: str, work: Callable[[], Mapping[str, Any]]) -> dict[str, Any]: ...
+    def stage(self, name: str, work: Callable[[], Any], kind: type[Any] | None = None) -> Any:
         """The result of a stage: read back if it has finished before, otherwise worked out and kept.
 
-        ``work`` returns what JSON can hold. Wall time, resumed parts included, is added as ``seconds``.
+        The result is what its file says, whether the stage ran now or in an earlier process. Wall time, resumed parts
+        included, is added to the file as ``seconds``.
+
+        Args:
+            name  of the stage and of its file.
+            work  what the stage does; returns a ``kind``, or a mapping that JSON can hold.
+            kind  frozen dataclass of the result; without it the result is a mapping.
+
+        Raises:
+            RunError: the file of a finished stage is damaged, or was written by another version of preflab.
         """
-        path = self.folder / "results" / f"{name}.json"
         if name in self._state["done"]:
-            return dict(read_json(path))
+            return self.result(name) if kind is None else self.result(name, kind)
         self._stage_started = self._last_checkpoint = time.monotonic()
-        result = to_json(dict(work()))
-        with distributed.rank_zero_first() as mine:
+        plain = to_json(work())
+        with distributed.rank_zero_first() as is_writer:
             self._state["done"].append(name)
-            if mine:
-                result["seconds"] = round(self._seconds(name), 3)
-                write_json(path, result)
+            if is_writer:
+                plain["seconds"] = round(self._seconds(name), 3)
+                write_json(self._result_file(name), plain)
                 self._commit(name, checkpoint=None)
-        return distributed.broadcast(dict(read_json(path)) if mine else {})
+        plain = distributed.broadcast(dict(read_json(self._result_file(name))) if is_writer else {})
+        return plain if kind is None else self._typed(name, plain, kind)
 
-    def result(self, name: str) -> dict[str, Any]:
-        """The result of a finished stage."""
-        return read_json(self.folder / "results" / f"{name}.json")
+    @overload
+    def result(self, name: str, kind: type[T]) -> T: ...
+    @overload
+    def result(self, name: str) -> dict[str, Any]: ...
+    def result(self, name: str, kind: type[Any] | None = None) -> Any:
+        """The result of a finished stage, as a ``kind`` or as a mapping.
 
-    def keep(self, name: str, key: str, value: Any) -> None:
+        Raises:
+            RunError: there is none, or it cannot be read as a ``kind``.
+        """
+        plain = dict(read_json(self._result_file(name)))
+        return plain if kind is None else self._typed(name, plain, kind)
+
+    def _result_file(self, name: str) -> Path:
+        return self.folder / "results" / f"{name}.json"
+
+    def _typed(self, name: str, plain: dict[str, Any], kind: type[T]) -> T:
+        return typed_result(self._result_file(name), plain, kind)
+
+    def save_partial(self, name: str, key: str, value: Any) -> None:
         """Keep a piece of a stage's work (a chunk of samples), so that a kill does not cost it."""
         if not distributed.is_rank_zero():
             return
         path = self.folder / "results" / f"{name}.jsonl"
-        with _disk(path), path.open("a", encoding="utf-8") as file:
+        with disk_errors(path), path.open("a", encoding="utf-8") as file:
             file.write(json.dumps({"key": key, "value": value}) + "\n")
 
-    def kept(self, name: str) -> dict[str, Any]:
-        """Pieces kept so far; a last line that a kill cut off is not one, and is removed."""
-        with distributed.rank_zero_first() as mine:
-            found = self._read_kept(name) if mine else {}
-        return distributed.broadcast(found)
-
-    def _read_kept(self, name: str) -> dict[str, Any]:
+    def partials(self, name: str) -> dict[str, Any]:
+        """Pieces saved so far, by key; a last line that a kill cut off is removed."""
         path = self.folder / "results" / f"{name}.jsonl"
-        if not path.exists():
-            return {}
-        whole = path.read_bytes()
-        lines = whole[: whole.rfind(b"\n") + 1]
-        if len(lines) < len(whole):
-            with _disk(path):
-                os.truncate(path, len(lines))
-        return {p["key"]: p["value"] for p in map(json.loads, lines.splitlines())}
+        with distributed.rank_zero_first() as is_writer, disk_errors(path):
+            pieces = [json.loads(line) for line in complete_lines(path)] if is_writer else []
+        return distributed.broadcast({piece["key"]: piece["value"] for piece in pieces})
 
-    def forget(self, name: str) -> None:
+    def invalidate(self, name: str) -> None:
         """Have a finished stage done again."""
         self._state["done"].remove(name)
         if distributed.is_rank_zero():
@@ -232,11 +252,11 @@ class Run:
             return False
         number = int(self._state.get("number", 0)) + 1
         path = self.folder / "checkpoints" / f"{stage}-{number:06d}"
-        with _disk(path):
+        with disk_errors(path):
             path = save_tensors(tensors(), path)
-        with distributed.rank_zero_first() as mine:
+        with distributed.rank_zero_first() as is_writer:
             self._state["number"], self._state["checkpoint"] = number, path.name
-            if mine:
+            if is_writer:
                 self._commit(stage, checkpoint=path.name)
         self._last_checkpoint = time.monotonic()
         return True
@@ -258,8 +278,8 @@ class Run:
 
         path = self.folder / "checkpoints" / f"{name}.safetensors"
         together = {k: distributed.full_tensor(v).contiguous() for k, v in tensors.items()}
-        with distributed.rank_zero_first() as mine, _disk(path):
-            if mine:
+        with distributed.rank_zero_first() as is_writer, disk_errors(path):
+            if is_writer:
                 save_file(together, path.with_suffix(".part"))
                 os.replace(path.with_suffix(".part"), path)
         return path
@@ -299,52 +319,28 @@ class Run:
 # files ---------------------------------------------------------------------------------------------------
 
 
-def to_json(value: Any) -> Any:
-    """Dataclasses, paths, tuples and numpy numbers as what JSON can hold. Nan and infinities become None."""
-    if hasattr(value, "to_json"):
-        return to_json(value.to_json())
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
-    if isinstance(value, Mapping):
-        return {str(k): to_json(v) for k, v in value.items()}
-    if isinstance(value, list | tuple | set | frozenset):
-        return [to_json(v) for v in value]
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, bool | int | str) or value is None:
-        return value
-    if hasattr(value, "tolist"):
-        return to_json(value.tolist())
-    number = float(value)
-    return number if number - number == 0 else None
-
-
-def write_json(path: Path, value: Any) -> None:
-    """Replace a JSON file atomically."""
-    part = path.with_name(path.name + ".part")
-    with _disk(path):
-        with part.open("w", encoding="utf-8") as file:
-            json.dump(value, file, indent=1, ensure_ascii=False)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object.
+def typed_result(path: Path, plain: Mapping[str, Any], kind: type[T]) -> T:
+    """What the file of a stage's result says, as the stage's dataclass; its ``seconds`` are the run's, not the stage's.
 
     Raises:
-        RunError: the file is missing or damaged.
+        RunError: the file was written by another version of preflab.
     """
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise RunError(f"{path}: no such file; is this a run folder?") from error
-    except (OSError, ValueError) as error:
-        raise RunError(f"{path}: damaged ({error})") from error
-    if not isinstance(found, dict):
-        raise RunError(f"{path}: expected a JSON object, found {type(found).__name__}")
-    return found
+        return from_mapping(kind, {key: value for key, value in plain.items() if key != "seconds"}, str(path))
+    except ConfigError as error:
+        raise RunError(
+            f"{error}. Was it written by another version of preflab? --fresh begins the run anew."
+        ) from error
+
+
+def read_result(folder: Path, stage: str, kind: type[T]) -> T | None:
+    """The result of a stage of a run folder; None if the stage has not finished.
+
+    Raises:
+        RunError: the file is damaged, or was written by another version of preflab.
+    """
+    path = folder / "results" / f"{stage}.json"
+    return typed_result(path, read_json(path), kind) if path.exists() else None
 
 
 def read_metrics(folder: Path, stage: str | None = None) -> list[dict[str, Any]]:
@@ -369,31 +365,23 @@ def machine_record() -> dict[str, Any]:
     }
 
 
-def dotted(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _different_settings(before: Mapping[str, Any], now: Mapping[str, Any], may_change: Sequence[str]) -> list[str]:
+    """Settings that differ and may not, each with both values."""
+    old, new = flatten_settings(before), flatten_settings(now)
+
+    def is_fixed(name: str) -> bool:
+        return not any(name == free or name.startswith(f"{free}.") for free in may_change)
+
+    names = [name for name in sorted(old.keys() | new.keys()) if is_fixed(name) and old.get(name) != new.get(name)]
+    return [f"{name} was {old.get(name)!r:.60}, now {new.get(name)!r:.60}" for name in names]
+
+
+def flatten_settings(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     """Nested settings as one level: ``{"ppo": {"steps": 3}}`` -> ``{"ppo.steps": 3}``."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            flat |= dotted(value, f"{prefix}{key}.")
+            flat |= flatten_settings(value, f"{prefix}{key}.")
         else:
             flat[f"{prefix}{key}"] = value
     return flat
-
-
-@contextlib.contextmanager
-def _disk(path: Path) -> Iterator[None]:
-    """Turn a failing disk into an error that says what is lost (nothing) and what to do."""
-    try:
-        yield
-    except RunError:
-        raise
-    except Exception as error:
-        full = getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(error)
-        if full:  # safetensors raises an error of its own, with the system's words in it
-            raise RunError(
-                f"{path}: the disk is full. What was finished is kept: "
-                "free some space and start the same command again."
-            ) from error
-        if isinstance(error, OSError) or type(error).__name__ == "SafetensorError":
-            raise RunError(f"{path}: cannot be written ({getattr(error, 'strerror', None) or error})") from error
-        raise

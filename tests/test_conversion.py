@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflab.conversion import did_you_mean, from_mapping
+from preflab.conversion import did_you_mean, from_mapping, to_json
 from preflab.errors import ConfigError
 from preflab.maths.statistics import Estimate
-from preflab.run import to_json
 
 
 class Edge(NamedTuple):

@@ -1,6 +1,7 @@
 """Two processes do the work of one: the same numbers to float error, and a run goes on with more or fewer of them.
 
-The jobs themselves are in distributed_program.py. One process and two run it; only the tests of `deal` and its kin need none.
+The jobs themselves are in distributed_program.py. One process and two run it; only
+the tests of `deal` and its kin need none.
 """
 
 import json

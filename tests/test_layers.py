@@ -20,13 +20,14 @@ STEP = {
     "conversion": 1,
     "config_overrides": 2,
     "checkpoint": 2,
+    "atomic_files": 1,
     "run": 3,
     "rollouts": 1,
     "recipes": 1,
     "bridges": 2,
     "cli": 1,
     "__main__": 2,
-}  # progress and atomic_files import nothing
+}  # progress imports nothing
 """An order within a floor: whatever stands on the ground may use the errors, and ``python -m`` the command line."""
 
 

@@ -1,6 +1,7 @@
 """A run folder: stages done once, checkpoints that outlive a kill, no step logged twice, errors that lose nothing."""
 
 import json
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,8 +9,11 @@ from pathlib import Path
 import pytest
 import torch
 
+from preflab.atomic_files import write_json
+from preflab.conversion import to_json
 from preflab.errors import RunError
-from preflab.run import Run, read_metrics, to_json, write_json
+from preflab.maths.statistics import Estimate
+from preflab.run import Run, read_metrics, read_result
 
 
 @dataclass(frozen=True)
@@ -84,13 +88,13 @@ def test_checkpoints_wait_for_their_interval(tmp_path: Path) -> None:
 
 def test_pieces_of_work_survive_a_cut_line(tmp_path: Path) -> None:
     with open_run(tmp_path) as run:
-        run.keep("samples", "0", [1, 2])
-        run.keep("samples", "8", [3])
+        run.save_partial("samples", "0", [1, 2])
+        run.save_partial("samples", "8", [3])
         path = tmp_path / "results" / "samples.jsonl"
         path.write_bytes(path.read_bytes()[:-4])  # a kill in the middle of a write
-        assert run.kept("samples") == {"0": [1, 2]}
-        run.keep("samples", "8", [3])
-        assert run.kept("samples") == {"0": [1, 2], "8": [3]}
+        assert run.partials("samples") == {"0": [1, 2]}
+        run.save_partial("samples", "8", [3])
+        assert run.partials("samples") == {"0": [1, 2], "8": [3]}
 
 
 def test_other_settings_under_the_same_name_are_refused_and_named(tmp_path: Path) -> None:
@@ -157,3 +161,51 @@ def test_progress_without_a_terminal_prints_rate_and_time_left(
     assert "4/4 steps" in said
     assert "left" in said
     assert "loss 0.5" in said
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A result with an estimate, a number that may be missing, and a mapping."""
+
+    accuracy: Estimate
+    loss: float
+    epochs: tuple[float, ...]
+    counts: dict[str, int]
+    note: str | None = None
+
+
+def test_a_stage_gives_its_dataclass_now_and_when_it_is_read_back(tmp_path: Path) -> None:
+    fitted = Fit(Estimate(0.7, 0.6, 0.8, 40), math.inf, (1.0, 0.5), {"train": 3})
+    with Run(tmp_path / "run", {}, recipe="x") as run:
+        first = run.stage("fit", lambda: fitted, Fit)
+    with Run(tmp_path / "run", {}, recipe="x") as run:
+        again = run.stage("fit", lambda: pytest.fail("it was done already"), Fit)
+        assert "seconds" in run.result("fit")
+    # JSON has no infinity: it comes back as NaN, in the process that wrote it and in every later one.
+    assert first.accuracy == again.accuracy == fitted.accuracy
+    assert math.isnan(first.loss) and math.isnan(again.loss)
+    assert (first.epochs, first.counts, first.note) == ((1.0, 0.5), {"train": 3}, None)
+    assert read_result(tmp_path / "run", "fit", Fit) is not None
+    assert read_result(tmp_path / "run", "measure", Fit) is None
+
+
+def test_a_result_of_another_version_is_refused_with_the_field(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x") as run:
+        run.stage("fit", lambda: {"accuracy": 1})
+        with pytest.raises(RunError, match=r"fit\.json: accuracy .*Another version of preflab"):
+            run.result("fit", Fit)
+
+
+def test_settings_that_may_change_are_named_dotted(tmp_path: Path) -> None:
+    before = {"model": {"policy": "tiny", "device": "cpu"}, "seed": 0}
+    with Run(tmp_path / "run", before, recipe="x", may_change=("model.device",)):
+        pass
+    with Run(
+        tmp_path / "run",
+        before | {"model": {"policy": "tiny", "device": "cuda"}},
+        recipe="x",
+        may_change=("model.device",),
+    ):
+        pass
+    with pytest.raises(RunError, match=r"model\.policy was 'tiny', now 'other'"):
+        Run(tmp_path / "run", {"model": {"policy": "other"}, "seed": 0}, recipe="x", may_change=("model.device",))

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from preflab import __version__
+from preflab.atomic_files import read_json
 from preflab.bridges.extras import required
 from preflab.bridges.inspect_samples import log_of
 from preflab.errors import PreflabError, RunError
 from preflab.evals.core.runner import read_items
-from preflab.run import read_json
 
 
 def export(run: Path, out: Path | None = None, *, model: str | None = None) -> list[Path]:

@@ -12,13 +12,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import write_json
 from preflab.bridges.extras import required
 from preflab.errors import ConfigError, PreflabError, RunError
 from preflab.evals.core.runner import MeasuredValue
 from preflab.maths.statistics import Estimate
 from preflab.recipes.common.open_models import open_policy
 from preflab.rollouts.requests.responders import LocalPolicy, Responder
-from preflab.run import write_json
 
 NAME = "lm_eval"
 """What the results are called in a run's folder."""

@@ -279,7 +279,7 @@ def _start(name: str, args: argparse.Namespace, flags: dict[str, object]) -> int
         if args.show_config:
             import yaml
 
-            from preflab.run import to_json
+            from preflab.conversion import to_json
 
             print(yaml.safe_dump(to_json(config), sort_keys=False, allow_unicode=True), end="")
             return 0

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preflab.run import read_json
+from preflab.atomic_files import read_json
 
 Line = tuple[str, str, str]
 """What was measured, the number with its 95 % interval, a remark."""

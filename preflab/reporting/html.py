@@ -10,10 +10,11 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preflab.conversion import to_json
 from preflab.maths.statistics import Estimate
 from preflab.reporting.format import difference, duration, elo, in_unit, nats, number, points, sample, share
 from preflab.reporting.plots import Series
-from preflab.run import dotted, to_json
+from preflab.run import flatten_settings
 
 Json = dict[str, Any]
 
@@ -63,10 +64,10 @@ def repeat_command(start: str, scales: Mapping[str, Callable[[], Any]], facts: J
     """What to type to repeat a run: as recorded, otherwise ``start``, the nearest scale and what differs from it."""
     if recorded := facts["record"].get("command"):
         return recorded if isinstance(recorded, str) else shlex.join(map(str, recorded))
-    own = dotted(facts["config"])
+    own = flatten_settings(facts["config"])
     different = {}
     for name, make in scales.items():
-        theirs = dotted(to_json(make()))
+        theirs = flatten_settings(to_json(make()))
         different[name] = [key for key in own if own[key] != theirs.get(key)]
     scale = min(different, key=lambda name: len(different[name]))
     words = [*start.split(), "--scale", scale, "--seed", str(own["seed"]), "--name", f"{facts['name']}-again"]

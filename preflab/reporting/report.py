@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
 from preflab.errors import RunError
 from preflab.reporting.html import Json, metric_lines, repeat_command, restore_estimates, truncate, write_page
-from preflab.run import dotted, read_json
+from preflab.run import flatten_settings
 
 LONGEST_TEXT = 2_000
 """Characters of a prompt or a reply."""
@@ -165,7 +166,7 @@ def write_report_page(
         intervals=story.intervals,
         facts=[(what, value) for what, value in known.items() if value is not None],
         command=repeat_command(f"preflab run {facts.recipe}", scales, {"name": name, **vars(facts)}),
-        settings=dotted(facts.config),
+        settings=flatten_settings(facts.config),
     )
 
 

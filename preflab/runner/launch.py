@@ -1,6 +1,5 @@
 """Start a recipe or take it up again: resolve its settings, name its folder, hand it a ``Run``."""
 
-import fcntl
 import json
 import re
 import shutil
@@ -9,11 +8,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from filelock import FileLock, Timeout
+
 from preflab import distributed
+from preflab.atomic_files import read_json
 from preflab.config_overrides import apply_overrides, load_yaml, parse_assignments
 from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError, RunError
-from preflab.run import Run, read_json
+from preflab.run import Run
 from preflab.runner.catalogue import Recipe, recipe_named
 
 _ENDINGS = re.compile(r"(\.(jsonl|json|parquet|gguf|gz))+$")
@@ -99,12 +101,11 @@ def discard(folder: Path) -> bool:
         found = None
     if folder.is_symlink() or not isinstance(found, dict) or "recipe" not in found:
         raise RunError(f"{folder} is no run folder (no config.json that names a recipe); --fresh leaves it alone")
-    with (folder / ".lock").open("w") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise RunError(f"{folder} is in use by another process") from error
-        shutil.rmtree(folder)
+    try:
+        with FileLock(folder / ".lock", timeout=0):
+            shutil.rmtree(folder)
+    except Timeout as error:
+        raise RunError(f"{folder} is in use by another process") from error
     return True
 
 
@@ -163,6 +164,6 @@ def reopen(folder: Path) -> tuple[Any, Run]:
 
 
 def _open(recipe: Recipe, folder: Path, config: Any, *, quiet: bool) -> Run:
-    """A recipe's run; ``FREE`` in its module names settings that may change from one start to the next."""
-    free = getattr(recipe.load(), "FREE", ())
-    return Run(folder, config, recipe=recipe.name, seed=getattr(config, "seed", 0), quiet=quiet, free=free)
+    """A recipe's run; ``RESUME_MAY_CHANGE`` in its module names settings that may change from one start to the next."""
+    may_change = getattr(recipe.load(), "RESUME_MAY_CHANGE", ())
+    return Run(folder, config, recipe=recipe.name, seed=getattr(config, "seed", 0), quiet=quiet, may_change=may_change)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from preflab.atomic_files import write_json
 from preflab.bridges import inspect_log
 from preflab.bridges.inspect_log import export, logs_of
 from preflab.cli import main
@@ -14,7 +15,6 @@ from preflab.evals.core.runner import ItemResult, summary, write_items
 from preflab.evals.core.suite import Item
 from preflab.evals.suites.capabilities import mmlu
 from preflab.rollouts.requests.types import Failure, OptionLogprobs, OptionScores, Response
-from preflab.run import write_json
 from tests.bridges.interpreters import interpreter, told_by
 
 PROGRAM = Path(__file__).with_name("inspect_log_program.py")

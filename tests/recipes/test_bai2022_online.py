@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from preflab.atomic_files import read_json
 from preflab.data.comparison import EDITOR, Comparison, Provenance
 from preflab.data.dialogue import Dialogue
 from preflab.data.load import load_comparisons
@@ -28,7 +29,7 @@ from preflab.recipes.bai2022_online.online_study import OnlineStudy, _vote, newe
 from preflab.recipes.bai2022_online.report import stages_of, write_report
 from preflab.recipes.bai2022_online.summary import summarise
 from preflab.rollouts.servers.policy_spec import PolicySpec
-from preflab.run import Run, read_json
+from preflab.run import Run
 from preflab.web.collect.worker import ReplyWorker
 from tests.killing import Nursery, results
 

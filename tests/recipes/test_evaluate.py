@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from preflab.atomic_files import read_json
 from preflab.cli import main
 from preflab.evals.core.runner import read_items
 from preflab.evals.suites import SUITES
 from preflab.recipes.evaluate.compare import compare_runs
-from preflab.run import read_json
 from tests.killing import Nursery
 
 QUESTIONS = [

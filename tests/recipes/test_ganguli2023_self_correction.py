@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from preflab.atomic_files import read_json
 from preflab.data.dialogues import load_dialogues
 from preflab.data.load import load_comparisons
 from preflab.errors import ConfigError, DataError
@@ -18,7 +19,6 @@ from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, 
 from preflab.recipes.ganguli2023_self_correction.report import write_report
 from preflab.recipes.ganguli2023_self_correction.stages import STARTER
 from preflab.recipes.ganguli2023_self_correction.summary import summarise
-from preflab.run import read_json
 from preflab.runner.catalogue import recipe_named
 from tests.killing import Nursery, results
 

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
+from preflab.atomic_files import read_json
 from preflab.data.rows import Row, collate
 from preflab.errors import ConfigError, RunError
 from preflab.models.load import load_language_model
@@ -20,7 +21,7 @@ from preflab.recipes.rafailov2023_dpo import SCALES, Config
 from preflab.recipes.rafailov2023_dpo.report import write_report
 from preflab.recipes.rafailov2023_dpo.summary import summarise
 from preflab.recipes.sft import report
-from preflab.run import read_json, read_metrics
+from preflab.run import read_metrics
 from tests.killing import Nursery, results
 
 SMALL = ["run", "dpo", "--scale", "smoke", "--quiet", "--set", "max_comparisons=24", "--set", "evaluation_prompts=3"]

@@ -14,13 +14,24 @@ Result    docs/papers.md#align
 
 from preflab import distributed
 from preflab.recipes.align.chat import open_models
-from preflab.recipes.align.config import FREE, ORDER, SCALES, Config, default, large, smoke
+from preflab.recipes.align.config import ORDER, RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.align.report import write_report
 from preflab.recipes.align.stages import Stages
 from preflab.recipes.align.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "large", "main", "open_models", "smoke", "summarise", "write_report"]
+__all__ = [
+    "RESUME_MAY_CHANGE",
+    "SCALES",
+    "Config",
+    "default",
+    "large",
+    "main",
+    "open_models",
+    "smoke",
+    "summarise",
+    "write_report",
+]
 
 
 def main(config: Config, run: Run) -> None:
@@ -38,7 +49,7 @@ def main(config: Config, run: Run) -> None:
         run.stage("measure", stages.measure)
         run.stage("suites", stages.suites)
     if run.is_done("ppo") and run.is_done("export") and "policy" not in run.result("export")["saved"]:
-        run.forget("export")  # an earlier start stopped before there was a policy to save
+        run.invalidate("export")  # an earlier start stopped before there was a policy to save
     run.stage("export", stages.export)
     with distributed.rank_zero_first() as mine:
         if mine:

@@ -21,7 +21,7 @@ from preflab.training.preference import PreferenceConfig
 Algorithm = Literal["ppo", "rloo", "reinforce"]
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
-FREE = ("until", "device", "sampler", "vllm")
+RESUME_MAY_CHANGE = ("until", "device", "sampler", "vllm")
 """Settings that may differ when a run is taken up again."""
 
 

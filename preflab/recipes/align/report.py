@@ -12,12 +12,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
+from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.recipes.align.measure import JUDGES, preference_verdicts
 from preflab.reporting.html import metric_lines, over_steps, repeat_command, restore_estimates, truncate, write_page
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
-from preflab.run import dotted, read_json, to_json
+from preflab.run import flatten_settings
 
 STAGES = {
     "data": "data",
@@ -62,7 +64,7 @@ def write_report(folder: Path) -> Path:
         examples=examples(facts["results"]),
         plots=plots(facts),
         command=command(facts),
-        settings=dotted(facts["config"]),
+        settings=flatten_settings(facts["config"]),
         ln2=math.log(2),
         collapse=COLLAPSE,
     )

@@ -16,13 +16,24 @@ Result    docs/online.md: the loop on a real server at the toy scale; none with 
 
 from preflab import distributed
 from preflab.errors import ConfigError
-from preflab.recipes.bai2022_online.config import FREE, SCALES, Config, default, scripted, smoke, toy
+from preflab.recipes.bai2022_online.config import RESUME_MAY_CHANGE, SCALES, Config, default, scripted, smoke, toy
 from preflab.recipes.bai2022_online.report import write_report
 from preflab.recipes.bai2022_online.stages import Stages
 from preflab.recipes.bai2022_online.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "main", "scripted", "smoke", "summarise", "toy", "write_report"]
+__all__ = [
+    "RESUME_MAY_CHANGE",
+    "SCALES",
+    "Config",
+    "default",
+    "main",
+    "scripted",
+    "smoke",
+    "summarise",
+    "toy",
+    "write_report",
+]
 
 
 def main(config: Config, run: Run) -> None:

@@ -17,7 +17,7 @@ from preflab.training.policy_gradient.ppo import PPOConfig
 from preflab.training.policy_gradient.rloo import RLOOConfig
 from preflab.training.preference import PreferenceConfig
 
-FREE = ("device", "wait", "poll_seconds", "store")
+RESUME_MAY_CHANGE = ("device", "wait", "poll_seconds", "store")
 """Settings that may differ when a run is taken up again."""
 
 

@@ -66,10 +66,10 @@ class OnlineStudy:
         Raises:
             ConfigError: the study is there and has another protocol.
         """
-        kept = self.run.kept(f"deploy{number}")
+        kept = self.run.partials(f"deploy{number}")
         if "from" not in kept:  # noted first: a kill after the deployment must not lose what was judged meanwhile
             kept["from"] = self._head()
-            self.run.keep(f"deploy{number}", "from", kept["from"])
+            self.run.save_partial(f"deploy{number}", "from", kept["from"])
         definition = self._define(policies)
         return {
             "revision": find_study(self.store, self.config.study).revision,

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from preflab.atomic_files import read_json
 from preflab.maths.statistics import Estimate
 from preflab.reporting.format import DASH, elo, nats, number, share
 from preflab.reporting.html import Json, over_steps
@@ -18,7 +19,6 @@ from preflab.reporting.report import (
     read_facts,
     write_report_page,
 )
-from preflab.run import read_json
 
 
 def stages_of(config: Json) -> dict[str, str]:

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
 from preflab.reporting.closing_lines import Line, closing_lines, plain, read_results, share, signed
-from preflab.run import read_json
 
 
 def summarise(folder: Path) -> list[Line]:

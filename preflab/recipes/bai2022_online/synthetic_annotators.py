@@ -53,11 +53,11 @@ class ScriptedAnnotators:
 
     def _person(self, number: int) -> str:
         """A pseudonym, made once for the life of the run."""
-        kept = self.run.kept("annotators")
+        kept = self.run.partials("annotators")
         if str(number) not in kept:
             kept[str(number)] = people.new_person(self.store)
             people.grant(self.store, kept[str(number)], self.config.study, "annotator")
-            self.run.keep("annotators", str(number), kept[str(number)])
+            self.run.save_partial("annotators", str(number), kept[str(number)])
         return str(kept[str(number)])
 
     def _talk(self, desk: AnnotationService, slot: int, lease: str, person: str) -> None:

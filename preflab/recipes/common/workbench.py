@@ -324,7 +324,7 @@ class Workbench:
         self, label: str, role: Role, prompts: Sequence[tuple[int, ...]], n: int, purpose: str
     ) -> list[list[Rollout]]:
         """Sample in chunks; a finished chunk is kept on disk, so that a kill costs one chunk."""
-        kept = self.run.kept(purpose)
+        kept = self.run.partials(purpose)
         found: list[list[Rollout]] = []
         pushed = False
         bar = self.run.progress(label, len(prompts) * n, "replies")
@@ -339,7 +339,7 @@ class Workbench:
                         pushed = True
                     rolled = engine.generate(chunk, self.config.sampling, n=n, seed=seed)
                     kept[key] = [[[list(r.tokens), list(r.logprobs), r.finished] for r in rs] for rs in rolled]
-                    self.run.keep(purpose, key, kept[key])
+                    self.run.save_partial(purpose, key, kept[key])
                 for prompt, replies in zip(chunk, kept[key], strict=True):
                     found.append([Rollout(prompt, tuple(t), tuple(lp), end) for t, lp, end in replies])
                 advance(len(chunk) * n)

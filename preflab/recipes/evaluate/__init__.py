@@ -9,13 +9,13 @@ Differs   Prompts are in our words where papers print none or theirs are under l
 Result    docs/evals.md has the baselines of SmolLM2 and of the aligned default.
 """
 
-from preflab.recipes.evaluate.config import FREE, SCALES, Config, default, smoke
+from preflab.recipes.evaluate.config import RESUME_MAY_CHANGE, SCALES, Config, default, smoke
 from preflab.recipes.evaluate.report import write_report
 from preflab.recipes.evaluate.stages import Stages
 from preflab.recipes.evaluate.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "main", "smoke", "summarise", "write_report"]
+__all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "main", "smoke", "summarise", "write_report"]
 
 
 def main(config: Config, run: Run) -> None:

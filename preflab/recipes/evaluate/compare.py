@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
+from preflab.conversion import to_json
 from preflab.errors import DataError, RunError
 from preflab.evals.core.paired_difference import PairedComparison, compare_items
 from preflab.evals.core.runner import read_items
@@ -16,7 +18,6 @@ from preflab.reporting.format import difference, in_unit, number
 from preflab.reporting.html import render_page
 from preflab.reporting.plots import Frame, dot_plot
 from preflab.reporting.report import Figure, Table
-from preflab.run import read_json, to_json
 from preflab.runner.launch import find_run
 
 MOST_CHANGED = 20

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 
-FREE = ("device", "suites", "limit", "data", "cache", "runs", "judge", "judge_served_name", "pm")
+RESUME_MAY_CHANGE = ("device", "suites", "limit", "data", "cache", "runs", "judge", "judge_served_name", "pm")
 """Settings that may differ when a run is taken up again: suites may be added; one whose settings changed is done anew
 from the answers that are kept."""
 

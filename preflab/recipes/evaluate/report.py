@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
 from preflab.evals.suites import SUITES
 from preflab.maths.statistics import Estimate
 from preflab.recipes.evaluate.items import write_items_page
@@ -11,7 +12,6 @@ from preflab.reporting.format import in_unit, number, sample
 from preflab.reporting.html import restore_estimates
 from preflab.reporting.plots import Frame, dot_plot
 from preflab.reporting.report import Facts, Figure, Report, Section, Table, read_facts, write_report_page
-from preflab.run import read_json
 
 BETTER = {"higher": "higher is better", "lower": "lower is better", "zero": "nearer to 0 is better", "": ""}
 MOST_ROWS = 60

@@ -82,7 +82,7 @@ class Stages:
         if not self.run.is_done(name):
             check_responders(way, {whom: self.respondent(whom) for whom in sorted(way.asks)})
         elif self.run.result(name).get("asked") != asked:
-            self.run.forget(name)
+            self.run.invalidate(name)
         return self.run.stage(name, lambda: self._measured(suite, way, items, asked))
 
     def _measured(self, suite: Suite, way: Variant, items: Items, asked: Mapping[str, Any]) -> dict[str, Any]:

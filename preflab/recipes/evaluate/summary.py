@@ -2,10 +2,10 @@
 
 from pathlib import Path
 
+from preflab.atomic_files import read_json
 from preflab.recipes.evaluate.report import BETTER, headline, suite_results
 from preflab.reporting.closing_lines import Line, closing_lines, read_results
 from preflab.reporting.format import in_unit
-from preflab.run import read_json
 
 
 def summarise(folder: Path) -> list[Line]:

@@ -18,13 +18,32 @@ Differs   Prompts are in our words, with three paraphrases each; the option is r
 Result    docs/papers.md#ganguli2023_self_correction
 """
 
-from preflab.recipes.ganguli2023_self_correction.config import FREE, SCALES, Config, default, paper, small, smoke
+from preflab.recipes.ganguli2023_self_correction.config import (
+    RESUME_MAY_CHANGE,
+    SCALES,
+    Config,
+    default,
+    paper,
+    small,
+    smoke,
+)
 from preflab.recipes.ganguli2023_self_correction.report import write_report
 from preflab.recipes.ganguli2023_self_correction.stages import Stages
 from preflab.recipes.ganguli2023_self_correction.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "main", "paper", "small", "smoke", "summarise", "write_report"]
+__all__ = [
+    "RESUME_MAY_CHANGE",
+    "SCALES",
+    "Config",
+    "default",
+    "main",
+    "paper",
+    "small",
+    "smoke",
+    "summarise",
+    "write_report",
+]
 
 
 def main(config: Config, run: Run) -> None:

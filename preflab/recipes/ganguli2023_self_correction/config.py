@@ -11,7 +11,7 @@ from preflab.recipes.ganguli2023_self_correction.checkpoints import checkpoint_o
 from preflab.recipes.ganguli2023_self_correction.conditions import CONDITIONS
 from preflab.rollouts.requests.prompt_templates import Benchmark, Markers
 
-FREE = ("device", "checkpoints", "runs")
+RESUME_MAY_CHANGE = ("device", "checkpoints", "runs")
 """Settings that may differ when a run is taken up again: checkpoints may be added."""
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from preflab.atomic_files import read_json
 from preflab.maths.statistics import Estimate
 from preflab.recipes.ganguli2023_self_correction.checkpoints import checkpoint_of, key_of, parameters, slug
 from preflab.recipes.ganguli2023_self_correction.figures import (
@@ -17,7 +18,6 @@ from preflab.recipes.ganguli2023_self_correction.measures import HEADLINE, measu
 from preflab.reporting.format import DASH, in_unit, number, points, sample
 from preflab.reporting.html import Json
 from preflab.reporting.report import Facts, Report, Section, Table, read_facts, write_report_page
-from preflab.run import read_json
 
 RECIPE = "ganguli2023_self_correction"
 TITLES = {"bbq": "BBQ", "winogender": "Pronouns", "admissions": "Admissions"}

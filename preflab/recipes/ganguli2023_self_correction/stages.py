@@ -192,7 +192,7 @@ class Stages:
     def _anew(self, name: str, work: Any) -> dict[str, Any]:
         wanted = [slug(own) for own in self.checkpoints]
         if self.run.is_done(name) and self.run.result(name).get("checkpoints") != wanted:
-            self.run.forget(name)
+            self.run.invalidate(name)
         return self.run.stage(name, lambda: {**work(), "checkpoints": wanted})
 
 

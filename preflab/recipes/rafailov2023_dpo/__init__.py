@@ -14,13 +14,13 @@ Result    none committed yet: run at the smallest scale only, which proves the p
 """
 
 from preflab import distributed
-from preflab.recipes.rafailov2023_dpo.config import FREE, SCALES, Config, default, large, smoke
+from preflab.recipes.rafailov2023_dpo.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.rafailov2023_dpo.report import write_report
 from preflab.recipes.rafailov2023_dpo.stages import Stages
 from preflab.recipes.rafailov2023_dpo.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]
+__all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]
 
 
 def main(config: Config, run: Run) -> None:

@@ -12,7 +12,7 @@ from preflab.training.optimiser import OptimiserConfig
 from preflab.training.preference import PreferenceConfig
 from preflab.training.sft import SFTConfig
 
-FREE = ("device",)
+RESUME_MAY_CHANGE = ("device",)
 """Settings that may differ when a run is taken up again."""
 
 

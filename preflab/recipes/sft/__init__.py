@@ -12,13 +12,13 @@ Result    none committed yet: run at the smallest scale only, which proves the p
 """
 
 from preflab import distributed
-from preflab.recipes.sft.config import FREE, SCALES, Config, default, large, smoke
+from preflab.recipes.sft.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.sft.report import write_report
 from preflab.recipes.sft.stages import Stages
 from preflab.recipes.sft.summary import summarise
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]
+__all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]
 
 
 def main(config: Config, run: Run) -> None:

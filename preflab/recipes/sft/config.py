@@ -10,7 +10,7 @@ from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.sft import SFTConfig
 
-FREE = ("device",)
+RESUME_MAY_CHANGE = ("device",)
 """Settings that may differ when a run is taken up again."""
 
 

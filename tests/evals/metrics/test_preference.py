@@ -5,12 +5,12 @@ import math
 import numpy as np
 import pytest
 
+from preflab.conversion import to_json
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
 from preflab.evals.metrics.baselines import BaselineResult
 from preflab.evals.metrics.preference import evaluate_preferences, pair_scores
-from preflab.run import to_json
 
 COMPARISONS = [
     Comparison(prompt=Dialogue.of("one"), replies=("a", "b", "c"), ranks=(0, 1, 1), category="x"),

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
+from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.maths.statistics import Estimate
 from preflab.recipes import align
 from preflab.recipes.align import Config, report
 from preflab.recipes.align.report import command, examples, read_facts, status, write_report
 from preflab.reporting.format import DASH, MINUS, nats, number, points, sample, share
-from preflab.run import to_json
 
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png" onerror=alert(1)>'
 STAGES = ("data", "preference", "preference_judge", "best_of_n", "ppo", "measure", "suites", "export")

@@ -33,8 +33,8 @@ from preflab.control.trajectory import Trajectory, rollout
 from preflab.errors import ConfigError
 from preflab.maths.statistics import mean_with_interval
 from preflab.recipes.christiano2017.backflip.config import (
-    FREE,
     INSTRUCTIONS,
+    RESUME_MAY_CHANGE,
     SCALES,
     TITLE,
     Config,
@@ -49,7 +49,7 @@ from preflab.recipes.christiano2017.backflip.synthetic_judge import PITCH, Judge
 from preflab.recipes.christiano2017.run_loop import run_as_stage
 from preflab.run import Run
 
-__all__ = ["FREE", "SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "write_report"]
+__all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "write_report"]
 
 
 def main(config: Config, run: Run) -> None:

@@ -9,7 +9,7 @@ from preflab.control.rewards.ensemble import EnsembleConfig
 from preflab.errors import ConfigError
 from preflab.recipes.christiano2017.backflip.synthetic_judge import JudgeConfig
 
-FREE = ("store", "films")
+RESUME_MAY_CHANGE = ("store", "films")
 TITLE = "Which robot is better at backflips?"
 INSTRUCTIONS = """\
 Two clips of a one-legged robot; the black dot is its head. Choose the clip in which it comes closer to a backflip: the
