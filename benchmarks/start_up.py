@@ -1,4 +1,4 @@
-"""How long ``import preflab`` and ``preflab --help`` take, each in a process of its own, against a bare Python.
+"""How long ``import preflab``, ``preflab --help`` and ``preflab align --help`` take; one process each.
 
 python -m benchmarks.start_up
 """
@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 from benchmarks.common import arguments, machine, prepare, race, report, say
 
-GOALS = {"import preflab": 0.3, "preflab --help": 0.5}
+GOALS = {"import preflab": 0.3, "preflab --help": 0.5, "preflab align --help": 0.5}
 COMMANDS = {
     "python alone": [sys.executable, "-c", "pass"],
     "import preflab": [sys.executable, "-c", "import preflab"],
     "preflab --help": [sys.executable, "-m", "preflab", "--help"],
+    "preflab align --help": [sys.executable, "-m", "preflab", "align", "--help"],
 }
 
 

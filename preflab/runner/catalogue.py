@@ -45,8 +45,8 @@ def recipe_named(name: str) -> Recipe:
     by_name = recipes()
     recipe = by_name.get(RENAMED.get(name, name))
     if recipe is None:
-        known = list(by_name)
-        suggestion = did_you_mean(name, known) or f"; known are {', '.join(known)}"
+        names = list(by_name)
+        suggestion = did_you_mean(name, names) or f"; known are {', '.join(names)}"
         raise ConfigError(f"unknown recipe {name!r}{suggestion}")
     return recipe
 

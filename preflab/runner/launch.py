@@ -82,8 +82,8 @@ def find_run(name: str, runs: str) -> Path:
     for folder in (home / name, Path(name).expanduser()):
         if (folder / "config.json").is_file():
             return folder
-    known = sorted(path.parent.name for path in home.glob("*/config.json"))
-    near = did_you_mean(name, known) or (f"; runs in {home}: {', '.join(known[:8])}" if known else "")
+    names = sorted(path.parent.name for path in home.glob("*/config.json"))
+    near = did_you_mean(name, names) or (f"; runs in {home}: {', '.join(names[:8])}" if names else "")
     raise RunError(f"no run {name!r}, neither in {home} nor as a path{near}")
 
 
@@ -96,10 +96,10 @@ def discard(folder: Path) -> bool:
     if not folder.is_symlink() and not folder.exists():
         return False
     try:
-        found = json.loads((folder / "config.json").read_text("utf-8"))
+        config = json.loads((folder / "config.json").read_text("utf-8"))
     except (OSError, ValueError):
-        found = None
-    if folder.is_symlink() or not isinstance(found, dict) or "recipe" not in found:
+        config = None
+    if folder.is_symlink() or not isinstance(config, dict) or "recipe" not in config:
         raise RunError(f"{folder} is no run folder (no config.json that names a recipe); --fresh leaves it alone")
     try:
         with FileLock(folder / ".lock", timeout=0):
@@ -114,7 +114,7 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
 
     A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind.
     """
-    begun_here = distributed.broadcast(not folder.exists())
+    is_new = distributed.broadcast(not folder.exists())
     with _open(recipe, folder, config, quiet=quiet) as run:
         before = finished_stages(folder)
         if not run.quiet:
@@ -122,16 +122,16 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
         try:
             recipe.load().main(config, run)
         except BaseException:
-            if begun_here and distributed.is_rank_zero() and not (folder / "state.json").exists():
+            if is_new and distributed.is_rank_zero() and not (folder / "state.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         return finished_stages(folder) != before
 
 
-def _announce(folder: Path, done: list[str], *, resumed: bool) -> None:
+def _announce(folder: Path, finished: list[str], *, resumed: bool) -> None:
     """Say where the run lies and what of it exists."""
     if resumed:
-        text = f"{folder}: taking up this run where it stopped; finished so far: {', '.join(done) or 'no stage'}"
+        text = f"{folder}: taking up this run where it stopped; finished so far: {', '.join(finished) or 'no stage'}"
     else:
         text = f"{folder}: a new run"
     print(text, file=sys.stderr, flush=True)

@@ -26,6 +26,7 @@ class Config:
     judge: str | None = None
     """Who judges replies, named as ``policy`` is."""
     judge_served_name: str | None = None
+    """What the judge's server calls it."""
     suites: tuple[str, ...] = ("starter",)
     """Names, each with ``:way`` where it is not to be asked the default way; ``all`` for every suite."""
     data: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ import torch
 from rich.console import Console
 from torch import Tensor
 
-from preflab.cli.chat import chat, reply_to, typed_lines
+from preflab.cli.chat_session import chat, reply_to, typed_lines
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
 

@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from preflab.cli import doctor
-from preflab.cli.doctor import Finding, available_memory, examine, requirements
+from preflab.cli import main
+from preflab.cli.tools import doctor
+from preflab.cli.tools.doctor import Finding, available_memory, examine, requirements
 
 
 def findings(runs: Path) -> dict[str, Finding]:
-    return {finding.what: finding for finding in examine(runs)}
+    return {finding.subject: finding for finding in examine(runs)}
 
 
 def test_every_fact_is_a_line_and_problems_come_with_advice(tmp_path: Path) -> None:
@@ -21,8 +22,8 @@ def test_every_fact_is_a_line_and_problems_come_with_advice(tmp_path: Path) -> N
     for finding in found.values():
         assert "\n" not in finding.render()
         assert finding.advice or finding.level != "problem"
-    assert metadata.version("torch") in found["torch"].found
-    assert "GFLOP/s" in found["arithmetic"].found
+    assert metadata.version("torch") in found["torch"].fact
+    assert "GFLOP/s" in found["arithmetic"].fact
 
 
 def test_a_package_outside_the_asked_range_or_missing_is_a_problem(
@@ -45,7 +46,7 @@ def test_a_folder_that_cannot_hold_runs_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = findings(tmp_path / "file" / "runs")["disk for runs"]
     assert found.level == "problem"
-    assert str(tmp_path / "file") in found.found
+    assert str(tmp_path / "file") in found.fact
 
 
 def test_too_little_disk_and_memory_are_problems(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,13 +68,13 @@ def test_memory_is_measured() -> None:
 def test_the_embedded_model_is_cached_or_will_be_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PREFLAB_CACHE", str(tmp_path))
     monkeypatch.setattr("huggingface_hub.try_to_load_from_cache", lambda *args: None)
-    assert "will be fetched on first use" in findings(tmp_path)["smollm2"].found
+    assert "will be fetched on first use" in findings(tmp_path)["smollm2"].fact
     monkeypatch.setattr(doctor, "_version", lambda package: None if package == "pip" else "1.0")
     assert findings(tmp_path)["smollm2"].level == "problem"
     assert findings(tmp_path)["pip"].level == "note"
     (tmp_path / "smollm2-135m-instruct").mkdir()
     (tmp_path / "smollm2-135m-instruct" / "model.safetensors").touch()
-    assert findings(tmp_path)["smollm2"].found == f"cached in {tmp_path / 'smollm2-135m-instruct'}"
+    assert findings(tmp_path)["smollm2"].fact == f"cached in {tmp_path / 'smollm2-135m-instruct'}"
 
 
 def test_offline_flags_are_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -93,5 +94,22 @@ def test_a_check_that_breaks_is_a_problem_and_the_others_go_on(tmp_path: Path, m
     monkeypatch.setattr(doctor, "available_memory", broken)
     found = findings(tmp_path)
     assert found["memory"].level == "problem"
-    assert "no meter here" in found["memory"].found
+    assert "no meter here" in found["memory"].fact
     assert "model hub" in found
+
+
+@pytest.mark.parametrize(("levels", "code"), [(["ok", "note"], 0), (["ok", "problem"], 1)])
+def test_the_doctor_ends_with_1_when_there_is_a_problem(
+    levels: list[str], code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = [Finding(level, "memory", "little", "more") for level in levels]  # type: ignore[arg-type]
+    monkeypatch.setattr("preflab.cli.tools.doctor.examine", lambda runs: iter(found))
+    assert main(["doctor"]) == code
+    assert f"{levels[-1]:<8} memory             little  -> more" in capsys.readouterr().out
+
+
+def test_the_doctor_examines_this_machine(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    code = main(["doctor", "--runs", str(tmp_path)])
+    shown = capsys.readouterr()
+    assert code == (1 if "\nproblem" in shown.out else 0), shown.out
+    assert "torch" in shown.out and shown.err == ""

@@ -1,5 +1,9 @@
-"""Is this machine ready? One line a fact, and what to do where it is not. Nothing is fetched or changed."""
+"""``preflab doctor``: is this machine ready? One line a fact, and what to do where it is not.
 
+Nothing is fetched or changed.
+"""
+
+import argparse
 import os
 import platform
 import shutil
@@ -11,8 +15,12 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from preflab.cli.start import quiet_libraries
 from preflab.models.smollm2 import HUB_ID, WHEEL, cache_folder
 
+NAME = "doctor"
+SUMMARY = "Check whether this machine is ready; exit code 1 when it is not."
+COMMANDS: tuple[str, ...] = ()
 Level = Literal["ok", "note", "problem"]
 PACKAGES = ("torch", "transformers", "safetensors", "peft", "numpy")
 """Looked at where the ranges that preflab asks for are not known."""
@@ -25,20 +33,36 @@ CACHE_GIB = 1.0
 """What fetching and unpacking the embedded model takes."""
 
 
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Where runs are to go."""
+    parser.add_argument("--runs", metavar="FOLDER", default="runs", help="Where runs are to go. Default: runs.")
+
+
+def work(args: argparse.Namespace) -> int:
+    """Print every finding; 1 where one is a problem."""
+    problems = 0
+    with quiet_libraries():
+        for finding in examine(Path(args.runs)):
+            print(finding.render(), flush=True)
+            problems += finding.level == "problem"
+    print(f"\n{problems} problem(s)" if problems else "\nready")
+    return 1 if problems else 0
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One fact about this machine."""
 
     level: Level
-    what: str
-    found: str
+    subject: str
+    fact: str
     advice: str = ""
     """What to do; empty where nothing needs doing."""
 
     def render(self) -> str:
         """One line."""
         tail = f"  -> {self.advice}" if self.advice else ""
-        return f"{self.level:<8} {self.what:<18} {self.found}{tail}"
+        return f"{self.level:<8} {self.subject:<18} {self.fact}{tail}"
 
 
 def examine(runs: Path) -> Iterator[Finding]:
@@ -70,13 +94,13 @@ def _python() -> Iterator[Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    wanted = requirements()
-    for name, asked in (wanted or dict.fromkeys(PACKAGES, "")).items():
-        found = _version(name)
-        level: Level = "ok" if found is not None and _fits(found, asked) else "problem"
-        text = f"{found or 'missing'}{f' (asked for: {asked})' if asked else ''}"
-        yield Finding(level, name, text, "" if level == "ok" else f"pip install '{name}{asked}'")
-    if not wanted:
+    ranges = requirements()
+    for name, specifier in (ranges or dict.fromkeys(PACKAGES, "")).items():
+        installed = _version(name)
+        level: Level = "ok" if installed is not None and _fits(installed, specifier) else "problem"
+        fact = f"{installed or 'missing'}{f' (asked for: {specifier})' if specifier else ''}"
+        yield Finding(level, name, fact, "" if level == "ok" else f"pip install '{name}{specifier}'")
+    if not ranges:
         yield Finding("note", "versions", "preflab is not installed, so the ranges it asks for are not known")
 
 
@@ -89,8 +113,8 @@ def requirements() -> dict[str, str]:
     except metadata.PackageNotFoundError:
         project = Path(__file__).parents[2] / "pyproject.toml"
         lines = tomllib.loads(project.read_text("utf-8"))["project"]["dependencies"] if project.is_file() else []
-    asked = [Requirement(line) for line in lines]
-    return {r.name: str(r.specifier) for r in asked if r.marker is None or r.marker.evaluate({"extra": ""})}
+    parsed = [Requirement(line) for line in lines]
+    return {r.name: str(r.specifier) for r in parsed if r.marker is None or r.marker.evaluate({"extra": ""})}
 
 
 def _version(package: str) -> str | None:
@@ -100,10 +124,10 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _fits(version: str, asked: str) -> bool:
+def _fits(version: str, specifier: str) -> bool:
     from packaging.specifiers import SpecifierSet
 
-    return SpecifierSet(asked).contains(version, prereleases=True)
+    return SpecifierSet(specifier).contains(version, prereleases=True)
 
 
 # machine -------------------------------------------------------------------------------------------------
@@ -112,25 +136,25 @@ def _fits(version: str, asked: str) -> bool:
 def _cores() -> Iterator[Finding]:
     count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     busy = os.getloadavg()[0]
-    found = f"{count}, load {busy:.1f}"
+    fact = f"{count}, load {busy:.1f}"
     if busy > count:
         advice = "other programs share the cores: expect runs to take several times as long; OMP_NUM_THREADS=1 helps"
-        yield Finding("note", "cores", found, advice)
+        yield Finding("note", "cores", fact, advice)
     elif count < 2:
-        yield Finding("note", "cores", found, "the times given are for two; allow twice as long")
+        yield Finding("note", "cores", fact, "the times given are for two; allow twice as long")
     else:
-        yield Finding("ok", "cores", found)
+        yield Finding("ok", "cores", fact)
 
 
 def _memory() -> Iterator[Finding]:
     available = available_memory() / GIB
-    found = f"{available:.1f} GiB available"
+    fact = f"{available:.1f} GiB available"
     if available < MEMORY_GIB / 2:
-        yield Finding("problem", "memory", found, "close other programs; the main job wants 8 GiB, 4 at the least")
+        yield Finding("problem", "memory", fact, "close other programs; the main job wants 8 GiB, 4 at the least")
     elif available < MEMORY_GIB:
-        yield Finding("note", "memory", found, "enough for smollm2, not for larger models")
+        yield Finding("note", "memory", fact, "enough for smollm2, not for larger models")
     else:
-        yield Finding("ok", "memory", found)
+        yield Finding("ok", "memory", fact)
 
 
 def available_memory() -> float:
@@ -151,17 +175,19 @@ def available_memory() -> float:
     return max(0.0, min(limits))
 
 
-def _disk(what: str, folder: Path, needed: float) -> Iterator[Finding]:
+def _disk(subject: str, folder: Path, needed: float) -> Iterator[Finding]:
     folder = folder.expanduser().absolute()
-    there = next(place for place in (folder, *folder.parents) if place.exists())
-    free = shutil.disk_usage(there).free / GIB
-    found = f"{free:.1f} GiB free in {folder}"
-    if not there.is_dir() or not os.access(there, os.W_OK | os.X_OK):
-        yield Finding("problem", what, f"{there} cannot be written", "choose another folder (--runs, PREFLAB_CACHE)")
+    parent = next(path for path in (folder, *folder.parents) if path.exists())
+    free = shutil.disk_usage(parent).free / GIB
+    fact = f"{free:.1f} GiB free in {folder}"
+    if not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
+        yield Finding(
+            "problem", subject, f"{parent} cannot be written", "choose another folder (--runs, PREFLAB_CACHE)"
+        )
     elif free < needed:
-        yield Finding("problem", what, found, f"free some space: {needed:g} GiB are needed")
+        yield Finding("problem", subject, fact, f"free some space: {needed:g} GiB are needed")
     else:
-        yield Finding("ok", what, found)
+        yield Finding("ok", subject, fact)
 
 
 def _compute() -> Iterator[Finding]:
@@ -170,15 +196,15 @@ def _compute() -> Iterator[Finding]:
     from preflab.models.load import bf16_is_fast
 
     plain, short = (_matmul_gflops(dtype) for dtype in (torch.float32, torch.bfloat16))
-    found = f"{torch.get_num_threads()} threads, fp32 {plain:.0f} GFLOP/s, bf16 {short:.0f} GFLOP/s"
+    fact = f"{torch.get_num_threads()} threads, fp32 {plain:.0f} GFLOP/s, bf16 {short:.0f} GFLOP/s"
     if bf16_is_fast() and short < plain:
-        yield Finding("note", "arithmetic", found, "bf16 should be faster; try --set precision=fp32")
+        yield Finding("note", "arithmetic", fact, "bf16 should be faster; try --set precision=fp32")
     else:
-        yield Finding("ok", "arithmetic", f"{found}; precision auto takes {'bf16' if bf16_is_fast() else 'fp32'}")
+        yield Finding("ok", "arithmetic", f"{fact}; precision auto takes {'bf16' if bf16_is_fast() else 'fp32'}")
     if torch.cuda.is_available():
         gpu = torch.cuda.get_device_properties(0)
-        found = f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB; runs go there unless --set device=cpu"
-        yield Finding("note", "GPU", found, "GPU paths were written without one at hand; tell us what fails")
+        fact = f"{gpu.name}, {gpu.total_memory / GIB:.0f} GiB; runs go there unless --set device=cpu"
+        yield Finding("note", "GPU", fact, "GPU paths were written without one at hand; tell us what fails")
     else:
         yield Finding("ok", "GPU", "none that torch can use; everything runs on the CPU")
 

@@ -1,0 +1,1 @@
+"""Verbs that make runs, and that read what a run left behind."""

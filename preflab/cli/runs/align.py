@@ -1,0 +1,31 @@
+"""``preflab align``: the main job."""
+
+import argparse
+
+from preflab.cli.recipe_flags import Flag, add_setting_flags, setting_flags
+from preflab.cli.start import add_run_options, start
+
+NAME = "align"
+SUMMARY = "Align a model with preferences, end to end: the main job."
+COMMANDS: tuple[str, ...] = ()
+FLAGS: tuple[Flag, ...] = (
+    ("--policy", "policy"),
+    ("--comparisons", "comparisons"),
+    ("--format", "format"),
+    ("--split", "split"),
+    ("--max-comparisons", "max_comparisons"),
+    ("--until", "until"),
+)
+"""Option and setting; every other setting is reached by ``--set``."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags of the settings that are changed most, then those of every run."""
+    metavars = {"--policy": "NAME", "--comparisons": "NAME", "--until": "STAGE"}
+    add_setting_flags(parser, NAME, FLAGS, metavars=metavars)
+    add_run_options(parser, NAME)
+
+
+def work(args: argparse.Namespace) -> int:
+    """Run the recipe ``align``."""
+    return start(NAME, args, setting_flags(args, FLAGS))
