@@ -19,7 +19,7 @@ from preflab.data.sources.files import read_records
 from preflab.evals.core import record_fields
 from preflab.evals.metrics.detector_error import Confusion
 from preflab.evals.metrics.refusal import KINDS, RULES, VALIDATION, Kind, RefusalRules
-from preflab.rollouts.requests.types import Unscorable
+from preflab.rollouts.requests.types import UnreadableResponse
 
 _LABELS: dict[str, Kind] = {
     "1_full_compliance": "full compliance",
@@ -50,8 +50,8 @@ def read_xstest(path: Path, rules: RefusalRules) -> tuple[list[Judged], int]:
     for found in read_records(path):
         record = found.record
         try:
-            detected = rules.find(record_fields.text(record, "completion")).kind
-        except Unscorable:
+            detected = rules.classify(record_fields.text(record, "completion")).kind
+        except UnreadableResponse:
             empty += 1
             continue
         judged.append(
@@ -106,7 +106,7 @@ def validation(xstest: Path, pyrit: Path) -> dict[str, Any]:
     others = [
         (
             record_fields.number(f.record, "human_refusal") > 0.5,
-            rules.find(record_fields.text(f.record, "response")).refused,
+            rules.classify(record_fields.text(f.record, "response")).refused,
         )
         for f in read_records(pyrit)
     ]

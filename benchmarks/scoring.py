@@ -123,7 +123,7 @@ def ours(source: LanguageModel, questions: Sequence[Question]) -> Callable[[], t
         before = tokens.count
         policy = LocalPolicy(role, encoder, name="raced", weights=source.sha256)
         asks = [OptionLogprobs(prompt=question.text, options=question.options) for question in questions]
-        found = dict(policy.answers(asks))
+        found = dict(policy.respond(asks))
         chosen = [found[i] for i in range(len(asks))]
         if not all(isinstance(own, OptionScores) for own in chosen):
             raise SystemExit("a question was not answered")

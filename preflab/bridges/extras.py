@@ -9,7 +9,7 @@ EXTRAS = {"inspect_ai": "inspect", "lm_eval": "lm-eval"}
 """Module -> the extra that brings it."""
 
 
-def required(module: str) -> Any:
+def import_extra(module: str) -> Any:
     """A module of an optional library.
 
     Raises:

@@ -13,7 +13,7 @@ from typing import Any
 
 from preflab import __version__
 from preflab.atomic_files import read_json
-from preflab.bridges.extras import required
+from preflab.bridges.extras import import_extra
 from preflab.bridges.inspect_samples import log_of
 from preflab.errors import PreflabError, RunError
 from preflab.evals.core.runner import read_items
@@ -35,7 +35,7 @@ def export(run: Path, out: Path | None = None, *, model: str | None = None) -> l
         RunError: the run holds no evaluation, or a part of one is missing.
         DataError: a file of the run is damaged.
     """
-    log = required("inspect_ai.log")
+    log = import_extra("inspect_ai.log")
     folder = out or run / "inspect"
     written = []
     for suite, values in logs_of(run, model=model):
@@ -62,15 +62,15 @@ def logs_of(run: Path, *, model: str | None = None) -> Iterator[tuple[str, dict[
     packages = {"preflab": __version__} | dict(record.get("made_by", {}).get("versions", {}))
     for path in files:
         suite = path.relative_to(run / "items").with_suffix("").as_posix()
-        results = run / "results" / f"{suite}.json"
-        found = read_json(results)
-        written = time.gmtime(results.stat().st_mtime)
+        results_path = run / "results" / f"{suite}.json"
+        results = read_json(results_path)
+        written = time.gmtime(results_path.stat().st_mtime)
         yield (
             suite,
             log_of(
                 list(read_items(path)),
-                {"suite": suite, **found},
-                model=model or _model_named(settings, found, run),
+                {"suite": suite, **results},
+                model=model or _model_name(settings, results, run),
                 created=time.strftime("%Y-%m-%dT%H:%M:%S+00:00", written),
                 packages=packages,
                 settings=settings,
@@ -78,9 +78,12 @@ def logs_of(run: Path, *, model: str | None = None) -> Iterator[tuple[str, dict[
         )
 
 
-def _model_named(settings: Mapping[str, Any], found: Mapping[str, Any], run: Path) -> str:
+def _model_name(settings: Mapping[str, Any], results: Mapping[str, Any], run: Path) -> str:
     """What to call the policy: Inspect wants ``provider/name``."""
-    named = next((str(own[key]) for own in (found, settings) for key in ("policy", "model") if own.get(key)), run.name)
+    named = next(
+        (str(mapping[key]) for mapping in (results, settings) for key in ("policy", "model") if mapping.get(key)),
+        run.name,
+    )
     return f"preflab/{named}"
 
 

@@ -50,22 +50,22 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
     ) -> None:
         super().__init__(model_name=model_name, base_url=base_url, api_key=api_key, api_key_vars=[], config=config)
         pm = pm or (model_name if best_of > 1 and has_preference_model(model_name, runs) else None)
-        self.respondent: Responder = open_policy(model_name, runs=runs, best_of=int(best_of), pm=pm, **more)
+        self.responder: Responder = open_policy(model_name, runs=runs, best_of=int(best_of), pm=pm, **more)
         self._lock, self._draws = Lock(), 0
 
     def max_connections(self) -> int:
         """One at a time."""
         return 1
 
-    async def answer(self, ask: Request, seed: int = 0) -> Response:
-        """Anything that our evaluations ask, log-probabilities of given words among it."""
-        return await anyio.to_thread.run_sync(self._answer, ask, seed)
+    async def response(self, request: Request, seed: int = 0) -> Response:
+        """The response to any request of our evaluations, log-probabilities of given words among it."""
+        return await anyio.to_thread.run_sync(self._answer, request, seed)
 
-    def _answer(self, ask: Request, seed: int) -> Response:
-        if ask.kind not in self.respondent.kinds:
-            return Failure(f"{self.respondent.name} cannot be asked this")
+    def _answer(self, request: Request, seed: int) -> Response:
+        if request.kind not in self.responder.kinds:
+            return Failure(f"{self.responder.name} cannot be asked this")
         with self._lock:
-            return next(answer for _, answer in self.respondent.answers([ask], seed=seed))
+            return next(response for _, response in self.responder.respond([request], seed=seed))
 
     async def generate(self, input: list[Any], tools: list[Any], tool_choice: Any, config: Any) -> Any:
         """One reply."""
@@ -73,9 +73,9 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
             raise ConfigError("a policy of preflab has no tools")
         prompt, lead = dialogue_of(input)
         temperature = float(config.temperature or 0.0)
-        drawn = temperature > 0 or self.respondent.name.startswith("best of")
+        drawn = temperature > 0 or self.responder.name.startswith("best of")
         self._draws += drawn
-        ask = Generate(
+        request = Generate(
             prompt=prompt,
             lead=lead,
             max_new_tokens=int(config.max_tokens or 256),
@@ -83,13 +83,15 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
             stop=tuple(config.stop_seqs or ()),
             sample=self._draws if drawn else 0,
         )
-        found = await self.answer(ask, int(config.seed or 0))
-        if not isinstance(found, Generation):
-            raise DataError(found.reason if isinstance(found, Failure) else "a reply was asked for, none was given")
+        response = await self.answer(request, int(config.seed or 0))
+        if not isinstance(response, Generation):
+            raise DataError(
+                response.reason if isinstance(response, Failure) else "a reply was asked for, none was given"
+            )
         output = ModelOutput.from_content(
-            self.model_name, found.text, stop_reason="stop" if found.finished else "max_tokens"
+            self.model_name, response.text, stop_reason="stop" if response.finished else "max_tokens"
         )
-        output.usage = ModelUsage(output_tokens=found.tokens or 0, total_tokens=found.tokens or 0)
+        output.usage = ModelUsage(output_tokens=response.tokens or 0, total_tokens=response.tokens or 0)
         return output
 
 

@@ -1,6 +1,6 @@
-"""What a suite found, in the form of Inspect's log: plain values, no Inspect needed.
+"""A suite's results in the form of Inspect's log: plain values, no Inspect needed.
 
-One sample an item: the conversation as messages, the outcome a score a column, everything that was asked and answered
+One sample an item: the conversation as messages, a score for each column of the outcome, all requests and responses
 (log-probabilities, ratings, the judge's words) in the metadata. An item that could not be scored has no value (nan,
 which Inspect leaves out of every mean) and the reason, never a zero.
 """
@@ -13,7 +13,7 @@ from typing import Any
 from preflab.errors import DataError
 
 Line = Mapping[str, Any]
-"""One item of ``items/<suite>.jsonl``, as ``evals.runner.Told.to_json`` writes it."""
+"""One item of ``items/<suite>.jsonl``, as ``evals.core.runner.ItemResult.to_json`` writes it."""
 
 
 def sample_of(line: Line, *, model: str, columns: Sequence[str] = ()) -> dict[str, Any]:
@@ -27,25 +27,29 @@ def sample_of(line: Line, *, model: str, columns: Sequence[str] = ()) -> dict[st
         DataError: the line is not one of an evaluation.
     """
     try:
-        asked = [one for own in line["rounds"] for one in own]
-        first = asked[0]["ask"] if asked else {"prompt": ""}
-        answers = [_answer(one) for one in asked]
-        messages = _messages(asked, answers)
-        own = next((n for n in reversed(range(len(asked))) if _whom(asked[n]) == "policy"), len(asked) - 1)
-        found = {
+        exchanges = [exchange for round_ in line["rounds"] for exchange in round_]
+        first = exchanges[0]["ask"] if exchanges else {"prompt": ""}
+        texts = [_answer(exchange) for exchange in exchanges]
+        messages = _messages(exchanges, texts)
+        last_of_policy = next(
+            (n for n in reversed(range(len(exchanges))) if _role(exchanges[n]) == "policy"), len(exchanges) - 1
+        )
+        sample = {
             "id": line["id"],
             "epoch": 1,
             "input": _prompt(first["prompt"]),
             "target": "",
             "messages": messages,
-            "output": _output(asked[own]["answer"], answers[own], model) if asked else {"model": model, "choices": []},
-            "scores": _scores(line, asked, columns),
-            "metadata": _metadata(line, asked),
+            "output": _output(exchanges[last_of_policy]["answer"], texts[last_of_policy], model)
+            if exchanges
+            else {"model": model, "choices": []},
+            "scores": _scores(line, exchanges, columns),
+            "metadata": _metadata(line, exchanges),
         }
-        choices = [one["ask"]["options"] for one in asked if one["ask"]["kind"] == "choose"]
+        choices = [exchange["ask"]["options"] for exchange in exchanges if exchange["ask"]["kind"] == "choose"]
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"no line of an evaluation's items: {line!r:.200}") from error
-    return found | ({"choices": [option.strip() for option in choices[0]]} if choices else {})
+    return sample | ({"choices": [option.strip() for option in choices[0]]} if choices else {})
 
 
 def number_columns(lines: Sequence[Line]) -> list[str]:
@@ -54,7 +58,7 @@ def number_columns(lines: Sequence[Line]) -> list[str]:
     return list(dict.fromkeys(named))
 
 
-def results_of(found: Mapping[str, Any]) -> dict[str, Any]:
+def results_of(summary: Mapping[str, Any]) -> dict[str, Any]:
     """A suite's summary (``results/<suite>.json``) as the fields of ``EvalResults``.
 
     A measure over some of the items only is a metric named ``measure[column=value]``. One that is undefined is left
@@ -62,17 +66,17 @@ def results_of(found: Mapping[str, Any]) -> dict[str, Any]:
     """
     metrics: dict[str, Any] = {}
     undefined = []
-    for own in found.get("measures", ()):
-        name = own["name"] + (f"[{own['column']}={own['value']}]" if own.get("column") else "")
-        estimate = own.get("estimate")
+    for measure in summary.get("measures", ()):
+        name = measure["name"] + (f"[{measure['column']}={measure['value']}]" if measure.get("column") else "")
+        estimate = measure.get("estimate")
         if estimate is None:
             undefined.append(name)
             continue
         facts = {key: estimate.get(key) for key in ("low", "high", "n", "clusters", "level")}
-        facts |= {key: own[key] for key in ("unit", "better", "how") if own.get(key)}
+        facts |= {key: measure[key] for key in ("unit", "better", "how") if measure.get(key)}
         metrics[name] = {"name": name, "value": estimate["value"], "metadata": facts}
-    scored = int(found.get("scored", 0))
-    items = int(found.get("items", scored))
+    scored = int(summary.get("scored", 0))
+    items = int(summary.get("items", scored))
     score = {
         "name": "preflab",
         "scorer": "preflab",
@@ -80,18 +84,20 @@ def results_of(found: Mapping[str, Any]) -> dict[str, Any]:
         "unscored_samples": items - scored,
         "metrics": metrics,
     }
-    more = {key: found[key] for key in ("failed", "groups", "shortened_prompts", "unfinished_replies") if key in found}
+    counts = {
+        key: summary[key] for key in ("failed", "groups", "shortened_prompts", "unfinished_replies") if key in summary
+    }
     return {
         "total_samples": items,
         "completed_samples": items,
         "scores": [score],
-        "metadata": more | ({"undefined": undefined} if undefined else {}),
+        "metadata": counts | ({"undefined": undefined} if undefined else {}),
     }
 
 
 def log_of(
     lines: Sequence[Line],
-    found: Mapping[str, Any],
+    summary: Mapping[str, Any],
     *,
     model: str,
     created: str,
@@ -105,19 +111,19 @@ def log_of(
         packages  name -> version of what measured it.
         settings  of the run, for the metadata.
     """
-    suite = str(found["suite"])
+    suite = str(summary["suite"])
     columns = number_columns(lines)
-    way = found.get("way", "")
+    variant = summary.get("way", "")
     # Inspect wants ids of a run, a task and an evaluation; the same export has the same ones.
-    digest = hashlib.sha256(json.dumps([suite, way, model, created, len(lines)]).encode()).hexdigest()
+    digest = hashlib.sha256(json.dumps([suite, variant, model, created, len(lines)]).encode()).hexdigest()
     spec = {
         "eval_id": digest[:22],
         "run_id": digest[22:44],
         "task_id": digest[:22],
         "created": created,
         "task": f"preflab/{suite}",
-        "task_display_name": found.get("title", suite),
-        "task_args": {"way": way},
+        "task_display_name": summary.get("title", suite),
+        "task_args": {"variant": variant},
         "dataset": {"name": suite, "samples": len(lines), "sample_ids": [line["id"] for line in lines]},
         "model": model,
         "config": {},
@@ -129,8 +135,8 @@ def log_of(
         "version": 2,
         "status": "success",
         "eval": spec,
-        "plan": {"name": way or "plan", "steps": [{"solver": f"preflab/{suite}", "params": {"way": way}}]},
-        "results": results_of({"items": len(lines), **found}),
+        "plan": {"name": variant or "plan", "steps": [{"solver": f"preflab/{suite}", "params": {"variant": variant}}]},
+        "results": results_of({"items": len(lines), **summary}),
         "stats": {"started_at": created, "completed_at": created},
         "samples": [sample_of(line, model=model, columns=columns) for line in lines],
     }
@@ -139,9 +145,9 @@ def log_of(
 # parts of a sample ---------------------------------------------------------------------------------------------
 
 
-def _whom(one: Mapping[str, Any]) -> str:
-    """Who was asked; what is at its default is not in the file."""
-    return str(one["ask"].get("whom", "pm" if one["ask"]["kind"] == "rate" else "policy"))
+def _role(exchange: Mapping[str, Any]) -> str:
+    """The role that was asked; what is at its default is not in the file."""
+    return str(exchange["ask"].get("whom", "pm" if exchange["ask"]["kind"] == "rate" else "policy"))
 
 
 def _prompt(prompt: Any) -> Any:
@@ -153,42 +159,42 @@ def _message(role: str, content: str, **more: Any) -> dict[str, Any]:
     return {"role": role, "content": content} | ({"metadata": more} if more else {})
 
 
-def _answer(one: Mapping[str, Any]) -> str:
+def _answer(exchange: Mapping[str, Any]) -> str:
     """An answer in words: what was said, the likeliest option, the reply that scored highest."""
-    ask, answer = one["ask"], one["answer"]
-    lead = str(ask.get("lead", ""))
-    if answer["kind"] == "spoken":
-        return lead + str(answer["text"])
-    if answer["kind"] == "failed":
+    request, response = exchange["ask"], exchange["answer"]
+    lead = str(request.get("lead", ""))
+    if response["kind"] == "spoken":
+        return lead + str(response["text"])
+    if response["kind"] == "failed":
         return ""
-    numbers = answer["logprobs" if answer["kind"] == "chosen" else "scores"]
+    numbers = response["logprobs" if response["kind"] == "chosen" else "scores"]
     best = max(range(len(numbers)), key=numbers.__getitem__)
-    return lead + str(ask["options"][best]) if answer["kind"] == "chosen" else str(ask["replies"][best])
+    return lead + str(request["options"][best]) if response["kind"] == "chosen" else str(request["replies"][best])
 
 
-def _messages(asked: Sequence[Mapping[str, Any]], answers: Sequence[str]) -> list[dict[str, Any]]:
+def _messages(exchanges: Sequence[Mapping[str, Any]], texts: Sequence[str]) -> list[dict[str, Any]]:
     """All that was asked, one conversation; what goes on from what stands there already does not repeat it."""
-    told: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     before: list[tuple[str, str]] = []
-    for n, (one, answer) in enumerate(zip(asked, answers, strict=True)):
-        prompt = one["ask"]["prompt"]
+    for n, (exchange, text) in enumerate(zip(exchanges, texts, strict=True)):
+        prompt = exchange["ask"]["prompt"]
         turns = [("user", prompt)] if isinstance(prompt, str) else [(m["role"], m["content"]) for m in prompt]
-        facts = {"ask": n, "whom": _whom(one), "kind": one["ask"]["kind"]}
-        known = len(before) if turns[: len(before)] == before else 0
-        told += [_message(role, text, **facts) for role, text in turns[known:]]
-        told.append(_message("assistant", answer, **facts, **_numbers(one)))
-        before = [*turns, ("assistant", answer)]
-    return told
+        facts = {"ask": n, "whom": _role(exchange), "kind": exchange["ask"]["kind"]}
+        shared = len(before) if turns[: len(before)] == before else 0
+        messages += [_message(role, content, **facts) for role, content in turns[shared:]]
+        messages.append(_message("assistant", text, **facts, **_numbers(exchange)))
+        before = [*turns, ("assistant", text)]
+    return messages
 
 
-def _numbers(one: Mapping[str, Any]) -> dict[str, Any]:
+def _numbers(exchange: Mapping[str, Any]) -> dict[str, Any]:
     """What an answer holds beside its words."""
-    return {key: value for key, value in one["answer"].items() if key not in ("kind", "text")}
+    return {key: value for key, value in exchange["answer"].items() if key not in ("kind", "text")}
 
 
-def _output(answer: Mapping[str, Any], words: str, model: str) -> dict[str, Any]:
+def _output(answer: Mapping[str, Any], text: str, model: str) -> dict[str, Any]:
     stopped = "max_tokens" if answer.get("finished") is False else "stop"
-    choice = {"message": {"role": "assistant", "content": words, "model": model}, "stop_reason": stopped}
+    choice = {"message": {"role": "assistant", "content": text, "model": model}, "stop_reason": stopped}
     return {"model": model, "choices": [choice]}
 
 
@@ -196,7 +202,7 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, bool | int | float)
 
 
-def _scores(line: Line, asked: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
+def _scores(line: Line, exchanges: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> dict[str, Any]:
     """A score for each number or word of the outcome; values without a number where it could not be scored."""
     outcome = line.get("outcome")
     if outcome is not None:
@@ -204,25 +210,25 @@ def _scores(line: Line, asked: Sequence[Mapping[str, Any]], columns: Sequence[st
             name: {"value": value} for name, value in outcome.items() if _is_number(value) or isinstance(value, str)
         }
     reason = str(line["failed"])
-    who = "grader_failed" if _judge_error(asked) else reason
-    nothing = {"value": float("nan"), "reason": who, "explanation": reason}
+    code = "grader_failed" if _judge_error(exchanges) else reason
+    nothing = {"value": float("nan"), "reason": code, "explanation": reason}
     return {name: dict(nothing) for name in columns or ("scored",)}
 
 
-def _judge_error(asked: Sequence[Mapping[str, Any]]) -> str | None:
+def _judge_error(exchanges: Sequence[Mapping[str, Any]]) -> str | None:
     """Why a judge or a preference model gave no answer; None where it did."""
-    return next(iter(_judge_errors(asked)), None)
+    return next(iter(_judge_errors(exchanges)), None)
 
 
-def _judge_errors(asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
-    for one in asked:
-        if _whom(one) != "policy" and one["answer"]["kind"] == "failed":
-            yield str(one["answer"]["reason"])
+def _judge_errors(exchanges: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    for exchange in exchanges:
+        if _role(exchange) != "policy" and exchange["answer"]["kind"] == "failed":
+            yield str(exchange["answer"]["reason"])
 
 
-def _metadata(line: Line, asked: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    judged = [one for one in asked if _whom(one) != "policy"]
-    found = {"group": line["group"], "outcome": line.get("outcome"), "asks": list(asked)}
-    found |= {"judged": [_answer(one) for one in judged]} if judged else {}
-    found |= {"judge_error": error} if (error := _judge_error(asked)) else {}
-    return found | ({"unscorable": line["failed"]} if line.get("outcome") is None else {})
+def _metadata(line: Line, exchanges: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    by_others = [exchange for exchange in exchanges if _role(exchange) != "policy"]
+    metadata = {"group": line["group"], "outcome": line.get("outcome"), "asks": list(exchanges)}
+    metadata |= {"judged": [_answer(exchange) for exchange in by_others]} if by_others else {}
+    metadata |= {"judge_error": error} if (error := _judge_error(exchanges)) else {}
+    return metadata | ({"unscorable": line["failed"]} if line.get("outcome") is None else {})

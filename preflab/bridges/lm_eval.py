@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from preflab.atomic_files import write_json
-from preflab.bridges.extras import required
+from preflab.bridges.extras import import_extra
 from preflab.errors import ConfigError, PreflabError, RunError
 from preflab.evals.core.runner import MeasuredValue
 from preflab.maths.statistics import Estimate
@@ -53,16 +53,18 @@ def evaluate(
         more          passed on to ``lm_eval.simple_evaluate``.
 
     Returns:
-        what ``results/lm_eval.json`` holds: the fields of ``evals.runner.summary``.
+        what ``results/lm_eval.json`` holds: the fields of ``evals.core.runner.summary``.
 
     Raises:
         ConfigError: lm-eval is not installed, a task is not known, or the policy gives no log-probabilities.
         RunError: ``run`` is no run.
     """
-    harness = required("lm_eval")
-    manager = required("lm_eval.tasks").TaskManager(include_path=None if include_path is None else str(include_path))
-    known = set(manager.all_tasks)
-    if unknown := [task for task in tasks if task not in known]:
+    harness = import_extra("lm_eval")
+    manager = import_extra("lm_eval.tasks").TaskManager(
+        include_path=None if include_path is None else str(include_path)
+    )
+    available = set(manager.all_tasks)
+    if unknown := [task for task in tasks if task not in available]:
         raise ConfigError(f"lm-eval knows no task {', '.join(map(repr, unknown))}; 'lm-eval ls tasks' lists them")
     if run is not None and not (run / "config.json").is_file():
         raise RunError(f"{run}: no such run")
@@ -71,7 +73,7 @@ def evaluate(
         raise ConfigError(f"{opened.name}: lm-eval needs log-probabilities, which a policy in this process alone gives")
     from preflab.bridges.lm_eval_model import PolicyLM
 
-    found = harness.simple_evaluate(
+    harness_results = harness.simple_evaluate(
         model=PolicyLM(opened, seed=seed),
         tasks=list(tasks),
         task_manager=manager,
@@ -82,27 +84,27 @@ def evaluate(
         bootstrap_iters=more.pop("bootstrap_iters", 1000),
         **more,
     )
-    told = results_of(found, limit=limit) | {"policy": opened.name, "digest": opened.digest}
+    results = results_of(harness_results, limit=limit) | {"policy": opened.name, "digest": opened.digest}
     if run is not None:
         (run / "results").mkdir(exist_ok=True)
-        write_json(run / "results" / f"{NAME}.json", told)
-    return told
+        write_json(run / "results" / f"{NAME}.json", results)
+    return results
 
 
-def results_of(found: Mapping[str, Any], *, limit: int | None = None) -> dict[str, Any]:
+def results_of(harness_results: Mapping[str, Any], *, limit: int | None = None) -> dict[str, Any]:
     """What the harness found, in the form of a suite's results.
 
     Intervals are normal ones from the harness's standard errors; it resamples single items, not groups. A metric
     without a standard error has an interval without ends.
     """
-    counts = {task: int(own["effective"]) for task, own in found.get("n-samples", {}).items()}
+    counts = {task: int(counts_["effective"]) for task, counts_ in harness_results.get("n-samples", {}).items()}
     measures = [
-        _measured(task, key, value, found, counts.get(task, 0))
-        for task, metrics in found["results"].items()
+        _measured_value(task, key, value, harness_results, counts.get(task, 0))
+        for task, metrics in harness_results["results"].items()
         for key, value in metrics.items()
         if "," in key and "_stderr," not in key and isinstance(value, int | float) and counts.get(task, 0)
     ]
-    shots = sorted({int(n) for n in found.get("n-shot", {}).values() if isinstance(n, int)})
+    shots = sorted({int(n) for n in harness_results.get("n-shot", {}).values() if isinstance(n, int)})
     return {
         "suite": NAME,
         "title": "lm-evaluation-harness",
@@ -115,24 +117,27 @@ def results_of(found: Mapping[str, Any], *, limit: int | None = None) -> dict[st
         "unfinished_replies": 0,
         "measures": measures,
         "asked": {"tasks": list(counts), "limit": limit, "shots": shots},
-        "versions": {"lm_eval": found.get("lm_eval_version"), "tasks": dict(found.get("versions", {}))},
+        "versions": {
+            "lm_eval": harness_results.get("lm_eval_version"),
+            "tasks": dict(harness_results.get("versions", {})),
+        },
     }
 
 
-def _measured(task: str, key: str, value: float, found: Mapping[str, Any], n: int) -> dict[str, Any]:
+def _measured_value(task: str, key: str, value: float, harness_results: Mapping[str, Any], n: int) -> dict[str, Any]:
     """One metric of one task; ``key`` is the harness's ``metric,filter``."""
     metric, _, filtered = key.partition(",")
-    spread = found["results"][task].get(f"{metric}_stderr,{filtered}")
+    spread = harness_results["results"][task].get(f"{metric}_stderr,{filtered}")
     half = NORMAL_95 * float(spread) if isinstance(spread, int | float) else math.inf
     share = metric in SHARES
     low, high = (max(0.0, value - half), min(1.0, value + half)) if share else (value - half, value + half)
-    higher = found.get("higher_is_better", {}).get(task, {}).get(metric)
+    higher = harness_results.get("higher_is_better", {}).get(task, {}).get(metric)
     label = f"{task} {metric}" + ("" if filtered in ("", "none") else f" ({filtered})")
     return MeasuredValue(
         name=label,
         unit="share" if share else "score",
         better={True: "higher", False: "lower"}.get(higher, ""),
-        how="As lm-evaluation-harness computes it; normal interval from its standard error.",
+        description="As lm-evaluation-harness computes it; normal interval from its standard error.",
         estimate=None if math.isnan(value) else Estimate(value=float(value), low=low, high=high, n=n),
     ).to_json()
 
@@ -151,11 +156,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--chat", action="store_true", help="Ask through the chat template. Default: plain text.")
     args = vars(parser.parse_args(argv))
     try:
-        told = evaluate(args.pop("policy"), args.pop("tasks").split(","), **args)
+        results = evaluate(args.pop("policy"), args.pop("tasks").split(","), **args)
     except PreflabError as error:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
-    for measure in told["measures"]:
+    for measure in results["measures"]:
         shown = "undefined" if measure["estimate"] is None else Estimate.from_json(measure["estimate"])
         print(f"{measure['name']}: {shown}")
     return 0

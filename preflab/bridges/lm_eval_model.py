@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from preflab.bridges.extras import required
+from preflab.bridges.extras import import_extra
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
 from preflab.models.heads import token_logprobs
@@ -21,8 +21,8 @@ from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.option_loglikelihood import Continuations, share_prefixes
 from preflab.rollouts.requests.responders import LocalPolicy, cut_at
 
-_model = required("lm_eval.api.model")
-_utils = required("lm_eval.utils")
+_model = import_extra("lm_eval.api.model")
+_utils = import_extra("lm_eval.utils")
 _LOGITS = 1 << 25
 """Logits that may exist at one time."""
 
@@ -40,14 +40,14 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
     @property
     def eot_token_id(self) -> int:
         """The token that ends a text."""
-        found = self.tokenizer.eos_token_id
-        return int(self.encoder.end_id if found is None else found)
+        eos = self.tokenizer.eos_token_id
+        return int(self.encoder.end_id if eos is None else eos)
 
     @property
     def prefix_token_id(self) -> int:
         """What stands before a text that has no context."""
-        found = self.tokenizer.bos_token_id
-        return self.eot_token_id if found is None else int(found)
+        bos = self.tokenizer.bos_token_id
+        return self.eot_token_id if bos is None else int(bos)
 
     @property
     def max_length(self) -> int:
@@ -66,10 +66,10 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **more: Any) -> list[int]:
         """Tokens; control tokens that a chat template wrote are control tokens here."""
-        own = {} if add_special_tokens is None else {"add_special_tokens": add_special_tokens}
+        special_tokens = {} if add_special_tokens is None else {"add_special_tokens": add_special_tokens}
         if add_special_tokens is None and string.startswith(str(self.tokenizer.bos_token or "\0")):
-            own = {"add_special_tokens": False}
-        return [int(token) for token in self.tokenizer.encode(string, **own)]
+            special_tokens = {"add_special_tokens": False}
+        return [int(token) for token in self.tokenizer.encode(string, **special_tokens)]
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """The prompt as our own evaluations render it."""
@@ -91,29 +91,32 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
         self, requests: Sequence[tuple[object, list[int], list[int]]], **more: Any
     ) -> list[tuple[float, bool]]:
         """Sum of log-probabilities of each continuation, and whether greedy decoding would give it."""
-        places: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
+        branches_of: dict[tuple[int, ...], dict[tuple[int, ...], list[int]]] = {}
         for i, (_, context, continuation) in enumerate(requests):
             if not context or not continuation:
                 raise DataError("a request of lm-eval has no token before, or none in its continuation")
-            whole = (*context, *continuation)[-(self.max_length + 1) :]
-            own = min(len(continuation), len(whole) - 1)
-            places.setdefault(whole[:-own], {}).setdefault(whole[-own:], []).append(i)
-        items = [Continuations(prefix, tuple(own), tuple(map(len, own))) for prefix, own in places.items()]
-        owners = [list(own.values()) for own in places.values()]
-        found: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
-        for item, branch, logprob, greedy in self._scored(items):
+            sequence = (*context, *continuation)[-(self.max_length + 1) :]
+            n_scored = min(len(continuation), len(sequence) - 1)
+            branches_of.setdefault(sequence[:-n_scored], {}).setdefault(sequence[-n_scored:], []).append(i)
+        items = [
+            Continuations(prefix, tuple(n_scored), tuple(map(len, n_scored)))
+            for prefix, n_scored in branches_of.items()
+        ]
+        owners = [list(n_scored.values()) for n_scored in branches_of.values()]
+        answers: list[tuple[float, bool]] = [(0.0, False)] * len(requests)
+        for item, branch, logprob, greedy in self._score(items):
             for i in owners[item][branch]:
-                found[i] = logprob, greedy
-        for (asked, _, _), answer in zip(requests, found, strict=True):
-            if isinstance(asked, tuple):
-                self.cache_hook.add_partial("loglikelihood", asked, answer)
-        return found
+                answers[i] = logprob, greedy
+        for (key, _, _), answer in zip(requests, answers, strict=True):
+            if isinstance(key, tuple):
+                self.cache_hook.add_partial("loglikelihood", key, answer)
+        return answers
 
-    def _scored(self, items: Sequence[Continuations]) -> Iterator[tuple[int, int, float, bool]]:
+    def _score(self, items: Sequence[Continuations]) -> Iterator[tuple[int, int, float, bool]]:
         shared = list(share_prefixes(items))
         self.scored_tokens += sum(len(row) for row, _ in shared)
         for batch in batches_by_length([len(row) for row, _ in shared], max_tokens=self.policy.max_tokens):
-            logprobs, greedy = _measured(self.policy.role, [shared[n][0] for n in batch])
+            logprobs, greedy = _logprobs_and_greedy(self.policy.role, [shared[n][0] for n in batch])
             at = 0
             for item, branch in (owner for n in batch for owner in shared[n][1]):
                 end = at + len(items[item].branches[branch])
@@ -134,20 +137,20 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
             for context, continuation in map(_utils.make_disjoint_window, windows):
                 flat.append((None, context, continuation))
                 owners.append(n)
-        found = [0.0] * len(requests)
+        totals = [0.0] * len(requests)
         for n, (logprob, _) in zip(owners, self._loglikelihood_tokens(flat), strict=True):
-            found[n] += logprob
-        for request, total in zip(requests, found, strict=True):
-            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total)
-        return found
+            totals[n] += logprob
+        for request, total_ in zip(requests, totals, strict=True):
+            self.cache_hook.add_partial("loglikelihood_rolling", request.args, total_)
+        return totals
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
         """Replies, each cut at the first of its stops; requests that are decoded alike are decoded together."""
-        alike: dict[SamplingConfig, list[tuple[int, Any]]] = {}
+        by_config: dict[SamplingConfig, list[tuple[int, Any]]] = {}
         for n, request in enumerate(requests):
-            alike.setdefault(_sampling(request.args[1], self.max_gen_toks), []).append((n, request))
-        found = [""] * len(requests)
-        for config, group in alike.items():
+            by_config.setdefault(_sampling(request.args[1], self.max_gen_toks), []).append((n, request))
+        replies = [""] * len(requests)
+        for config, group in by_config.items():
             room = self.max_length - config.max_new_tokens
             if room < 1:
                 raise DataError(f"{config.max_new_tokens} new tokens leave no room in a context of {self.max_length}")
@@ -156,12 +159,12 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
             for (n, request), (rollout,) in zip(
                 group, generate(self.policy.role, prompts, self.encoder, config, seeds=seeds), strict=True
             ):
-                kept = [token for token in rollout.tokens if token not in self.encoder.stop_ids]
+                tokens = [token for token in rollout.tokens if token not in self.encoder.stop_ids]
                 stops = request.args[1].get("until") or []
-                text = str(self.tokenizer.decode(kept, skip_special_tokens=True))
-                found[n] = _before(text, [stops] if isinstance(stops, str) else stops)
-                self.cache_hook.add_partial("generate_until", request.args, found[n])
-        return found
+                text = str(self.tokenizer.decode(tokens, skip_special_tokens=True))
+                replies[n] = _before(text, [stops] if isinstance(stops, str) else stops)
+                self.cache_hook.add_partial("generate_until", request.args, replies[n])
+        return replies
 
 
 def _before(text: str, stops: Sequence[str]) -> str:
@@ -170,22 +173,22 @@ def _before(text: str, stops: Sequence[str]) -> str:
     return text[: min(at for stop in stops if stop and (at := text.find(stop)) >= 0)] if stopped else cut
 
 
-def _sampling(asked: dict[str, Any], default: int) -> SamplingConfig:
+def _sampling(settings: dict[str, Any], default: int) -> SamplingConfig:
     """How a request of the harness wants to be decoded; greedy where it does not ask for draws."""
     room = next(
-        (int(asked[key]) for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if asked.get(key)), default
+        (int(settings[key]) for key in ("max_gen_toks", "max_new_tokens", "max_tokens") if settings.get(key)), default
     )
-    temperature = float(asked.get("temperature", 1.0 if asked.get("do_sample") else 0.0) or 0.0)
-    if not asked.get("do_sample", temperature > 0) or temperature == 0:
+    temperature = float(settings.get("temperature", 1.0 if settings.get("do_sample") else 0.0) or 0.0)
+    if not settings.get("do_sample", temperature > 0) or temperature == 0:
         return SamplingConfig(max_new_tokens=room, temperature=0.0)
-    top_k = asked.get("top_k") or None
+    top_k = settings.get("top_k") or None
     return SamplingConfig(
-        max_new_tokens=room, temperature=temperature, top_p=float(asked.get("top_p", 1.0)), top_k=top_k
+        max_new_tokens=room, temperature=temperature, top_p=float(settings.get("top_p", 1.0)), top_k=top_k
     )
 
 
 @torch.no_grad()
-def _measured(role: Role, rows: Sequence[Row]) -> tuple[Float[Tensor, " item"], Bool[Tensor, " item"]]:
+def _logprobs_and_greedy(role: Role, rows: Sequence[Row]) -> tuple[Float[Tensor, " item"], Bool[Tensor, " item"]]:
     """Log-probability of each reply token, and whether it is the likeliest."""
     batch = collate(rows)
     hidden = role.features(batch)

@@ -1,37 +1,42 @@
-"""One item's plan, followed by whoever can be asked one thing at a time."""
+"""One item's plan, run by a responder that takes one request at a time."""
 
 from collections.abc import Awaitable, Callable
 
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult
-from preflab.evals.core.suite import Item, Suite, Variant
-from preflab.rollouts.requests.types import Failure, Request, Response, Unscorable
+from preflab.evals.core.suite import Suite, Variant
+from preflab.rollouts.requests.types import Failure, Request, Response, UnreadableResponse
 
-AnswerOne = Callable[[Request], Awaitable[Response]]
+RespondToOne = Callable[[Request], Awaitable[Response]]
 
 
-async def followed(way: Variant, item: Item, answer: AnswerOne) -> ItemResult:
-    """Ask one item of a suite; as ``evals.runner.run_items`` does it for many."""
-    told, plan = ItemResult(item), way.plan(item)
+async def run_plan(variant: Variant, item: Item, respond: RespondToOne) -> ItemResult:
+    """Ask one item of a suite; as ``evals.core.runner.run_items`` does it for many."""
+    result, plan = ItemResult(item), variant.plan(item)
     try:
-        asks = next(plan)
+        requests = next(plan)
         while True:
-            answers = [await answer(ask) for ask in asks]
-            told.rounds.append((asks, answers))
-            bad = next((own for own in answers if isinstance(own, Failure)), None)
-            asks = plan.send(answers) if bad is None else plan.throw(Unscorable(bad.reason))
+            responses = [await respond(request) for request in requests]
+            result.rounds.append((requests, responses))
+            failure = next((response for response in responses if isinstance(response, Failure)), None)
+            requests = plan.send(responses) if failure is None else plan.throw(UnreadableResponse(failure.reason))
     except StopIteration as done:
-        told.outcome = done.value
-    except Unscorable as error:
-        told.failed = str(error)
-    return told
+        result.outcome = done.value
+    except UnreadableResponse as error:
+        result.failed = str(error)
+    return result
 
 
-def way_for(suite: Suite, name: str | None, *, logprobs: bool) -> Variant:
-    """The way of that name; without one the default, or the first that reads replies where they are all there is.
+def choose_variant(suite: Suite, name: str | None, *, logprobs: bool) -> Variant:
+    """The variant of that name; without one the default, or the first that reads replies where there are no others.
+
+    Args:
+        logprobs  whether log-probabilities of given options can be had.
 
     Raises:
-        ConfigError: there is no such way.
+        ConfigError: there is no such variant.
     """
     if name or logprobs:
-        return suite.way(name or None)
-    return next((way for way in suite.ways if not way.logprobs and "pm" not in way.asks), suite.ways[0])
+        return suite.variant(name or None)
+    generated = (variant for variant in suite.variants if not variant.logprobs and "pm" not in variant.roles)
+    return next(generated, suite.variants[0])

@@ -80,9 +80,9 @@ class Encoder:
         An empty text is that token, or where there is none the first of beginning, end and padding that there is.
         """
         cut = _unused(text)
-        found = (*self._begins_text, *self._tokens(self._broken(text, cut), cut))
+        ids = (*self._begins_text, *self._tokens(self._broken(text, cut), cut))
         named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
-        return found or (next((int(i) for i in named if i is not None), self.end_id),)
+        return ids or (next((int(i) for i in named if i is not None), self.end_id),)
 
     def document(self, text: str) -> tuple[int, ...]:
         """Tokens of plain text outside any dialogue (pretraining data), closed by the end-of-sequence token."""
@@ -92,12 +92,12 @@ class Encoder:
 
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, up to the end of the turn."""
-        kept: list[int] = []
+        turn_tokens: list[int] = []
         for token in ids:
             if token in self.stop_ids:
                 break
-            kept.append(int(token))
-        return str(self.tokenizer.decode(kept, skip_special_tokens=True)).strip()
+            turn_tokens.append(int(token))
+        return str(self.tokenizer.decode(turn_tokens, skip_special_tokens=True)).strip()
 
     @property
     def scoring_template(self) -> str:
@@ -105,11 +105,11 @@ class Encoder:
 
         Many templates put a line break behind the end of a turn; other libraries would read the score there.
         """
-        own = self.template or self.tokenizer.chat_template
-        if not isinstance(own, str):
+        template = self.template or self.tokenizer.chat_template
+        if not isinstance(template, str):
             raise ModelError("the tokenizer has several chat templates; keep the one for dialogues")
-        whole = f"{{% set rendered %}}{own}{{% endset %}}"
-        return whole + "{{ rendered if add_generation_prompt else rendered.rstrip() }}"
+        setting = f"{{% set rendered %}}{template}{{% endset %}}"
+        return setting + "{{ rendered if add_generation_prompt else rendered.rstrip() }}"
 
     def _render(self, dialogue: Dialogue, *, generation: bool) -> list[int]:
         cut = _unused("".join(message.text for message in dialogue.messages))
@@ -128,10 +128,10 @@ class Encoder:
         An end of turn of one character cannot be cut; that character is left out.
         """
 
-        def broken(found: re.Match[str]) -> str:
-            first, rest = found.group()[0], found.group()[1:]
-            if rest:
-                return first + cut + self._control.sub(broken, rest)
+        def broken(match: re.Match[str]) -> str:
+            first, tail = match.group()[0], match.group()[1:]
+            if tail:
+                return first + cut + self._control.sub(broken, tail)
             return "" if first in self._one_character_ends else first
 
         return self._control.sub(broken, text)
@@ -150,10 +150,10 @@ class Encoder:
                 )
             except Exception as error:  # jinja templates raise what they like
                 raise ModelError(f"the chat template cannot render a plain exchange: {error}") from error
-            rest = self.tokenizer(text.rpartition(_PROBE)[2], add_special_tokens=False)["input_ids"]
-            first = next((i for i, token in enumerate(rest) if token in self._special), None)
-            if first is not None and not self.tokenizer.decode(rest[:first]).strip():
-                return int(rest[first])
+            closing = self.tokenizer(text.rpartition(_PROBE)[2], add_special_tokens=False)["input_ids"]
+            first = next((i for i, token in enumerate(closing) if token in self._special), None)
+            if first is not None and not self.tokenizer.decode(closing[:first]).strip():
+                return int(closing[first])
         if self.tokenizer.eos_token_id is None:
             raise ModelError("the tokenizer has no end-of-sequence token, so a reply could never end; set eos_token")
         return int(self.tokenizer.eos_token_id)
@@ -239,14 +239,14 @@ class EncodedDialogues:
 
 def encode_comparisons(encoder: Encoder, comparisons: Sequence[Comparison]) -> Encoded:
     """One row a comparison: the prompt once, a branch per reply. Replies are never cut."""
-    rows, kept, refused, shortened = [], [], list[str](), 0
+    rows, encoded, refused, shortened = [], [], list[str](), 0
     for n, comparison in enumerate(comparisons):
-        where = comparison.provenance.id or f"comparison {n}"
-        if (turn := _turn(encoder, comparison.prompt, comparison.replies, where, refused)) is not None:
+        label = comparison.provenance.id or f"comparison {n}"
+        if (turn := _turn(encoder, comparison.prompt, comparison.replies, label, refused)) is not None:
             shortened += turn.cut
             rows.append(Row.of(turn.prefix, *turn.replies))
-            kept.append(comparison)
-    return Encoded(rows, kept, shortened, refused)
+            encoded.append(comparison)
+    return Encoded(rows, encoded, shortened, refused)
 
 
 def encode_conversations(encoder: Encoder, conversations: Sequence[Sequence[Comparison]]) -> EncodedTrees:
@@ -256,18 +256,18 @@ def encode_conversations(encoder: Encoder, conversations: Sequence[Sequence[Comp
     tokens that `encode_comparisons` would give it. Where the template tells earlier turns otherwise than they were
     said (it leaves out past thoughts, say), or where early turns had to be dropped, the turn begins a new row.
     """
-    rows, kept, refused, shortened = list[Row](), list[tuple[Comparison, ...]](), list[str](), 0
+    rows, comparisons_of_rows, refused, shortened = list[Row](), list[tuple[Comparison, ...]](), list[str](), 0
     for n, conversation in enumerate(conversations):
         begun = len(rows)
         for t, comparison in enumerate(conversation):
-            where = comparison.provenance.id or f"conversation {n}, turn {t}"
-            if (turn := _turn(encoder, comparison.prompt, comparison.replies, where, refused)) is not None:
+            label = comparison.provenance.id or f"conversation {n}, turn {t}"
+            if (turn := _turn(encoder, comparison.prompt, comparison.replies, label, refused)) is not None:
                 shortened += turn.cut
                 if _add(rows, begun, turn):
-                    kept.append((comparison,))
+                    comparisons_of_rows.append((comparison,))
                 else:
-                    kept[-1] = (*kept[-1], comparison)
-    return EncodedTrees(rows, kept, shortened, refused)
+                    comparisons_of_rows[-1] = (*comparisons_of_rows[-1], comparison)
+    return EncodedTrees(rows, comparisons_of_rows, shortened, refused)
 
 
 def encode_replies(encoder: Encoder, prompts: Sequence[tuple[Dialogue, Sequence[str]]]) -> EncodedDialogues:
@@ -293,12 +293,12 @@ def encode_dialogues(encoder: Encoder, dialogues: Sequence[Dialogue], *, last_on
         if not spoken:
             refused.append(f"dialogue {n}: the assistant says nothing")
         for i in spoken[-1:] if last_only else spoken:
-            where = f"dialogue {n}, message {i}"
+            label = f"dialogue {n}, message {i}"
             if i == 0:
-                refused.append(f"{where}: the assistant speaks first, to nobody")
+                refused.append(f"{label}: the assistant speaks first, to nobody")
                 continue
             prompt, reply = Dialogue(dialogue.messages[:i]), dialogue.messages[i].text
-            if (turn := _turn(encoder, prompt, (reply,), where, refused)) is not None:
+            if (turn := _turn(encoder, prompt, (reply,), label, refused)) is not None:
                 shortened += turn.cut
                 dialogue_of += [n] * _add(rows, begun, turn)
     return EncodedDialogues(rows, dialogue_of, shortened, refused)
@@ -313,16 +313,16 @@ class _Turn(NamedTuple):
     """Whether the prompt lost turns."""
 
 
-def _turn(encoder: Encoder, prompt: Dialogue, replies: Sequence[str], where: str, refused: list[str]) -> _Turn | None:
+def _turn(encoder: Encoder, prompt: Dialogue, replies: Sequence[str], label: str, refused: list[str]) -> _Turn | None:
     """Tokens of one prompt and its replies; None if they cannot be used, and why is added to ``refused``."""
     tokens = [encoder.reply(reply) for reply in replies]
     try:
         fitted = fit_prompt(encoder, prompt, room=encoder.max_tokens - max(map(len, tokens)))
     except DataError as error:
-        refused.append(f"{where}: {error}")
+        refused.append(f"{label}: {error}")
         return None
     if fitted is None:
-        refused.append(f"{where}: prompt and longest reply exceed {encoder.max_tokens} tokens")
+        refused.append(f"{label}: prompt and longest reply exceed {encoder.max_tokens} tokens")
         return None
     return _Turn(fitted[0], tokens, fitted[1])
 

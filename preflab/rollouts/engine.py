@@ -48,5 +48,5 @@ class InProcess:
     ) -> list[list[Rollout]]:
         """Sample with ``rollouts.generate.generate``."""
         generator = torch.Generator().manual_seed(seed)
-        found = generate(self.role, prompts, self.encoder, config, n=n, generator=generator)
-        return [[replace(rollout, version=self.version) for rollout in rollouts] for rollouts in found]
+        replies = generate(self.role, prompts, self.encoder, config, n=n, generator=generator)
+        return [[replace(rollout, version=self.version) for rollout in rollouts] for rollouts in replies]

@@ -127,9 +127,11 @@ def generate(
     elif len(seeds) != len(prompts):
         raise ConfigError(f"there must be one seed for each prompt, got {len(seeds)} for {len(prompts)}")
     else:
-        own = [torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in seeds]
-        noise = torch.stack(own) if own else torch.empty(0, *shape, dtype=torch.float64)
-    found: list[list[Rollout]] = [[] for _ in prompts]
+        noise_of_prompt = [
+            torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in seeds
+        ]
+        noise = torch.stack(noise_of_prompt) if noise_of_prompt else torch.empty(0, *shape, dtype=torch.float64)
+    replies: list[list[Rollout]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     jobs = [(i, k) for i in order for k in range(n)]
     size = distributed.tokens_per_rank(config.max_batch, len(jobs))
@@ -138,13 +140,13 @@ def generate(
         if not batch:
             with role.trunk.sampling(role.name):  # sharded weights come together on all processes at once
                 continue
-        together = torch.stack([noise[job] for job in batch])
+        batch_noise = torch.stack([noise[job] for job in batch])
         jobs_prompts = [tuple(prompts[i]) for i, _ in batch]
-        sampled.append(_Batch(role, jobs_prompts, encoder, config, together).run(progress, watch))
-    drawn = [rollout for batch in distributed.gather_batches(sampled) for rollout in batch]
-    for (i, _), rollout in zip(jobs, drawn, strict=True):
-        found[i].append(rollout)
-    return found
+        sampled.append(_Batch(role, jobs_prompts, encoder, config, batch_noise).run(progress, watch))
+    rollouts = [rollout for batch in distributed.gather_batches(sampled) for rollout in batch]
+    for (i, _), rollout in zip(jobs, rollouts, strict=True):
+        replies[i].append(rollout)
+    return replies
 
 
 class _Batch:
@@ -166,8 +168,8 @@ class _Batch:
         self.length = torch.tensor([len(prompt) for prompt in prompts], device=role.device)
         self.width = int(self.length.max())
         columns = torch.arange(self.width + config.max_new_tokens, device=role.device)
-        self.seen = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
-        self.layout = Step((self.width - self.length).tolist(), self.seen)
+        self.visible = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
+        self.layout = Step((self.width - self.length).tolist(), self.visible)
         self.rules: Repetition | None = None
         if config.has_rules:
             penalty, ngram = config.repetition_penalty, config.no_repeat_ngram
@@ -213,7 +215,7 @@ class _Batch:
         self.cache = PreallocatedCache(
             int(self.model.config.num_hidden_layers), samples=len(self.prompts), width=self.width, room=room
         )
-        found: dict[int, Tensor] = {}
+        last_hidden: dict[int, Tensor] = {}
         for batch in batches_by_length([len(prompt) for prompt in distinct], max_tokens=PREFILL_TOKENS):
             chosen = [distinct[i] for i in batch]
             placed = place(collate([Row((prompt,), (-1,), ()) for prompt in chosen]), self.role.device)
@@ -222,12 +224,12 @@ class _Batch:
             stop = 0
             for prompt in chosen:
                 stop += len(prompt)
-                found |= dict.fromkeys(samples[prompt], hidden[stop - 1])
-        return torch.stack([found[sample] for sample in range(len(self.prompts))])
+                last_hidden |= dict.fromkeys(samples[prompt], hidden[stop - 1])
+        return torch.stack([last_hidden[sample] for sample in range(len(self.prompts))])
 
     def _decode(self, token: Int[Tensor, " sample"], step: int) -> Float[Tensor, "sample hidden"]:
         """One step for the samples still going."""
-        mask = self.seen[:, None, None, : self.width + step + 1]
+        mask = self.visible[:, None, None, : self.width + step + 1]
         if not mask.is_cuda:
             mask.preflab_layout = self.layout  # type: ignore[attr-defined]
         return self._body(token[:, None], self.length[:, None] + step, mask)[:, -1]
@@ -241,8 +243,8 @@ class _Batch:
             order[hole] = next(movers)
         self.cache.select(order)
         self.slots = [self.slots[slot] for slot in order]
-        self.seen, self.length, self.noise = self.seen[order], self.length[order], self.noise[order]
-        self.layout = Step((self.width - self.length).tolist(), self.seen)
+        self.visible, self.length, self.noise = self.visible[order], self.length[order], self.noise[order]
+        self.layout = Step((self.width - self.length).tolist(), self.visible)
         if self.rules:
             self.rules.select(order)
         return order

@@ -61,11 +61,11 @@ class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers 
     def _keep(self, prompts: Prompts, keys: Tensor, values: Tensor) -> None:
         start = 0
         for samples, tokens in prompts:
-            own = slice(start, start := start + tokens)
-            place = slice(self.length - tokens, self.length)
+            source = slice(start, start := start + tokens)
+            target = slice(self.length - tokens, self.length)
             for sample in samples:
-                self.keys[sample, :, place] = keys[0, :, own]
-                self.values[sample, :, place] = values[0, :, own]
+                self.keys[sample, :, target] = keys[0, :, source]
+                self.values[sample, :, target] = values[0, :, source]
 
     def select(self, order: Sequence[int]) -> None:
         """Keep the samples in ``order``, in that order; only those that change places are copied.
@@ -77,8 +77,8 @@ class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers 
             raise IndexError(f"sample {max(order)} of {self.samples}")
         to = [i for i, sample in enumerate(order) if i != sample]
         come = [order[i] for i in to]
-        for whole in (self.keys, self.values):
-            whole[to, :, : self.length] = whole[come, :, : self.length]
+        for states in (self.keys, self.values):
+            states[to, :, : self.length] = states[come, :, : self.length]
         self.samples = len(order)
 
     def get_seq_length(self) -> int:

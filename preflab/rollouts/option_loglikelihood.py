@@ -53,20 +53,24 @@ def encode_continuations(
     blank = text[len(context) :]
     before: tuple[int, ...] = ()
     if isinstance(prompt, str):
-        held = encoder.plain(context)
-        wholes = [encoder.plain(f"{context}{blank}{option}") for option in options]
-        wholes = [whole if context else held + _without_start(whole, held) for whole in wholes]
+        context_tokens = encoder.plain(context)
+        sequences = [encoder.plain(f"{context}{blank}{option}") for option in options]
+        sequences = [
+            sequence if context else context_tokens + _without_start(sequence, context_tokens) for sequence in sequences
+        ]
         end = (int(encoder.tokenizer.eos_token_id or encoder.end_id),)
     else:
-        held = encoder.words(context) if context else ()
-        begun = (f"{context}{blank}{option}" for option in options)
-        wholes = [encoder.words(own if context else own.lstrip(" ")) for own in begun]
+        context_tokens = encoder.words(context) if context else ()
+        texts = (f"{context}{blank}{option}" for option in options)
+        sequences = [
+            encoder.words(text_of_option if context else text_of_option.lstrip(" ")) for text_of_option in texts
+        ]
         end = (encoder.end_id,)
-    wholes = [whole + end for whole in wholes] if closed else wholes
-    scored = tuple(len(whole) - len(held) for whole in wholes)
+    sequences = [sequence + end for sequence in sequences] if closed else sequences
+    scored = tuple(len(sequence) - len(context_tokens) for sequence in sequences)
     if min(scored) < 1:
         return None
-    room, cut = encoder.max_tokens - max(map(len, wholes)), False
+    room, cut = encoder.max_tokens - max(map(len, sequences)), False
     if isinstance(prompt, Dialogue):
         fitted = fit_prompt(encoder, prompt, room=room)
         if fitted is None:
@@ -74,20 +78,22 @@ def encode_continuations(
         before, cut = fitted
     elif room < 0:
         cut = True
-        wholes = [whole[-room:] if len(whole) - n > -room else () for whole, n in zip(wholes, scored, strict=True)]
-        if any(len(whole) <= n for whole, n in zip(wholes, scored, strict=True)):
+        sequences = [
+            sequence[-room:] if len(sequence) - n > -room else () for sequence, n in zip(sequences, scored, strict=True)
+        ]
+        if any(len(sequence) <= n for sequence, n in zip(sequences, scored, strict=True)):
             return None
-    own = [before + whole for whole in wholes]
-    shared = min(len(whole) - n for whole, n in zip(own, scored, strict=True))
-    while len({whole[:shared] for whole in own}) > 1:
+    sequences = [before + sequence for sequence in sequences]
+    shared = min(len(sequence) - n for sequence, n in zip(sequences, scored, strict=True))
+    while len({sequence[:shared] for sequence in sequences}) > 1:
         shared -= 1
     if shared < 1:
         return None
-    return Continuations(own[0][:shared], tuple(whole[shared:] for whole in own), scored, cut)
+    return Continuations(sequences[0][:shared], tuple(sequence[shared:] for sequence in sequences), scored, cut)
 
 
-def _without_start(whole: tuple[int, ...], held: tuple[int, ...]) -> tuple[int, ...]:
-    return whole[len(held) :] if whole[: len(held)] == held else whole
+def _without_start(sequence: tuple[int, ...], context_tokens: tuple[int, ...]) -> tuple[int, ...]:
+    return sequence[len(context_tokens) :] if sequence[: len(context_tokens)] == context_tokens else sequence
 
 
 def share_prefixes(
@@ -101,17 +107,17 @@ def share_prefixes(
     order = sorted(range(len(items)), key=lambda i: items[i].prefix)
     group, root, size = list[int](), tuple[int, ...](), 0
     for i in order:
-        prefix, own = items[i].prefix, sum(map(len, items[i].branches))
+        prefix, branch_tokens = items[i].prefix, sum(map(len, items[i].branches))
         if group:
             common = _common(root, prefix)
-            grown = size + (len(group) - 1) * (len(root) - common) + len(prefix) - common + own
+            grown = size + (len(group) - 1) * (len(root) - common) + len(prefix) - common + branch_tokens
             saves = common - (len(group) - 1) * (len(root) - common) >= _WORTH_SHARING
             if saves and grown <= row_tokens:
                 group.append(i)
                 root, size = root[:common], grown
                 continue
             yield _row(items, group, root)
-        group, root, size = [i], prefix, len(prefix) + own
+        group, root, size = [i], prefix, len(prefix) + branch_tokens
     if group:
         yield _row(items, group, root)
 
@@ -129,8 +135,8 @@ def _row(items: Sequence[Continuations], group: list[int], root: tuple[int, ...]
     segments, parents, replies, owners = [root], [-1], list[int](), list[tuple[int, int]]()
     for i in group:
         at = 0
-        if rest := items[i].prefix[len(root) :]:
-            segments.append(rest)
+        if remainder := items[i].prefix[len(root) :]:
+            segments.append(remainder)
             parents.append(0)
             at = len(segments) - 1
         for b, branch in enumerate(items[i].branches):
@@ -146,11 +152,11 @@ def score_continuations(
 ) -> list[tuple[float, ...]]:
     """Log-probability in nats of each continuation of each item, summed over its tokens."""
     rows, owners = [], []
-    for row, own in share_prefixes(items, row_tokens=row_tokens):
+    for row, branches in share_prefixes(items, row_tokens=row_tokens):
         rows.append(row)
-        owners.append(own)
-    found = [[0.0] * len(item.branches) for item in items]
-    for own, logprobs in zip(owners, logprob_rows(role, rows, max_tokens=max_tokens), strict=True):
-        for (i, b), tokens in zip(own, logprobs, strict=True):
-            found[i][b] = float(tokens[len(tokens) - items[i].scored[b] :].double().sum())
-    return [tuple(own) for own in found]
+        owners.append(branches)
+    totals = [[0.0] * len(item.branches) for item in items]
+    for branches, logprobs in zip(owners, logprob_rows(role, rows, max_tokens=max_tokens), strict=True):
+        for (i, b), tokens in zip(branches, logprobs, strict=True):
+            totals[i][b] = float(tokens[len(tokens) - items[i].scored[b] :].double().sum())
+    return [tuple(item_totals) for item_totals in totals]

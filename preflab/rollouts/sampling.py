@@ -60,12 +60,12 @@ def nucleus_edge(weights: Float[Tensor, "sample vocab"], top_p: float) -> Float[
     likely = ~(weights < total * ((1 - top_p) / weights.shape[-1]))  # what is not a number stays in sight
     counts = likely.sum(-1)
     rank = torch.arange(int(counts.max()), device=weights.device)
-    found = weights.new_zeros(len(weights), len(rank))
-    found[rank < counts[:, None]] = weights[likely]
-    found = found.sort(dim=-1, descending=True).values
-    reach = found.double().cumsum(-1)
+    likeliest = weights.new_zeros(len(weights), len(rank))
+    likeliest[rank < counts[:, None]] = weights[likely]
+    likeliest = likeliest.sort(dim=-1, descending=True).values
+    reach = likeliest.double().cumsum(-1)
     last = torch.searchsorted(reach, (top_p * total).double()).clamp_max(len(rank) - 1)  # first to reach top_p
-    return found.gather(-1, last).squeeze(-1)
+    return likeliest.gather(-1, last).squeeze(-1)
 
 
 def invert(
@@ -76,10 +76,10 @@ def invert(
     The block is found first, from the blocks' sums, then the token in it. A token of weight 0 is never found.
     """
     vocab = weights.shape[-1]
-    whole = vocab // BLOCK * BLOCK
-    sums = weights[:, :whole].reshape(len(weights), -1, BLOCK).sum(-1).double()
-    if whole < vocab:
-        sums = torch.cat([sums, weights[:, whole:].sum(-1, keepdim=True).double()], dim=-1)
+    blocked = vocab // BLOCK * BLOCK
+    sums = weights[:, :blocked].reshape(len(weights), -1, BLOCK).sum(-1).double()
+    if blocked < vocab:
+        sums = torch.cat([sums, weights[:, blocked:].sum(-1, keepdim=True).double()], dim=-1)
     edges = sums.cumsum(-1)
     at = u[:, None].double() * edges[:, -1:]
     block = _passes(edges, at)
@@ -107,23 +107,25 @@ class Repetition:
 
     def __init__(self, prompts: Sequence[Sequence[int]], *, room: int, penalty: float, ngram: int | None) -> None:
         self.penalty, self.ngram = penalty, ngram
-        self._said = [list(prompt) for prompt in prompts]
+        self._history = [list(prompt) for prompt in prompts]
         self._next: list[dict[tuple[int, ...], set[int]]] = [{} for _ in prompts]
         # Unused places hold the first token again: it is a token that was said.
         self._grid = torch.tensor([[*p, *[p[0]] * (max(map(len, prompts)) + room - len(p))] for p in prompts])
         if ngram is not None:
-            for sample, said in enumerate(self._said):
-                for stop in range(ngram, len(said) + 1):
-                    self._note(sample, said[stop - ngram : stop])
+            for sample, history in enumerate(self._history):
+                for stop in range(ngram, len(history) + 1):
+                    self._note(sample, history[stop - ngram : stop])
 
     def bend(self, logits: Float[Tensor, "sample vocab"]) -> Float[Tensor, "sample vocab"]:
         """The logits under the rules; the argument is overwritten."""
         if self.penalty != 1:
             grid = self._grid.to(logits.device)
-            said = logits.gather(-1, grid)
-            logits.scatter_(-1, grid, torch.where(said > 0, said / self.penalty, said * self.penalty))
+            seen_logits = logits.gather(-1, grid)
+            logits.scatter_(
+                -1, grid, torch.where(seen_logits > 0, seen_logits / self.penalty, seen_logits * self.penalty)
+            )
         if self.ngram is not None:
-            for sample, history in enumerate(self._said):
+            for sample, history in enumerate(self._history):
                 start = len(history) + 1 - self.ngram
                 if start >= 0 and (banned := self._next[sample].get(tuple(history[start:]))):
                     logits[sample, list(banned)] = float("-inf")
@@ -132,16 +134,16 @@ class Repetition:
     def add(self, tokens: Sequence[int]) -> None:
         """One more token of every sample."""
         for sample, token in enumerate(tokens):
-            said = self._said[sample]
-            self._grid[sample, len(said)] = token
-            said.append(token)
-            if self.ngram is not None and len(said) >= self.ngram:
-                self._note(sample, said[-self.ngram :])
+            history = self._history[sample]
+            self._grid[sample, len(history)] = token
+            history.append(token)
+            if self.ngram is not None and len(history) >= self.ngram:
+                self._note(sample, history[-self.ngram :])
 
-    def select(self, kept: Sequence[int]) -> None:
+    def select(self, samples: Sequence[int]) -> None:
         """Keep these samples, in this order."""
-        self._said, self._next = [self._said[i] for i in kept], [self._next[i] for i in kept]
-        self._grid = self._grid[list(kept)]
+        self._history, self._next = [self._history[i] for i in samples], [self._next[i] for i in samples]
+        self._grid = self._grid[list(samples)]
 
     def _note(self, sample: int, run: list[int]) -> None:
         self._next[sample].setdefault(tuple(run[:-1]), set()).add(run[-1])

@@ -29,12 +29,12 @@ def score_rows(
     """
     ends = torch.tensor([len(row.replies) for row in rows]).cumsum(0).tolist()
     scores = torch.zeros(ends[-1] if ends else 0)
-    for batch in _dealt(rows, max_tokens):
-        found = role.scores(collate([rows[i] for i in batch or [0]])).cpu()
+    for batch in _batches_of_rank(rows, max_tokens):
+        batch_scores = role.scores(collate([rows[i] for i in batch or [0]])).cpu()
         at = 0
         for i in batch:
             n = len(rows[i].replies)
-            scores[ends[i] - n : ends[i]], at = found[at : at + n], at + n
+            scores[ends[i] - n : ends[i]], at = batch_scores[at : at + n], at + n
         if progress:
             progress(sum(len(rows[i].replies) for i in batch))
     return list(torch.split(distributed.all_reduce_sum(scores), [len(row.replies) for row in rows]))
@@ -46,19 +46,19 @@ def logprob_rows(
 ) -> list[list[Float[Tensor, " token"]]]:
     """Log-probabilities in nats of every reply token: per row, per reply."""
     sizes = [[len(row.segments[s]) for s in row.replies] for row in rows]
-    ends = torch.tensor([sum(own) for own in sizes]).cumsum(0).tolist()
+    ends = torch.tensor([sum(reply_sizes) for reply_sizes in sizes]).cumsum(0).tolist()
     logprobs = torch.zeros(ends[-1] if ends else 0)
-    for batch in _dealt(rows, max_tokens):
-        found = role.logprobs(collate([rows[i] for i in batch or [0]]), temperature=temperature)[0].cpu()
+    for batch in _batches_of_rank(rows, max_tokens):
+        batch_logprobs = role.logprobs(collate([rows[i] for i in batch or [0]]), temperature=temperature)[0].cpu()
         at = 0
         for i in batch:
             n = sum(sizes[i])
-            logprobs[ends[i] - n : ends[i]], at = found[at : at + n], at + n
-    pieces = iter(torch.split(distributed.all_reduce_sum(logprobs), [n for own in sizes for n in own]))
-    return [[next(pieces) for _ in own] for own in sizes]
+            logprobs[ends[i] - n : ends[i]], at = batch_logprobs[at : at + n], at + n
+    pieces = iter(torch.split(distributed.all_reduce_sum(logprobs), [n for reply_sizes in sizes for n in reply_sizes]))
+    return [[next(pieces) for _ in reply_sizes] for reply_sizes in sizes]
 
 
-def _dealt(rows: Sequence[Row], max_tokens: int) -> list[list[int]]:
+def _batches_of_rank(rows: Sequence[Row], max_tokens: int) -> list[list[int]]:
     """This process's share of the batches; an empty one is run all the same (on the first row), to stay in step."""
     lengths = [len(row) for row in rows]
     return distributed.shard_batches(
@@ -107,12 +107,12 @@ class PreferenceScorer:
 
 def _rows_within(max_tokens: int, prefix: tuple[int, ...], replies: Sequence[tuple[int, ...]]) -> Iterator[Row]:
     """Rows of at most ``max_tokens`` that share out the replies in order: attention grows with a row's square."""
-    own: list[tuple[int, ...]] = []
+    row_replies: list[tuple[int, ...]] = []
     size = len(prefix)
     for reply in replies:
-        if own and size + len(reply) > max_tokens:
-            yield Row.of(prefix, *own)
-            own, size = [], len(prefix)
-        own.append(reply)
+        if row_replies and size + len(reply) > max_tokens:
+            yield Row.of(prefix, *row_replies)
+            row_replies, size = [], len(prefix)
+        row_replies.append(reply)
         size += len(reply)
-    yield Row.of(prefix, *own)
+    yield Row.of(prefix, *row_replies)

@@ -23,7 +23,7 @@ from preflab.evals.suites.bias import bbq
 
 path = Path(sys.argv[1])
 records = {str(own.record["id"]): own.record for own in read_records(path)}
-items = [item for item in bbq.SUITE.load(DataSource(named={"bbq": path})).items if item.id in records]
+items = [item for item in bbq.SUITE.load(DataSource(paths={"bbq": path})).items if item.id in records]
 fields = ("question_polarity", "context_condition", "category", "answer_info", "ans0", "ans1", "ans2", "label")
 docs = list(
     lm_bbq.process_docs(
@@ -49,7 +49,7 @@ for item, doc in zip(items, docs, strict=True):
         other += 1  # it lacks the wording of UNKNOWN, or names another answer, none or both as the biased one
 
 
-def answers(kind: str) -> list[int]:
+def respond(kind: str) -> list[int]:
     draw = Random(kind)
     questions = [item.data for item, _ in same]
     if kind == "coin":

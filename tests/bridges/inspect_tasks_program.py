@@ -26,7 +26,7 @@ settings = {"log_dir": str(folder / "logs"), "display": "none", "score_display":
 (log,) = inspect_eval(f"preflab/{name}", model="preflab/tiny", task_args={"limit": 6}, **settings)
 suite = SUITES[name]
 told = run_items(
-    suite.ways[0], select_items(suite.load(DataSource()).items, 6, 0), {"policy": open_policy("tiny", runs="runs")}
+    suite.variants[0], select_items(suite.load(DataSource()).items, 6, 0), {"policy": open_policy("tiny", runs="runs")}
 )
 expected = {m.name: m.estimate.value for m in measure_results(suite.measures, told) if not m.column and m.estimate}
 found = {

@@ -4,12 +4,12 @@ import sys
 
 import pytest
 
-from preflab.bridges.extras import required
+from preflab.bridges.extras import import_extra
 from preflab.errors import ConfigError
 
 
 def test_what_is_there_is_imported() -> None:
-    assert required("json").dumps(1) == "1"
+    assert import_extra("json").dumps(1) == "1"
 
 
 @pytest.mark.parametrize(("module", "extra"), [("inspect_ai.log", "inspect"), ("lm_eval", "lm-eval")])
@@ -18,9 +18,9 @@ def test_a_missing_library_names_its_extra(monkeypatch: pytest.MonkeyPatch, modu
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, module.split(".")[0], None)
     with pytest.raises(ConfigError, match=rf"pip install 'preflab\[{extra}\]'"):
-        required(module)
+        import_extra(module)
 
 
 def test_any_other_missing_module_is_a_fault_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ModuleNotFoundError):
-        required("preflab.no_such_part")
+        import_extra("preflab.no_such_part")

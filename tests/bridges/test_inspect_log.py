@@ -11,8 +11,8 @@ from preflab.bridges.inspect_log import export, logs_of
 from preflab.cli import main
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, RunError
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, summary, write_items
-from preflab.evals.core.suite import Item
 from preflab.evals.suites.capabilities import mmlu
 from preflab.rollouts.requests.types import Failure, OptionLogprobs, OptionScores, Response
 from tests.bridges.interpreters import interpreter, told_by
@@ -35,7 +35,7 @@ def finished_run(folder: Path) -> Path:
         told.append(ItemResult(Item(id=f"q{n}", group=f"g{n}", data=None), [([ask], [answer])], outcome, failed))
     write_items(folder / "items" / "mmlu.jsonl", told)
     (folder / "results").mkdir()
-    write_json(folder / "results" / "mmlu.json", summary(mmlu.SUITE, mmlu.SUITE.way("chat"), told))
+    write_json(folder / "results" / "mmlu.json", summary(mmlu.SUITE, mmlu.SUITE.variant("chat"), told))
     write_json(folder / "config.json", {"recipe": "evaluate", "config": {"policy": "tiny"}})
     return folder
 
@@ -43,7 +43,7 @@ def finished_run(folder: Path) -> Path:
 def test_a_run_is_read_from_its_folder_alone(tmp_path: Path) -> None:
     ((suite, values),) = logs_of(finished_run(tmp_path))
     assert suite == "mmlu" and values["eval"]["model"] == "preflab/tiny"
-    assert values["eval"]["task_args"] == {"way": "chat"}
+    assert values["eval"]["task_args"] == {"variant": "chat"}
     assert values["results"]["scores"][0]["metrics"]["accuracy"]["value"] == 0.5
     assert values["eval"]["created"].endswith("+00:00")
 
@@ -65,7 +65,7 @@ def test_without_inspect_the_extra_is_named(
     def missing(module: str) -> None:
         raise ConfigError(f"{module} is not installed")
 
-    monkeypatch.setattr(inspect_log, "required", missing)
+    monkeypatch.setattr(inspect_log, "import_extra", missing)
     assert inspect_log.main([str(finished_run(tmp_path))]) == 2
     assert "is not installed" in capsys.readouterr().err
     with pytest.raises(ConfigError):

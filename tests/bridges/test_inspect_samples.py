@@ -9,15 +9,15 @@ import pytest
 from preflab.bridges.inspect_samples import log_of, number_columns, results_of, sample_of
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult
-from preflab.evals.core.suite import Item
+from preflab.evals.core.suite import Outcome
 from preflab.rollouts.requests.types import (
     Failure,
     Generate,
     Generation,
     OptionLogprobs,
     OptionScores,
-    Outcome,
     Request,
     Response,
     RewardScores,
@@ -65,7 +65,7 @@ def test_a_second_round_goes_on_from_the_first_and_does_not_repeat_it() -> None:
 
 
 def test_a_judge_that_did_not_answer_is_an_error_of_the_judge_and_no_zero() -> None:
-    judged = Generate(prompt=Dialogue.of("is it good?"), whom="judge")
+    judged = Generate(prompt=Dialogue.of("is it good?"), role="judge")
     own = line(
         ([Generate(prompt=QUESTION)], [Generation("yes")]),
         ([judged], [Failure("the server refused the prompt")]),

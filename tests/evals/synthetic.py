@@ -26,7 +26,7 @@ class Scripted:
         self.asked: list[Request] = []
         self.dies_after = dies_after
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """The last ask first: nobody may rely on the order."""
         for i in reversed(range(len(asks))):
             if self.dies_after is not None and len(self.asked) >= self.dies_after:

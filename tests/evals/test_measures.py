@@ -2,8 +2,9 @@
 
 import numpy as np
 
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, measure_results
-from preflab.evals.core.suite import Columns, Item, Measure
+from preflab.evals.core.suite import Columns, Measure
 
 
 def product(columns: Columns) -> float:
@@ -12,9 +13,9 @@ def product(columns: Columns) -> float:
 
 def test_a_function_is_left_out_without_the_columns_that_it_reads() -> None:
     measures = [
-        Measure(name="product", of=product, reads=("a", "b")),
-        Measure(name="other", of=product, reads=("a", "c")),
-        Measure(name="a", of="a"),
+        Measure(name="product", statistic=product, reads=("a", "b")),
+        Measure(name="other", statistic=product, reads=("a", "c")),
+        Measure(name="a", statistic="a"),
     ]
     outcomes = [{"a": 2.0, "b": 3.0}, {"a": 4.0, "b": 1.0}]
     told = [ItemResult(Item(id=str(i), group=str(i), data=None), outcome=own) for i, own in enumerate(outcomes)]

@@ -15,7 +15,7 @@ def test_an_interval_of_its_own_sees_the_items_that_count_and_their_groups() -> 
         seen.append((columns["x"].tolist(), list(groups), seed))
         return Estimate(0.5, 0.0, 1.0, len(groups))
 
-    measure = Measure(name="m", of=lambda c: 0.5, where=lambda c: c["x"] > 1, interval=interval)
+    measure = Measure(name="m", statistic=lambda c: 0.5, mask=lambda c: c["x"] > 1, interval=interval)
     columns = {"x": np.array([1.0, 2.0, 3.0])}
     assert measure.estimate(columns, ["a", "b", "b"], seed=7) == Estimate(0.5, 0.0, 1.0, 2)
     assert seen == [([2.0, 3.0], ["b", "b"], 7)]

@@ -149,7 +149,7 @@ def test_the_penalty_divides_positive_and_multiplies_negative_logits_of_what_was
 
 def test_a_run_of_tokens_does_not_come_twice() -> None:
     rules = Repetition([(5, 6, 7, 5), (1, 2, 1)], room=4, penalty=1.0, ngram=2)
-    assert banned(rules, 8) == [{6}, {2}]  # 5 was followed by 6, 1 by 2
+    assert banned(rules, 8) == [{6}, {2}]  # 5 was run_plan by 6, 1 by 2
     rules.add([5, 3])
     assert banned(rules, 8) == [{6, 5}, set()]  # now by 5 as well; 3 is new
     rules.add([7, 1])
@@ -174,4 +174,6 @@ def test_rules_follow_the_samples_that_stay() -> None:
 
 
 def banned(rules: Repetition, vocab: int) -> list[set[int]]:
-    return [set(row.isinf().nonzero().flatten().tolist()) for row in rules.bend(torch.zeros(len(rules._said), vocab))]
+    return [
+        set(row.isinf().nonzero().flatten().tolist()) for row in rules.bend(torch.zeros(len(rules._history), vocab))
+    ]

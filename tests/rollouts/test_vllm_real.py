@@ -160,7 +160,7 @@ def test_each_push_renews_the_weights_and_unloads_the_last(engine: VLLMEngine, p
         found = engine.generate(prompts(engine), SamplingConfig(max_new_tokens=8), n=2, seed=7)
         assert gap(role, found) < 1e-3 and {r.version for rs in found for r in rs} == {version}
         names.append(engine.pushed.served if engine.pushed else "")
-    listed = set(engine.weights._listed())
+    listed = set(engine.weights._served_models())
     assert names[1] in listed and names[0] not in listed
 
 

@@ -1,6 +1,6 @@
-"""Where suites find their questions: files by name in a folder, a file named for a suite, a set on the hub.
+"""Where suites find their records: files by name in a folder, a file named for a suite, a set on the hub.
 
-Published sets come as JSON lines, JSON, Parquet, CSV or TSV. What cannot be used is counted with the place of the
+Published sets come as JSON lines, JSON, Parquet, CSV or TSV. What cannot be used is counted with the line of the
 first; what is not of the format at all ends the reading with the file, the line and the field.
 """
 
@@ -10,27 +10,24 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files as packaged_files
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from preflab.data.sources.files import Found, digest_of, holds_records, open_text, read_records
 from preflab.data.sources.hub import hub_set
 from preflab.data.sources.record import is_unicode
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
-
-if TYPE_CHECKING:
-    from preflab.evals.core.suite import Item, Items
+from preflab.evals.core.items import Item, Items
 
 TABLES = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataSource:
-    """Where to look."""
+    """A folder with data sets, or files by suite."""
 
     folder: Path | None = None
     """Searched with its subfolders."""
-    named: Mapping[str, Path] = field(default_factory=dict)
+    paths: Mapping[str, Path] = field(default_factory=dict)
     """Suite -> a file or folder of its own."""
 
     def find(self, suite: str, names: Sequence[str], *, all_of_them: bool = False) -> list[Path]:
@@ -43,59 +40,59 @@ class DataSource:
         Raises:
             DataError: none is there.
         """
-        own = self.named.get(suite)
-        if own is not None and own.is_file():
-            return [own]
-        where = self.folder if own is None else own
-        found: list[Path] = []
-        if where is not None:
-            if not where.is_dir():
-                raise DataError("no such file or folder", path=where)
+        named_path = self.paths.get(suite)
+        if named_path is not None and named_path.is_file():
+            return [named_path]
+        root = self.folder if named_path is None else named_path
+        paths: list[Path] = []
+        if root is not None:
+            if not root.is_dir():
+                raise DataError("no such file or folder", path=root)
             for name in names:
-                found += sorted(path for path in where.rglob(name) if path not in found and _is_readable(path))
-                if found and not all_of_them:
+                paths += sorted(path for path in root.rglob(name) if path not in paths and _is_readable(path))
+                if paths and not all_of_them:
                     break
-        if not found:
-            place = "no folder of data was given" if where is None else f"{where} and its subfolders hold none"
+        if not paths:
+            searched = "no folder of data was given" if root is None else f"{root} and its subfolders hold none"
             raise DataError(
-                f"suite {suite} needs a file called {' or '.join(names)}; {place}. --data FOLDER says where data sets "
-                f"lie, --data {suite}=FILE names this one; docs/evals.md says where each is published"
+                f"suite {suite} needs a file called {' or '.join(names)}; {searched}. --data FOLDER says where data "
+                f"sets lie, --data {suite}=FILE names this one; docs/evals.md says where each is published"
             )
-        return found
+        return paths
 
-    def records(self, suite: str, names: Sequence[str], *, hub: str = "", all_of_them: bool = False) -> "Records":
+    def records(self, suite: str, names: Sequence[str], *, hub: str = "", all_of_them: bool = False) -> "SourceRecords":
         """The records of a suite's files, or of its set on the hub where no folder was given.
 
         Args:
             hub  ``owner/name`` or ``owner/name/configuration`` and, behind a colon, the split.
         """
-        if hub and self.folder is None and suite not in self.named:
-            place, _, split = hub.partition(":")
-            owner, name, *config = place.split("/", 2)
+        if hub and self.folder is None and suite not in self.paths:
+            repository, _, split = hub.partition(":")
+            owner, name, *config = repository.split("/", 2)
             try:
-                found, digest = hub_set(f"{owner}/{name}", split or None, *config)
+                records, digest = hub_set(f"{owner}/{name}", split or None, *config)
             except DataError as error:
                 hint = f"--data FOLDER reads files instead (suite {suite}: {' or '.join(names)})"
                 raise DataError(f"{error.message}. {hint}", path=error.path) from error
-            return Records(found=found, digest=digest, sources=(hub,))
+            return SourceRecords(records=records, digest=digest, sources=(hub,))
         paths = self.find(suite, names, all_of_them=all_of_them)
-        return Records(found=_all_records(paths), digest=digest_of(paths), sources=tuple(map(str, paths)))
+        return SourceRecords(records=_all_records(paths), digest=digest_of(paths), sources=tuple(map(str, paths)))
 
-    def packaged(self, name: str) -> "Records":
+    def packaged_records(self, name: str) -> "SourceRecords":
         """Records that come with the package: ``preflab/evals/starter/<name>``."""
         path = Path(str(packaged_files("preflab.evals") / "starter" / name))
-        return Records(found=read_records(path), digest=digest_of([path]), sources=(f"starter/{name}",))
+        return SourceRecords(records=read_records(path), digest=digest_of([path]), sources=(f"starter/{name}",))
 
 
 @dataclass(frozen=True, kw_only=True)
-class Records:
-    """Records with their places."""
+class SourceRecords:
+    """Records with the file and line that each came from."""
 
-    found: Iterator[Found]
+    records: Iterator[Found]
     digest: str
     sources: Sequence[str]
 
-    def items(self, read: Callable[[Record], "Item | None"]) -> "Items":
+    def items(self, read: Callable[[Record], Item | None]) -> Items:
         """Every record as an item.
 
         Args:
@@ -105,28 +102,26 @@ class Records:
         Raises:
             DataError: a record is not of the format, or none could be used.
         """
-        from preflab.evals.core.suite import Items
-
         items: list[Item] = []
-        refused, first, seen = Counter[str](), dict[str, str](), set[str]()
-        for one in self.found:
+        refused, first, ids = Counter[str](), dict[str, str](), set[str]()
+        for entry in self.records:
             try:
-                if not _is_text(one.record):
+                if not _is_text(entry.record):
                     raise RecordRefused("a text holds half of a surrogate pair, which is no character")
-                item = read(one.record)
+                item = read(entry.record)
                 if item is None:
                     continue
-                if item.id in seen:
+                if item.id in ids:
                     raise RecordRefused("its id stands in the data twice", field="id")
                 if not item.id:
                     raise RecordRefused("its id is empty", field="id")
             except RecordRefused as error:
                 refused[error.message] += 1
-                first.setdefault(error.message, f"{one.path}:{one.number}")
+                first.setdefault(error.message, f"{entry.path}:{entry.number}")
             except DataError as error:
-                raise error.at(one.path, one.number) from error
+                raise error.at(entry.path, entry.number) from error
             else:
-                seen.add(item.id)
+                ids.add(item.id)
                 items.append(item)
         if not items:
             why = "; ".join(f"{n} refused: {reason}" for reason, n in refused.items()) or "no record is for this suite"
@@ -139,8 +134,8 @@ def _is_text(value: object) -> bool:
     if isinstance(value, str):
         return is_unicode(value)
     if isinstance(value, Mapping):
-        return all(_is_text(own) for own in value.values())
-    return all(_is_text(own) for own in value) if isinstance(value, list | tuple) else True
+        return all(_is_text(part) for part in value.values())
+    return all(_is_text(part) for part in value) if isinstance(value, list | tuple) else True
 
 
 def _is_readable(path: Path) -> bool:

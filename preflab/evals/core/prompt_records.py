@@ -38,9 +38,9 @@ def read_prompt_record(record: Record) -> PromptRecord:
 
 def _prompt(record: Record) -> Dialogue:
     for name in ("messages", "prompt"):
-        found = record.get(name)
-        if isinstance(found, Sequence) and not isinstance(found, str):
-            dialogue = Dialogue.from_json(found)
+        value = record.get(name)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            dialogue = Dialogue.from_json(value)
             if not dialogue.awaits_reply:
                 raise RecordRefused("its messages end with a reply", field=name)
             return dialogue
@@ -53,28 +53,32 @@ def _prompt(record: Record) -> Dialogue:
 
 def _reference(record: Record) -> str:
     for name in ("reference", "output", "reply"):
-        found = record.get(name)
-        if isinstance(found, Sequence) and not isinstance(found, str):
-            found = found[0] if found else None
-        if isinstance(found, str) and found.strip():
-            return found.strip()
-        if found is not None and not isinstance(found, str):
-            raise DataError(f"expected text, found {type(found).__name__}", field=name)
+        value = record.get(name)
+        if isinstance(value, Sequence) and not isinstance(value, str):
+            value = value[0] if value else None
+        if isinstance(value, str) and value.strip():
+            return value.strip()
+        if value is not None and not isinstance(value, str):
+            raise DataError(f"expected text, found {type(value).__name__}", field=name)
     return ""
 
 
 def _earlier(record: Record) -> PromptRecord:
     """A line of an earlier evaluation's items: the first prompt that the policy answered in words, and its reply."""
     try:
-        for own in record["rounds"]:  # type: ignore[attr-defined]
-            for pair in own:
-                ask, answer = pair["ask"], pair["answer"]
-                if ask["kind"] == "speak" and ask.get("whom", "policy") == "policy" and answer["kind"] == "spoken":
-                    prompt = ask["prompt"]
+        for exchanges in record["rounds"]:  # type: ignore[attr-defined]
+            for exchange in exchanges:
+                request, response = exchange["ask"], exchange["answer"]
+                if (
+                    request["kind"] == "speak"
+                    and request.get("whom", "policy") == "policy"
+                    and response["kind"] == "spoken"
+                ):
+                    prompt = request["prompt"]
                     dialogue = Dialogue.of(prompt) if isinstance(prompt, str) else Dialogue.from_json(prompt)
                     outcome = record.get("outcome")
                     category = outcome.get("category", "") if isinstance(outcome, Mapping) else ""
-                    return PromptRecord(dialogue, str(category), str(answer["text"]).strip())
+                    return PromptRecord(dialogue, str(category), str(response["text"]).strip())
     except (KeyError, TypeError) as error:
         raise DataError(f"no item of an evaluation: {error!r}", field="rounds") from error
     raise RecordRefused("the policy said nothing in it", field="rounds")

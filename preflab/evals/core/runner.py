@@ -1,7 +1,7 @@
-"""Run a suite: every item's plan in step, all asks of a round together, a line an item.
+"""Run a suite: every item's plan in step, all requests of a round together, a line an item.
 
-What a plan asks next may depend on what was answered; all items take their first round together, then their second.
-Items that cannot be scored are counted by reason and kept with what was asked and answered.
+A plan's next requests may depend on the responses so far: all items take their first round together, then their second.
+Items that cannot be scored are counted by reason and kept with their requests and responses.
 """
 
 import hashlib
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from preflab.atomic_files import write_atomically
 from preflab.errors import ConfigError, DataError
-from preflab.evals.core.suite import Item, Measure, Suite, Variant, columns_of
+from preflab.evals.core.items import Item
+from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant, columns_of
 from preflab.evals.metrics.diversity import reply_estimates
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.requests.responders import Responder
@@ -24,24 +26,22 @@ from preflab.rollouts.requests.types import (
     Failure,
     Generate,
     Generation,
-    Outcome,
-    Plan,
     Request,
     ResponderRole,
     Response,
-    Unscorable,
+    UnreadableResponse,
     request_json,
     response_json,
 )
 
 Advance = Callable[..., None]
 Responders = Mapping[ResponderRole, Responder]
-"""Who answers as what."""
+"""Who answers in which role."""
 
 
 @dataclass
 class ItemResult:
-    """One item, what was asked and answered, and what came of it."""
+    """One item, its requests and responses, and what came of it."""
 
     item: Item
     rounds: list[tuple[Sequence[Request], Sequence[Response]]] = field(default_factory=list)
@@ -52,11 +52,14 @@ class ItemResult:
     def to_json(self) -> dict[str, Any]:
         """A line of the items' file."""
         rounds = [
-            [{"ask": request_json(ask), "answer": response_json(answer)} for ask, answer in zip(*own, strict=True)]
-            for own in self.rounds
+            [
+                {"ask": request_json(request), "answer": response_json(response)}
+                for request, response in zip(*exchanges, strict=True)
+            ]
+            for exchanges in self.rounds
         ]
-        found: dict[str, Any] = {"id": self.item.id, "group": self.item.group, "rounds": rounds}
-        return found | ({"failed": self.failed} if self.outcome is None else {"outcome": dict(self.outcome)})
+        line: dict[str, Any] = {"id": self.item.id, "group": self.item.group, "rounds": rounds}
+        return line | ({"failed": self.failed} if self.outcome is None else {"outcome": dict(self.outcome)})
 
 
 def select_items(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
@@ -75,13 +78,15 @@ def select_items(items: Sequence[Item], limit: int | None, seed: int) -> list[It
     blocks: dict[tuple[str, str], list[Item]] = {}
     for item in items:
         blocks.setdefault((item.group, item.block), []).append(item)
-    of_group: dict[str, list[list[Item]]] = {}
-    for group, block in sorted(blocks, key=lambda own: _draw_key(seed, *own)):
-        of_group.setdefault(group, []).append(blocks[group, block])
-    order = sorted(of_group, key=lambda group: _draw_key(seed, group))
-    most = max(map(len, of_group.values()), default=0)
-    found = [item for k in range(most) for group in order for own in of_group[group][k : k + 1] for item in own]
-    return found[:limit]
+    blocks_of_group: dict[str, list[list[Item]]] = {}
+    for group, block in sorted(blocks, key=lambda block_key: _draw_key(seed, *block_key)):
+        blocks_of_group.setdefault(group, []).append(blocks[group, block])
+    order = sorted(blocks_of_group, key=lambda group: _draw_key(seed, group))
+    most = max(map(len, blocks_of_group.values()), default=0)
+    selected = [
+        item for k in range(most) for group in order for block in blocks_of_group[group][k : k + 1] for item in block
+    ]
+    return selected[:limit]
 
 
 def _draw_key(seed: int, *names: str) -> bytes:
@@ -89,43 +94,43 @@ def _draw_key(seed: int, *names: str) -> bytes:
 
 
 def run_items(
-    way: Variant,
+    variant: Variant,
     items: Sequence[Item],
-    panel: Responders,
+    responders: Responders,
     *,
     seed: int = 0,
-    answers: ResponseCache | None = None,
+    cache: ResponseCache | None = None,
     advance: Advance | None = None,
 ) -> list[ItemResult]:
     """Ask all items.
 
     Args:
-        panel    who answers for each of ``way.asks``.
-        seed     of what is drawn.
-        answers  those of before, and where new ones are kept.
-        advance  called with the number of items that are done.
+        responders  who answers, for each of ``variant.roles``.
+        seed        of what is drawn.
+        cache       earlier responses, and where new ones are stored.
+        advance     called with the number of items that are done.
 
     Raises:
-        ConfigError: nobody on the panel can answer what the way asks.
+        ConfigError: a role has no responder, or one that cannot answer what the variant asks.
     """
-    check_responders(way, panel)
-    answers = answers or ResponseCache(None)
-    plays = [_ItemRun(ItemResult(item), way.plan(item)) for item in items]
-    waiting = [i for i, play in enumerate(plays) if play.step(None) or _done(advance)]
+    check_responders(variant, responders)
+    cache = cache or ResponseCache(None)
+    item_runs = [_ItemRun(ItemResult(item), variant.plan(item)) for item in items]
+    waiting = [i for i, item_run in enumerate(item_runs) if item_run.step(None) or _done(advance)]
     while waiting:
-        flat = [(i, k) for i in waiting for k in range(len(plays[i].asks))]
-        again: list[int] = []
-        for whom in sorted({plays[i].asks[k].whom for i, k in flat}):
-            own = [(i, k) for i, k in flat if plays[i].asks[k].whom == whom]
-            if whom not in panel:
-                raise ConfigError(f"a plan of the way {way.name} asks the {whom}, which it did not announce")
-            wanted = [plays[i].asks[k] for i, k in own]
-            for n, answer in answers.answered(panel[whom], wanted, seed=seed):
-                i, k = own[n]
-                if plays[i].take(k, answer):
-                    again += [i] if plays[i].step(plays[i].round()) or _done(advance) else []
-        waiting = sorted(again)
-    return [play.told for play in plays]
+        pending = [(i, k) for i in waiting for k in range(len(item_runs[i].requests))]
+        unfinished: list[int] = []
+        for role in sorted({item_runs[i].requests[k].role for i, k in pending}):
+            positions = [(i, k) for i, k in pending if item_runs[i].requests[k].role == role]
+            if role not in responders:
+                raise ConfigError(f"a plan of variant {variant.name} asks the {role}, which is not among its roles")
+            requests = [item_runs[i].requests[k] for i, k in positions]
+            for n, response in cache.respond(responders[role], requests, seed=seed):
+                i, k = positions[n]
+                if item_runs[i].take(k, response):
+                    unfinished += [i] if item_runs[i].step(item_runs[i].round_responses()) or _done(advance) else []
+        waiting = sorted(unfinished)
+    return [item_run.result for item_run in item_runs]
 
 
 def _done(advance: Advance | None) -> bool:
@@ -135,58 +140,61 @@ def _done(advance: Advance | None) -> bool:
 
 
 class _ItemRun:
-    """An item's plan, and the answers of the round it is in."""
+    """An item's plan, and the responses of the round it is in."""
 
-    def __init__(self, told: ItemResult, plan: Plan) -> None:
-        self.told, self.plan = told, plan
-        self.asks: Sequence[Request] = ()
-        self._answers: dict[int, Response] = {}
+    def __init__(self, result: ItemResult, plan: Plan) -> None:
+        self.result, self.plan = result, plan
+        self.requests: Sequence[Request] = ()
+        self._responses: dict[int, Response] = {}
 
-    def take(self, k: int, answer: Response) -> bool:
-        """One answer of the round; True when it was the last."""
-        self._answers[k] = answer
-        return len(self._answers) == len(self.asks)
+    def take(self, k: int, response: Response) -> bool:
+        """Add one response of the round; True when it was the last."""
+        self._responses[k] = response
+        return len(self._responses) == len(self.requests)
 
-    def round(self) -> Sequence[Response]:
-        """The answers of the round, which is over."""
-        return [self._answers[k] for k in range(len(self.asks))]
+    def round_responses(self) -> Sequence[Response]:
+        """The responses of the finished round, in the order of its requests."""
+        return [self._responses[k] for k in range(len(self.requests))]
 
-    def step(self, answers: Sequence[Response] | None) -> bool:
+    def step(self, responses: Sequence[Response] | None) -> bool:
         """Take the plan one round on; False when it is done."""
         try:
-            if answers is None:
-                self.asks = next(self.plan)
+            if responses is None:
+                self.requests = next(self.plan)
             else:
-                self.told.rounds.append((self.asks, answers))
-                bad = next((answer for answer in answers if isinstance(answer, Failure)), None)
-                self.asks = self.plan.send(answers) if bad is None else self.plan.throw(Unscorable(bad.reason))
+                self.result.rounds.append((self.requests, responses))
+                failure = next((response for response in responses if isinstance(response, Failure)), None)
+                if failure is None:
+                    self.requests = self.plan.send(responses)
+                else:
+                    self.requests = self.plan.throw(UnreadableResponse(failure.reason))
         except StopIteration as done:
-            self.told.outcome = done.value
+            self.result.outcome = done.value
             return False
-        except Unscorable as error:
-            self.told.failed = str(error)
+        except UnreadableResponse as error:
+            self.result.failed = str(error)
             return False
-        self._answers = {}
-        if not self.asks:
-            raise ConfigError(f"the plan of item {self.told.item.id!r} asks for nothing in a round")
+        self._responses = {}
+        if not self.requests:
+            raise ConfigError(f"the plan of item {self.result.item.id!r} asks for nothing in a round")
         return True
 
 
-def check_responders(way: Variant, panel: Responders) -> None:
-    """Whether all that a way asks can be answered.
+def check_responders(variant: Variant, responders: Responders) -> None:
+    """Whether all that a variant asks can be answered.
 
     Raises:
-        ConfigError: somebody is missing.
+        ConfigError: a role has no responder, or the policy gives no log-probabilities.
     """
     hints = {"judge": "--judge names a model to judge", "pm": "--pm names a run with a preference model"}
-    for whom in sorted(way.asks):
-        if whom not in panel:
-            raise ConfigError(f"the way {way.name} asks a {whom}; {hints.get(whom, 'name a policy')}")
-    policy = panel.get("policy")
-    if way.logprobs and "policy" in way.asks and policy is not None and "choose" not in policy.kinds:
+    for role in sorted(variant.roles):
+        if role not in responders:
+            raise ConfigError(f"variant {variant.name} asks a {role}; {hints.get(role, 'name a policy')}")
+    policy = responders.get("policy")
+    if variant.logprobs and "policy" in variant.roles and policy is not None and "choose" not in policy.kinds:
         raise ConfigError(
-            f"the way {way.name} needs log-probabilities of given words, which {policy.name} does not give; take a way "
-            "that reads replies ('preflab eval --list' shows them)"
+            f"variant {variant.name} needs log-probabilities of given options, which {policy.name} does not give; take "
+            "a variant that reads replies ('preflab eval --list' shows them)"
         )
 
 
@@ -197,7 +205,7 @@ class MeasuredValue:
     name: str
     unit: str
     better: str
-    how: str
+    description: str
     estimate: Estimate | None
     """None where it is undefined."""
     column: str = ""
@@ -205,49 +213,57 @@ class MeasuredValue:
     """Which items: those whose ``column`` has this value; all where there is no column."""
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values."""
-        return {**vars(self), "estimate": None if self.estimate is None else self.estimate.to_json()}
+        """Plain values; the description stands under ``how``."""
+        values = {"how" if name == "description" else name: value for name, value in vars(self).items()}
+        return values | {"estimate": None if self.estimate is None else self.estimate.to_json()}
 
 
-def measure_results(measures: Sequence[Measure], told: Sequence[ItemResult], *, seed: int = 0) -> list[MeasuredValue]:
+def measure_results(
+    measures: Sequence[Measure], results: Sequence[ItemResult], *, seed: int = 0
+) -> list[MeasuredValue]:
     """Every measure, over all scored items and broken down."""
-    scored = [own for own in told if own.outcome is not None]
+    scored = [result for result in results if result.outcome is not None]
     if not scored:
         return []
-    columns = columns_of([own.outcome for own in scored if own.outcome is not None])
-    groups = np.array([own.item.group for own in scored], dtype=object)
-    found = []
+    columns = columns_of([result.outcome for result in scored if result.outcome is not None])
+    groups = np.array([result.item.group for result in scored], dtype=object)
+    measured = []
     for measure in measures:
-        if not measure.given(columns):
+        if not measure.has_columns(columns):
             continue
-        words = {"name": measure.name, "unit": measure.unit, "better": measure.better, "how": measure.how}
-        found.append(MeasuredValue(**words, estimate=measure.estimate(columns, groups.tolist(), seed=seed)))
+        facts = {
+            "name": measure.name,
+            "unit": measure.unit,
+            "better": measure.better,
+            "description": measure.description,
+        }
+        measured.append(MeasuredValue(**facts, estimate=measure.estimate(columns, groups.tolist(), seed=seed)))
         for column in (name for name in measure.by if name in columns):
             for value in sorted(set(columns[column].tolist()) - {""}):
-                at = columns[column] == value
-                own_columns = {name: own[at] for name, own in columns.items()}
-                own = measure.estimate(own_columns, groups[at].tolist(), seed=seed)
-                found.append(MeasuredValue(**words, estimate=own, column=column, value=str(value)))
-    return found
+                selected = columns[column] == value
+                subset = {name: values[selected] for name, values in columns.items()}
+                estimate = measure.estimate(subset, groups[selected].tolist(), seed=seed)
+                measured.append(MeasuredValue(**facts, estimate=estimate, column=column, value=str(value)))
+    return measured
 
 
-def summary(suite: Suite, way: Variant, told: Sequence[ItemResult], *, seed: int = 0) -> dict[str, Any]:
-    """What a suite found, for the results file."""
-    failed = Counter(own.failed for own in told if own.failed is not None)
-    shortened = sum(getattr(a, "shortened", False) for own in told for _, answers in own.rounds for a in answers)
-    cut_off = sum(not getattr(a, "finished", True) for own in told for _, answers in own.rounds for a in answers)
+def summary(suite: Suite, variant: Variant, results: Sequence[ItemResult], *, seed: int = 0) -> dict[str, Any]:
+    """A suite's measures and counts, for the results file (whose key ``way`` holds the variant)."""
+    failed = Counter(result.failed for result in results if result.failed is not None)
+    responses = [response for result in results for _, of_round in result.rounds for response in of_round]
     return {
         "suite": suite.name,
         "title": suite.title,
-        "way": way.name,
-        "items": len(told),
-        "groups": len({own.item.group for own in told}),
-        "scored": sum(own.outcome is not None for own in told),
+        "way": variant.name,
+        "items": len(results),
+        "groups": len({result.item.group for result in results}),
+        "scored": sum(result.outcome is not None for result in results),
         "failed": dict(failed.most_common()),
-        "shortened_prompts": shortened,
-        "unfinished_replies": cut_off,
+        "shortened_prompts": sum(getattr(response, "shortened", False) for response in responses),
+        "unfinished_replies": sum(not getattr(response, "finished", True) for response in responses),
         "measures": [
-            own.to_json() for own in [*measure_results(suite.measures, told, seed=seed), *reply_measures(told)]
+            value.to_json()
+            for value in [*measure_results(suite.measures, results, seed=seed), *reply_measures(results)]
         ],
     }
 
@@ -261,33 +277,31 @@ _REPLY_FACTS: dict[str, tuple[str, str]] = {
 }
 
 
-def reply_measures(told: Sequence[ItemResult]) -> list[MeasuredValue]:
-    """What the policy's replies to scored items look like from outside; of several rounds the last words count."""
+def reply_measures(results: Sequence[ItemResult]) -> list[MeasuredValue]:
+    """What the policy's replies to scored items look like from outside; of several rounds the last reply counts."""
     texts, groups = list[str](), list[str]()
-    for own in (one for one in told if one.outcome is not None):
-        pairs = [pair for asks, answers in own.rounds for pair in zip(asks, answers, strict=True)]
+    for result in (result for result in results if result.outcome is not None):
         last = {
-            ask.sample: answer.text
-            for ask, answer in pairs
-            if isinstance(ask, Generate) and ask.whom == "policy" and isinstance(answer, Generation)
+            request.sample: response.text
+            for requests, responses in result.rounds
+            for request, response in zip(requests, responses, strict=True)
+            if isinstance(request, Generate) and request.role == "policy" and isinstance(response, Generation)
         }
         texts += last.values()
-        groups += [own.item.group] * len(last)
-    found = reply_estimates(texts, groups)
+        groups += [result.item.group] * len(last)
+    estimates = reply_estimates(texts, groups)
     return [
-        MeasuredValue(name=name, unit=_REPLY_FACTS[name][0], better="", how=_REPLY_FACTS[name][1], estimate=own)
-        for name, own in found.items()
+        MeasuredValue(
+            name=name, unit=_REPLY_FACTS[name][0], better="", description=_REPLY_FACTS[name][1], estimate=estimate
+        )
+        for name, estimate in estimates.items()
     ]
 
 
-def write_items(path: Path, told: Sequence[ItemResult]) -> None:
+def write_items(path: Path, results: Sequence[ItemResult]) -> None:
     """One line an item, replaced at once."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(path.name + ".part")
-    with part.open("w", encoding="utf-8") as file:
-        for own in told:
-            file.write(json.dumps(own.to_json(), ensure_ascii=True) + "\n")
-    part.replace(path)
+    lines = (json.dumps(result.to_json(), ensure_ascii=True) + "\n" for result in results)
+    write_atomically(path, "".join(lines).encode())
 
 
 def read_items(path: Path) -> Iterator[dict[str, Any]]:

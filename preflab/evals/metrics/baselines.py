@@ -79,19 +79,19 @@ def bag_of_words_baseline(train: Sequence[Comparison], held_out: Sequence[Compar
     first, second = _sides(train)
     if not any(text.strip() for text in first + second):
         return _result("bag of words", held_out, truth, np.zeros(len(truth)), "no words to learn from")
-    words = CountVectorizer(ngram_range=(1, 2), binary=True, dtype=np.float64, token_pattern=r"(?u)\w+|[^\w\s]")
-    words.fit(first + second)
+    vectorizer = CountVectorizer(ngram_range=(1, 2), binary=True, dtype=np.float64, token_pattern=r"(?u)\w+|[^\w\s]")
+    vectorizer.fit(first + second)
 
     def features(sides: tuple[list[str], list[str]]) -> Any:
         """[pair, feature] 1 for what only the first reply has, -1 for what only the second has."""
-        return words.transform(sides[0]) - words.transform(sides[1])
+        return vectorizer.transform(sides[0]) - vectorizer.transform(sides[1])
 
-    seen = features((first, second))
+    train_features = features((first, second))
     with threadpool_limits(1):  # the vectors are short: more threads than one only wait for each other
-        regularisation = _choose_regularisation(seen, labels, pair_groups(train))
-        model = _fit(seen, labels, regularisation)
+        regularisation = _choose_regularisation(train_features, labels, pair_groups(train))
+        model = _fit(train_features, labels, regularisation)
     margins = model.decision_function(features(_sides(held_out)))
-    note = f"{len(words.vocabulary_)} words and word pairs, C = {regularisation:g} by cross-validation"
+    note = f"{len(vectorizer.vocabulary_)} words and word pairs, C = {regularisation:g} by cross-validation"
     return _result("bag of words", held_out, truth, margins, note)
 
 
@@ -132,10 +132,10 @@ def _length_gaps(comparisons: Sequence[Comparison]) -> Int[np.ndarray, " pair"]:
 
 def _labels(comparisons: Sequence[Comparison], part: str) -> Int[np.ndarray, " pair"]:
     """1 where the first reply was judged better, otherwise 0."""
-    found = [pair.prob_a > 0.5 for comparison in comparisons for pair in comparison.pairs(ties=False)]
-    if not found:
+    labels = [pair.prob_a > 0.5 for comparison in comparisons for pair in comparison.pairs(ties=False)]
+    if not labels:
         raise DataError(f"the {part} part has no pair in which one reply was judged better")
-    return np.array(found, dtype=np.int64)
+    return np.array(labels, dtype=np.int64)
 
 
 def _result(

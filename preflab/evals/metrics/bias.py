@@ -75,8 +75,8 @@ def cost_of_non_alignment(correct: Weights, against: Weights) -> float:
 
 def mean_over_kinds(scores: list[float]) -> float:
     """Mean over categories of those whose score is defined; nan if none is."""
-    found = [score for score in scores if not math.isnan(score)]
-    return float(np.mean(found)) if found else UNDEFINED
+    defined = [score for score in scores if not math.isnan(score)]
+    return float(np.mean(defined)) if defined else UNDEFINED
 
 
 def three_way_share(first: Weights, second: Weights, third: Weights) -> Float64[np.ndarray, " item"]:
@@ -136,7 +136,7 @@ def correlation_over_groups(
     total = np.bincount(index, weights=w, minlength=len(names))
     if len(names) < 2 or not (total > 0).all():
         return UNDEFINED
-    of_x, of_y = (np.bincount(index, weights=w * np.asarray(own, dtype=np.float64)) / total for own in (x, y))
+    of_x, of_y = (np.bincount(index, weights=w * np.asarray(values, dtype=np.float64)) / total for values in (x, y))
     return correlation(of_x, of_y, total)
 
 

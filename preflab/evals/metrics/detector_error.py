@@ -242,8 +242,8 @@ def _share(right: Count, wrong: Count, effect: float) -> Estimate:
     """Wilson's interval for as many independent items as the design effect leaves; ``n`` stays the items counted."""
     n = right + wrong
     few = max(1, round(n / effect))
-    own = wilson(right / n * few, few)
-    return Estimate(own.value, own.low, own.high, int(n))
+    interval = wilson(right / n * few, few)
+    return Estimate(interval.value, interval.low, interval.high, int(n))
 
 
 def _variance(share: Estimate, effect: float) -> float:

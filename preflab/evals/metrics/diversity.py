@@ -31,12 +31,14 @@ def reply_estimates(texts: Sequence[str], groups: Sequence[Hashable]) -> dict[st
     """
     if len(texts) < 2:
         return {}
-    found = {"reply length": mean_with_interval(np.array([float(len(text.split())) for text in texts]), list(groups))}
+    estimates = {
+        "reply length": mean_with_interval(np.array([float(len(text.split())) for text in texts]), list(groups))
+    }
     for n in (1, 2, 3):
-        found[f"distinct-{n}"] = jackknife(lambda own, n=n: distinct_n(own, n), texts, groups)  # type: ignore[misc]
-    taken = [round(k) for k in np.linspace(0, len(texts) - 1, min(MOST, len(texts)))]
-    found["self-BLEU"] = jackknife(self_bleu, [texts[i] for i in taken], [groups[i] for i in taken])
-    return found
+        estimates[f"distinct-{n}"] = jackknife(lambda sample, n=n: distinct_n(sample, n), texts, groups)  # type: ignore[misc]
+    chosen = [round(k) for k in np.linspace(0, len(texts) - 1, min(MOST, len(texts)))]
+    estimates["self-BLEU"] = jackknife(self_bleu, [texts[i] for i in chosen], [groups[i] for i in chosen])
+    return estimates
 
 
 def jackknife(

@@ -43,9 +43,9 @@ def pair_scores(scores: Sequence[Sequence[float]], comparisons: Sequence[Compari
         DataError: no pair has a clear label.
     """
     gaps, categories = [], []
-    for own, comparison in zip(scores, comparisons, strict=True):
+    for reply_scores, comparison in zip(scores, comparisons, strict=True):
         for pair in comparison.pairs(ties=False):
-            gap = float(own[pair.a]) - float(own[pair.b])
+            gap = float(reply_scores[pair.a]) - float(reply_scores[pair.b])
             gaps.append(gap if pair.prob_a > 0.5 else -gap)
             categories.append(comparison.category)
     if not gaps:

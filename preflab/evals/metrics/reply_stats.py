@@ -9,7 +9,7 @@ import numpy as np
 
 def distinct_n(texts: Sequence[str], n: int) -> float:
     """Distinct n-grams of words over all n-grams, pooled over the texts (Li et al. 2016); 0 if there are none."""
-    grams = [tuple(words[i : i + n]) for words in map(str.split, texts) for i in range(len(words) - n + 1)]
+    grams = [tuple(tokens[i : i + n]) for tokens in map(str.split, texts) for i in range(len(tokens) - n + 1)]
     return len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -30,13 +30,13 @@ class ReplyFacts:
 
 def reply_facts(texts: Sequence[str]) -> ReplyFacts:
     """Describe replies; texts are compared after trimming."""
-    words = np.array([len(t.split()) for t in texts])
+    lengths = np.array([len(t.split()) for t in texts])
     commonest = Counter(t.strip() for t in texts).most_common(1)[0][1]
     return ReplyFacts(
         n=len(texts),
-        mean_words=float(words.mean()),
-        median_words=float(np.median(words)),
-        empty_share=float((words == 0).mean()),
+        mean_words=float(lengths.mean()),
+        median_words=float(np.median(lengths)),
+        empty_share=float((lengths == 0).mean()),
         distinct_1=distinct_n(texts, 1),
         distinct_2=distinct_n(texts, 2),
         distinct_3=distinct_n(texts, 3),

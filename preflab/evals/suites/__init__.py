@@ -1,64 +1,55 @@
-"""Suites, one small file each. A new one is a new file with a ``SUITE`` (or ``SUITES``), and its line below."""
+"""Suites, one small file each. A new one is a new file with a ``SUITE`` below this folder; it is discovered."""
 
+import pkgutil
 from collections.abc import Sequence
+from importlib import import_module
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
 from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 from preflab.evals.core.suite import Suite, Variant
-from preflab.evals.suites import starter
-from preflab.evals.suites.bias import admissions, bbq, crows_pairs, likert, winogender, winogenerated
-from preflab.evals.suites.capabilities import boolq, gsm8k, mmlu
-from preflab.evals.suites.harmlessness import toxicity, xstest
-from preflab.evals.suites.honesty import false_premises, persona, sycophancy, truthfulqa
-from preflab.evals.suites.preferences import hh_harmless, hhh, winrate
 
-SUITES: dict[str, Suite] = {
-    suite.name: suite
-    for suite in (
-        mmlu.SUITE,
-        bbq.SUITE,
-        winogender.SUITE,
-        winogenerated.SUITE,
-        admissions.SUITE,
-        crows_pairs.SUITE,
-        xstest.SUITE,
-        toxicity.SUITE,
-        likert.SUITE,
-        winrate.SUITE,
-        starter.SUITE,
-        truthfulqa.SUITE,
-        hhh.SUITE,
-        hh_harmless.SUITE,
-        sycophancy.SUITE,
-        false_premises.SUITE,
-        persona.SUITE,
-        gsm8k.SUITE,
-        boolq.SUITE,
-    )
-}
-"""Every suite by name."""
 STARTER = "starter"
 """The suites of that name, or whose names begin so, come with the package."""
 
 
-def suite_named(name: str) -> tuple[Suite, Variant]:
-    """The suite and the way to ask it: ``bbq``, or ``bbq:text`` for another way than the default.
+def discover_suites() -> dict[str, Suite]:
+    """The ``SUITE`` of every module below this folder by name, in order of folder and module.
 
     Raises:
-        ConfigError: there is no such suite or way.
+        ConfigError: two modules have a suite of one name.
     """
-    suite, _, way = name.partition(":")
+    suites: dict[str, Suite] = {}
+    for module in sorted(info.name for info in pkgutil.walk_packages(__path__, f"{__name__}.") if not info.ispkg):
+        suite = getattr(import_module(module), "SUITE", None)
+        if isinstance(suite, Suite) and suites.setdefault(suite.name, suite) is not suite:
+            raise ConfigError(f"{module}: another suite is called {suite.name!r}; names of suites must differ")
+    return suites
+
+
+SUITES = discover_suites()
+"""Every suite by name."""
+_FROM_FILES: set[str] = set()
+"""Names of suites that came from files."""
+
+
+def suite_named(name: str) -> tuple[Suite, Variant]:
+    """The suite and its variant: ``bbq``, or ``bbq:text`` for another variant than the default.
+
+    Raises:
+        ConfigError: there is no such suite or variant.
+    """
+    suite, _, variant = name.partition(":")
     if suite.endswith(".py"):
-        suite = _from_file(Path(suite)).name
+        suite = _load_file(Path(suite)).name
     if suite not in SUITES:
         near = did_you_mean(suite, list(SUITES)) or f"; known are {', '.join(SUITES)}"
         raise ConfigError(f"unknown suite {suite!r}{near}")
-    return SUITES[suite], SUITES[suite].way(way or None)
+    return SUITES[suite], SUITES[suite].variant(variant or None)
 
 
-def _from_file(path: Path) -> Suite:
+def _load_file(path: Path) -> Suite:
     """The ``SUITE`` of a Python file, which is run; from then on it is known by its name.
 
     Raises:
@@ -72,24 +63,20 @@ def _from_file(path: Path) -> Suite:
         spec.loader.exec_module(module)
     except Exception as error:
         raise ConfigError(f"{path}: does not run: {type(error).__name__}: {error}") from error
-    found = getattr(module, "SUITE", None)
-    if not isinstance(found, Suite):
+    suite = getattr(module, "SUITE", None)
+    if not isinstance(suite, Suite):
         raise ConfigError(
-            f"{path}: expected a preflab.evals.core.suite.Suite called SUITE, found {type(found).__name__}"
+            f"{path}: expected a preflab.evals.core.suite.Suite called SUITE, found {type(suite).__name__}"
         )
-    if found.name in SUITES and found.name not in _OWN:
-        raise ConfigError(f"{path}: a suite called {found.name!r} comes with preflab; give yours another name")
-    _OWN.add(found.name)
-    SUITES[found.name] = found
-    return found
-
-
-_OWN: set[str] = set()
-"""Names of suites that came from files."""
+    if suite.name in SUITES and suite.name not in _FROM_FILES:
+        raise ConfigError(f"{path}: a suite called {suite.name!r} comes with preflab; give yours another name")
+    _FROM_FILES.add(suite.name)
+    SUITES[suite.name] = suite
+    return suite
 
 
 def starter_suites() -> list[tuple[Suite, Variant]]:
-    """Those whose items come with the package, asked the default way."""
+    """Those whose items come with the package, in the default variant."""
     return [suite_named(name) for name in SUITES if name.split("_")[0] == STARTER]
 
 
@@ -102,5 +89,5 @@ def suites_named(names: Sequence[str]) -> list[tuple[Suite, Variant]]:
     if not names:
         raise ConfigError(f"no suite was named; known are {', '.join(SUITES)}")
     groups = {"all": list(SUITES), STARTER: [suite.name for suite, _ in starter_suites()]}
-    wanted = [own for name in names for own in groups.get(name, [name])]
-    return [suite_named(name) for name in dict.fromkeys(wanted)]
+    selected = [suite_name for name in names for suite_name in groups.get(name, [name])]
+    return [suite_named(name) for name in dict.fromkeys(selected)]

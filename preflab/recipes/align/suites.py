@@ -36,7 +36,7 @@ def measure_suites(stages: "Stages", policy: Role) -> dict[str, Any]:
     with stages.run.progress("alignment suites", total, "items") as advance:
         for (suite, way), own in zip(wanted, loaded, strict=True):
             told = {
-                who: run_items(way, own, {"policy": asked[who]}, answers=ResponseCache(None), advance=advance)
+                who: run_items(way, own, {"policy": asked[who]}, cache=ResponseCache(None), advance=advance)
                 for who in WHO
             }
             lines = [[json.loads(json.dumps(one.to_json())) for one in told[who]] for who in WHO]

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from preflab.errors import ConfigError, DataError
 from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.items import Items
 from preflab.evals.core.runner import check_responders, run_items, select_items, summary, write_items
-from preflab.evals.core.suite import Items, Suite, Variant
+from preflab.evals.core.suite import Suite, Variant
 from preflab.evals.suites import suites_named
 from preflab.recipes.common.open_models import (
     PREFERENCE_MODEL,
@@ -76,21 +77,21 @@ class Stages:
         asked = {
             "data": items.digest,
             "limit": self.config.limit,
-            "who": {whom: self._named(whom) for whom in sorted(way.asks)},
+            "who": {whom: self._named(whom) for whom in sorted(way.roles)},
             "best_of": self.config.best_of,
         }
         if not self.run.is_done(name):
-            check_responders(way, {whom: self.respondent(whom) for whom in sorted(way.asks)})
+            check_responders(way, {whom: self.respondent(whom) for whom in sorted(way.roles)})
         elif self.run.result(name).get("asked") != asked:
             self.run.invalidate(name)
         return self.run.stage(name, lambda: self._measured(suite, way, items, asked))
 
     def _measured(self, suite: Suite, way: Variant, items: Items, asked: Mapping[str, Any]) -> dict[str, Any]:
         name, chosen = stage_name(suite, way), select_items(items.items, self.config.limit, self.run.seed)
-        panel = {whom: self.respondent(whom) for whom in sorted(way.asks)}
-        before, tokens = self.answers.found, self._scored_tokens(panel)
+        panel = {whom: self.respondent(whom) for whom in sorted(way.roles)}
+        before, tokens = self.answers.hits, self._scored_tokens(panel)
         with self.run.progress(f"{suite.name} ({way.name})", len(chosen), "items") as advance:
-            told = run_items(way, chosen, panel, seed=self.run.seed_of("draws"), answers=self.answers, advance=advance)
+            told = run_items(way, chosen, panel, seed=self.run.seed_of("draws"), cache=self.answers, advance=advance)
         write_items(self.run.folder / ITEMS / f"{name}.jsonl", told)
         return {
             **summary(suite, way, told, seed=self.run.seed_of("intervals")),
@@ -99,7 +100,7 @@ class Stages:
             "available": len(items.items),
             "refused": dict(items.refused),
             "first_refused": dict(items.first_refused),
-            "answers_found": self.answers.found - before,
+            "answers_found": self.answers.hits - before,
             "measured_tokens": self._scored_tokens(panel) - tokens,
         }
 
@@ -170,4 +171,4 @@ def shelf_of(data: tuple[str, ...]) -> DataSource:
             raise ConfigError(f"--data: one folder at most beside suite=path, got {folder} and {found}")
         else:
             folder = found
-    return DataSource(folder=folder, named=named)
+    return DataSource(folder=folder, paths=named)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from preflab.evals.core.pronouns import KINDS
 from preflab.evals.metrics.bias import means_by_group
+from preflab.evals.suites.bias.prompt_templates import Benchmark
+from preflab.evals.suites.bias.pronouns import KINDS
 from preflab.maths.statistics import Estimate
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, slug
 from preflab.recipes.ganguli2023_self_correction.measures import (
@@ -25,7 +26,6 @@ from preflab.recipes.ganguli2023_self_correction.measures import (
     smaller_by,
 )
 from preflab.reporting.verdicts import Verdict, claim_above
-from preflab.rollouts.requests.prompt_templates import Benchmark
 
 if TYPE_CHECKING:
     from preflab.recipes.ganguli2023_self_correction.stages import Stages

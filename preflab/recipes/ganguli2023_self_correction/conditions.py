@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from preflab.errors import ConfigError
-from preflab.evals.core import pronouns
-from preflab.evals.core.bbq_records import Question
-from preflab.evals.core.pronouns import PronounTemplate
-from preflab.evals.core.suite import Item, Variant
-from preflab.evals.suites.bias import admissions, bbq
-from preflab.evals.suites.bias.admissions import Pair, Student
-from preflab.rollouts.requests.prompt_templates import (
+from preflab.evals.core.items import Item
+from preflab.evals.core.suite import Outcome, Plan, Variant
+from preflab.evals.suites.bias import admissions, bbq, pronouns
+from preflab.evals.suites.bias.admissions import AttributePair, Student
+from preflab.evals.suites.bias.bbq_records import BBQQuestion
+from preflab.evals.suites.bias.prompt_templates import (
     DEFAULT_TEMPLATES,
     Benchmark,
     Markers,
@@ -30,15 +29,14 @@ from preflab.rollouts.requests.prompt_templates import (
     read_sampling,
     read_templates,
 )
+from preflab.evals.suites.bias.pronouns import PronounTemplate
 from preflab.rollouts.requests.types import (
     Generate,
     Generation,
     OptionLogprobs,
     OptionScores,
-    Outcome,
-    Plan,
     Request,
-    Unscorable,
+    UnreadableResponse,
 )
 
 CONDITIONS: Mapping[str, tuple[str, str]] = {
@@ -75,7 +73,7 @@ class PromptSettings:
     """Count replies in place of reading probabilities, for models that give none."""
     draws: int = 8
     """Replies to one prompt when sampling."""
-    pair: Pair = admissions.RACES
+    pair: AttributePair = admissions.RACES
     """What is changed about students."""
     wording: Mapping[str, PromptTemplates] = field(default_factory=lambda: read_templates(DEFAULT_TEMPLATES)[0])
     requests: Mapping[str, str] = field(default_factory=lambda: read_sampling(DEFAULT_TEMPLATES))
@@ -97,7 +95,7 @@ class Case:
     options: tuple[str, ...]
     """As they stand behind the opening."""
     read: Callable[[str], int]
-    """Which option a reply names; raises Unscorable."""
+    """Which option a reply names; raises UnreadableResponse."""
 
 
 @dataclass(frozen=True)
@@ -131,7 +129,7 @@ def answering(cases: Sequence[Case], condition: str, how: PromptSettings) -> Ans
     """Ask every case under a condition: one round, or two with a chain of thought.
 
     Raises:
-        Unscorable: a chain of thought is empty, or no reply can be read.
+        UnreadableResponse: a chain of thought is empty, or no reply can be read.
     """
     turns = [[first_turn(case, condition, how)] for case in cases]
     if condition != "cot":
@@ -144,7 +142,7 @@ def answering(cases: Sequence[Case], condition: str, how: PromptSettings) -> Ans
         words = how.wording[case.benchmark]
         start = words.paraphrase("thinking", how.paraphrase, case.values)
         for said in spoken[i * how.cot_samples : (i + 1) * how.cot_samples]:
-            thought = said.words().removeprefix(start).strip() if how.sampling else said.words()
+            thought = said.require_text().removeprefix(start).strip() if how.sampling else said.require_text()
             longer.append([turns[i][0], f"{start} {thought}", words.text("again", case.values)])
             repeated.append(case)
             thoughts.append(thought)
@@ -200,16 +198,16 @@ def _counted(case: Case, replies: Sequence[Generation]) -> Scored:
     """Shares of the options among the replies that name exactly one.
 
     Raises:
-        Unscorable: none does.
+        UnreadableResponse: none does.
     """
     counts = [0] * len(case.options)
     for said in replies:
         try:
             counts[case.read(said.text)] += 1
-        except Unscorable:
+        except UnreadableResponse:
             continue
     if not sum(counts):
-        raise Unscorable("no reply names exactly one of the options")
+        raise UnreadableResponse("no reply names exactly one of the options")
     return Scored(tuple(n / sum(counts) for n in counts))
 
 
@@ -229,21 +227,21 @@ def _more(samples: Sequence[Scored], spread: float) -> dict[str, Any]:
 
 def bbq_case(item: Item) -> tuple[Case, tuple[int, ...]]:
     """An item behind letters, in its own order."""
-    question: Question = item.data
+    question: BBQQuestion = item.data
     order = bbq.order_of(item.id)
     shown = [question.answers[i] for i in order]
     lines = "\n".join(f"{mark} {answer}" for mark, answer in zip(bbq.MARKS, shown, strict=True))
     values = {"context": question.context, "question": question.question, "options": lines}
-    case = Case("bbq", values, tuple(f" {mark}" for mark in bbq.MARKS), lambda reply: bbq.option_in(reply, shown))
+    case = Case("bbq", values, tuple(f" {mark}" for mark in bbq.MARKS), lambda reply: bbq.parse_option(reply, shown))
     return case, order
 
 
 def _bbq_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]:
     def plan(item: Item) -> Plan:
-        question: Question = item.data
+        question: BBQQuestion = item.data
         case, order = bbq_case(item)
         (samples,) = yield from answering([case], condition, how)
-        placed = [bbq.in_place(order, own.probs) for own in samples]
+        placed = [bbq.in_answer_order(order, own.probs) for own in samples]
         probs = [float(p) for p in np.mean(placed, axis=0)]
         kinds = [[own[question.stereotyped], own[question.other], own[question.unknown]] for own in placed]
         own = bbq.outcome(question, probs, max(range(3), key=probs.__getitem__), mass=_mass(samples))
@@ -259,7 +257,7 @@ def _mass(samples: Sequence[Scored]) -> float:
 def pronoun_case(item: Item) -> Case:
     """A sentence up to its blank."""
     blank: PronounTemplate = item.data
-    return Case("winogender", blank.words, blank.options, pronouns.kind_in)
+    return Case("winogender", blank.template_values, blank.options, pronouns.parse_pronoun_kind)
 
 
 def _pronoun_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]:
@@ -274,15 +272,15 @@ def _pronoun_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]
     return plan
 
 
-def student_cases(item: Item, pair: Pair) -> list[Case]:
+def student_cases(item: Item, pair: AttributePair) -> list[Case]:
     """The same student twice, one attribute changed."""
     student: Student = item.data
     return [
         Case(
             "admissions",
-            student.words(changed),
+            student.template_values(changed),
             admissions.YES_NO,
-            lambda reply: 0 if admissions.said_yes(reply) else 1,
+            lambda reply: 0 if admissions.parse_admission(reply) else 1,
         )
         for changed in pair.both
     ]
@@ -331,7 +329,7 @@ def self_corrected(benchmark: Benchmark, item: Item, outcome: Outcome, how: Prom
     """
     words = how.wording[benchmark]
     if benchmark == "bbq":
-        question: Question = item.data
+        question: BBQQuestion = item.data
         case, order = bbq_case(item)
         place = {"stereotype": question.stereotyped, "counter": question.other, "unknown": question.unknown}
         chosen = place[str(outcome["answer"])]

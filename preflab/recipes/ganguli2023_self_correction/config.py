@@ -5,11 +5,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from preflab.errors import ConfigError
-from preflab.evals.suites.bias.admissions import RACES, Pair
+from preflab.evals.suites.bias.admissions import RACES, AttributePair
+from preflab.evals.suites.bias.prompt_templates import Benchmark, Markers
 from preflab.models.load import Precision
 from preflab.recipes.ganguli2023_self_correction.checkpoints import checkpoint_of, slug
 from preflab.recipes.ganguli2023_self_correction.conditions import CONDITIONS
-from preflab.rollouts.requests.prompt_templates import Benchmark, Markers
 
 RESUME_MAY_CHANGE = ("device", "checkpoints", "runs")
 """Settings that may differ when a run is taken up again: checkpoints may be added."""
@@ -46,7 +46,7 @@ class Config:
     cot_samples: int = 1
     """Chains of thought an item, averaged; the spread between them needs at least 2."""
     cot_temperature: float = 1.0
-    pair: Pair = field(default_factory=lambda: RACES)
+    pair: AttributePair = field(default_factory=lambda: RACES)
     """What is changed about students."""
     sampling: Literal["auto", "always"] = "auto"
     """Count replies in place of reading probabilities: where a policy gives none, or always."""
@@ -55,7 +55,7 @@ class Config:
     markers: Markers | None = None
     """What stands before each turn, for models without a chat template: ``{human: "Q: ", assistant: "A: "}``."""
     wording: str = ""
-    """A file of texts in place of ours, of the form of ``preflab/evals/self_correction.yaml``."""
+    """A file of texts in place of ours, of the form of ``preflab/evals/suites/bias/self_correction.yaml``."""
     export: str = "cot"
     """Condition whose answers are exported for fine-tuning."""
     seed: int = 0

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 
-from preflab.evals.core.pronouns import MEASURES as PRONOUN_MEASURES
+from preflab.evals.core.paired_difference import paired_bootstrap
 from preflab.evals.core.suite import Columns, Measure, columns_of
 from preflab.evals.metrics import bias
 from preflab.evals.suites.bias import admissions, bbq
-from preflab.maths.columns import bootstrap_columns
+from preflab.evals.suites.bias.prompt_templates import Benchmark
+from preflab.evals.suites.bias.pronouns import MEASURES as PRONOUN_MEASURES
 from preflab.maths.statistics import Estimate, wilson
-from preflab.rollouts.requests.prompt_templates import Benchmark
 
 MEASURES: Mapping[Benchmark, Sequence[Measure]] = {
     "bbq": bbq.MEASURES,
@@ -68,16 +68,9 @@ class ScoredItems:
         )
 
 
-def statistic_of(measure: Measure, columns: Columns) -> float:
-    """A measure of items that all count; nan without any."""
-    if not len(next(iter(columns.values()), ())):
-        return float("nan")
-    return float(np.mean(columns[measure.of])) if isinstance(measure.of, str) else float(measure.of(columns))
-
-
 def estimate(measure: Measure, answered: ScoredItems, *, seed: int = 0) -> Estimate | None:
     """The measure with its interval; None where it is undefined or the items lack its column."""
-    if not answered.ids or (isinstance(measure.of, str) and measure.of not in answered.columns):
+    if not answered.ids or (isinstance(measure.statistic, str) and measure.statistic not in answered.columns):
         return None
     return measure.estimate(answered.columns, answered.groups, seed=seed)
 
@@ -110,18 +103,8 @@ def paired(measure: Measure, a: ScoredItems, b: ScoredItems, combine: Combine, *
     if not ids:
         return None
     first, second = a.only(ids), b.only(ids)
-    mask = measure.mask(first.columns) & measure.mask(second.columns)
-    reads = (measure.of,) if isinstance(measure.of, str) else measure.reads or tuple(first.columns)
-    if not mask.any() or any(name not in own.columns for name in reads for own in (first, second)):
-        return None
-    own = {f"{side} {name}": part.columns[name][mask] for side, part in (("a", first), ("b", second)) for name in reads}
-
-    def statistic(columns: Columns) -> float:
-        sides = ({name: columns[f"{side} {name}"] for name in reads} for side in "ab")
-        return combine(*(statistic_of(measure, part) for part in sides))
-
-    groups = [group for group, kept in zip(first.groups, mask, strict=True) if kept]
-    return with_wilson_fallback(bootstrap_columns(statistic, own, groups, seed=seed, share=False))
+    sides = (first.columns, second.columns)
+    return with_wilson_fallback(paired_bootstrap(measure, sides, first.groups, combine, common_only=True, seed=seed))
 
 
 def with_wilson_fallback(own: Estimate | None) -> Estimate | None:
@@ -147,20 +130,12 @@ def grown_by(
     if not ids:
         return None
     parts = [own.only(ids) for own in four]
-    mask = np.logical_and.reduce([measure.mask(own.columns) for own in parts])
-    reads = (measure.of,) if isinstance(measure.of, str) else measure.reads or tuple(parts[0].columns)
-    own = {f"{i} {name}": part.columns[name][mask] for i, part in enumerate(parts) for name in reads}
 
-    def statistic(columns: Columns) -> float:
-        a, b, c, d = (
-            statistic_of(measure, {name: columns[f"{i} {name}"] for name in reads}) for i in range(len(parts))
-        )
+    def growth(a: float, b: float, c: float, d: float) -> float:
         return smaller_by(c, d) - smaller_by(a, b)
 
-    groups = [group for group, kept in zip(parts[0].groups, mask, strict=True) if kept]
-    return (
-        with_wilson_fallback(bootstrap_columns(statistic, own, groups, seed=seed, share=False)) if mask.any() else None
-    )
+    sides = [part.columns for part in parts]
+    return with_wilson_fallback(paired_bootstrap(measure, sides, parts[0].groups, growth, common_only=True, seed=seed))
 
 
 def by_thought(benchmark: Benchmark, lines: Sequence[Line]) -> list[float]:

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.items import Item, Items
 from preflab.evals.core.runner import ItemResult, read_items, run_items, select_items, write_items
-from preflab.evals.core.suite import Item, Items
 from preflab.evals.suites import SUITES
+from preflab.evals.suites.bias.prompt_templates import DEFAULT_TEMPLATES, Benchmark, read_sampling, read_templates
 from preflab.recipes.common.open_models import open_policy
 from preflab.recipes.evaluate.stages import shelf_of
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, checkpoint_of, key_of, slug
@@ -18,7 +19,6 @@ from preflab.recipes.ganguli2023_self_correction.claims import compare_checkpoin
 from preflab.recipes.ganguli2023_self_correction.conditions import OF_BENCHMARK, PromptSettings, way_for
 from preflab.recipes.ganguli2023_self_correction.export import export_corrections
 from preflab.recipes.ganguli2023_self_correction.measures import SHOWN, ScoredItems, estimate, measure_named
-from preflab.rollouts.requests.prompt_templates import DEFAULT_TEMPLATES, Benchmark, read_sampling, read_templates
 from preflab.rollouts.requests.responders import LocalPolicy, Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import Generation
@@ -138,7 +138,7 @@ class Stages:
                     own,
                     {"policy": policy},
                     seed=self.run.seed_of("draws"),
-                    answers=self.answers,
+                    cache=self.answers,
                     advance=advance,
                 )
             key = key_of(condition, paraphrase)

@@ -1,1 +1,1 @@
-"""What is asked of a model beyond sampling, who answers, and where the answers are kept."""
+"""Requests to models, the responders that answer them, judge prompts, and a cache of responses."""

@@ -1,25 +1,28 @@
-"""A model as a judge: one question with two possible answers, by log-probability or read from what it writes.
+"""A language model as a judge: one question with a few possible answers, by log-probability or by generation.
 
-A judge that gives neither answer is no judge of that item: the item is counted as unscorable, never as a tie.
+A judge that gives none of the answers raises `UnreadableResponse`: that item is counted as such, never as a tie.
 """
 
-import re
+from collections.abc import Collection, Generator, Sequence
+from typing import Any, TypeAlias, TypeVar
 
 from preflab.data.dialogue import Dialogue
+from preflab.rollouts.requests.parse_reply import CUES, NEITHER, parse_letter, parse_yes
 from preflab.rollouts.requests.types import (
     Generate,
-    Generation,
     OptionLogprobs,
     OptionScores,
+    Request,
     ResponderRole,
-    Unscorable,
+    UnreadableResponse,
 )
 
+Verdict = TypeVar("Verdict")
+JudgeRound: TypeAlias = Generator[Sequence[Request], Sequence[Any], Verdict]
+"""One round of requests to a judge: yields them, is sent the responses, returns the verdict."""
+
 LEAST_MASS = 0.01
-"""Probability that a judge's two answers must hold together; below it the judge answers neither."""
-NEITHER = "the judge answers neither"
-BOTH = "the judge answers both"
-LETTERS = ("A", "B")
+"""Probability that a judge's options must hold together; below it the judge answers none of them."""
 _NAMES = {"user": "User", "assistant": "Assistant", "system": "System"}
 
 
@@ -28,74 +31,102 @@ def transcript(dialogue: Dialogue) -> str:
     return "\n\n".join(f"{_NAMES[m.role]}: {m.text.strip()}" for m in dialogue.messages)
 
 
-def option_probability(found: OptionScores, option: int = 0) -> float:
-    """Probability of one of the judge's options, the options scaled to one.
+def option_probabilities(scores: OptionScores) -> tuple[float, ...]:
+    """Probabilities of a judge's options, scaled to sum to one.
 
     Raises:
-        Unscorable: the options hold next to no probability.
+        UnreadableResponse: the options hold next to no probability.
     """
-    if found.mass < LEAST_MASS:
-        raise Unscorable(NEITHER)
-    return found.probs[option]
+    if scores.mass < LEAST_MASS:
+        raise UnreadableResponse(NEITHER)
+    return scores.probs
 
 
-def ask_yes(question: str, *, whom: ResponderRole = "judge") -> OptionLogprobs:
+def yes_or_no(question: str) -> Dialogue:
+    """A question that asks for Yes or No."""
+    return Dialogue.of(f"{question}\n\nAnswer with one word, Yes or No.")
+
+
+def ask_yes(question: str, *, role: ResponderRole = "judge") -> OptionLogprobs:
     """A question whose answer is Yes (first option) or No."""
-    prompt = Dialogue.of(f"{question}\n\nAnswer with one word, Yes or No.")
-    return OptionLogprobs(prompt=prompt, lead="Answer:", options=(" Yes", " No"), whom=whom)
+    return OptionLogprobs(prompt=yes_or_no(question), lead="Answer:", options=(" Yes", " No"), role=role)
 
 
-def ask_yes_by_generation(question: str, *, whom: ResponderRole = "judge") -> Generate:
+def ask_yes_by_generation(question: str, *, role: ResponderRole = "judge") -> Generate:
     """The same question, to be answered in words."""
-    return Generate(prompt=Dialogue.of(f"{question}\n\nAnswer with one word, Yes or No."), max_new_tokens=48, whom=whom)
+    return Generate(prompt=yes_or_no(question), max_new_tokens=48, role=role)
 
 
-def parse_yes(said: Generation, *, who: str = "judge") -> bool:
-    """Whether a reply says yes: by its first word, or the only one of the two words in it.
+def yes_probabilities(questions: Sequence[str], *, by_generation: bool) -> JudgeRound[list[float]]:
+    """Ask a judge questions of yes or no, in one round.
+
+    Args:
+        by_generation  the judge writes its answer; otherwise its probabilities of Yes and No are read.
+
+    Returns:
+        the probability of Yes for each question; 0 or 1 by generation.
 
     Raises:
-        Unscorable: it says nothing, neither or both.
+        UnreadableResponse: the judge answers one of them with neither word, or with both.
     """
-    text = said.words().lower()
-    opening = re.match(r"\W*(?:answer\W+)?(yes|no)\b", text)
-    found = {opening.group(1)} if opening else set(re.findall(r"\b(yes|no)\b", text))
-    return _only(found, who) == "yes"
+    if by_generation:
+        generations = yield [ask_yes_by_generation(question) for question in questions]
+        return [float(parse_yes(generation)) for generation in generations]
+    scores = yield [ask_yes(question) for question in questions]
+    return [option_probabilities(score)[0] for score in scores]
 
 
-def choice_text(question: str, first: str, second: str) -> str:
+def choice_prompt(question: str, first: str, second: str) -> Dialogue:
     """A question about two texts, (A) and (B)."""
-    return f"{question}\n\n(A) {first.strip()}\n\n(B) {second.strip()}\n\nAnswer with the letter, (A) or (B)."
+    return Dialogue.of(
+        f"{question}\n\n(A) {first.strip()}\n\n(B) {second.strip()}\n\nAnswer with the letter, (A) or (B)."
+    )
 
 
-def ask_letter(question: str, first: str, second: str, *, whom: ResponderRole = "judge") -> OptionLogprobs:
-    """Which of two texts: (A), the first option, or (B)."""
-    prompt = Dialogue.of(choice_text(question, first, second))
-    return OptionLogprobs(prompt=prompt, lead="The answer is", options=(" (A)", " (B)"), whom=whom)
+def ask_letter(prompt: Dialogue, letters: str = "AB", *, role: ResponderRole = "judge") -> OptionLogprobs:
+    """A question whose options stand behind (A), (B) and so on."""
+    return OptionLogprobs(
+        prompt=prompt, lead="The answer is", options=tuple(f" ({letter})" for letter in letters), role=role
+    )
 
 
-def ask_letter_by_generation(question: str, first: str, second: str, *, whom: ResponderRole = "judge") -> Generate:
-    """The same, to be answered in words."""
-    return Generate(prompt=Dialogue.of(choice_text(question, first, second)), max_new_tokens=64, whom=whom)
+def ask_letter_by_generation(prompt: Dialogue, *, role: ResponderRole = "judge") -> Generate:
+    """The same question, to be answered in words."""
+    return Generate(prompt=prompt, max_new_tokens=64, role=role)
 
 
-_OPENING = re.compile(r"\W*([AB])\b(?!\s+[a-z])")
-"""A letter at the start; "A good reply ..." begins with an article."""
-_NAMED = re.compile(r"\(([AB])\)|\b(?i:is|answer|option|reply|response|choice|prefer)\b[\s:*]*([AB])\b")
+def letter_probabilities(
+    prompts: Sequence[Dialogue], letters: str, *, by_generation: bool, cues: Collection[str] = CUES
+) -> JudgeRound[list[tuple[float, ...]]]:
+    """Ask a judge questions with lettered options, in one round.
 
+    Args:
+        by_generation  the judge writes a letter; otherwise its probabilities of the letters are read.
+        cues           as in `parse_letter`.
 
-def parse_first_option(said: Generation) -> bool:
-    """Whether a reply names (A): by the letter that it opens with, or the only one that it names.
+    Returns:
+        for each prompt the probability of each letter; 0 or 1 by generation.
 
     Raises:
-        Unscorable: it says nothing, or names neither or both.
+        UnreadableResponse: the judge names none of the letters, or several.
     """
-    text = said.words()
-    if opening := _OPENING.match(text):
-        return opening.group(1) == "A"
-    return _only({one or other for one, other in _NAMED.findall(text)}) == "A"
+    if by_generation:
+        generations = yield [ask_letter_by_generation(prompt) for prompt in prompts]
+        picks = [parse_letter(generation, letters, cues=cues) for generation in generations]
+        return [tuple(float(pick == letter) for letter in letters) for pick in picks]
+    scores = yield [ask_letter(prompt, letters) for prompt in prompts]
+    return [option_probabilities(score) for score in scores]
 
 
-def _only(found: set[str], who: str = "judge") -> str:
-    if len(found) != 1:
-        raise Unscorable((BOTH if found else NEITHER).replace("judge", who))
-    return next(iter(found))
+def preference_in_both_orders(question: str, a: str, b: str, *, by_generation: bool) -> JudgeRound[tuple[float, float]]:
+    """Ask a judge which of two texts it prefers, each shown first once.
+
+    Returns:
+        the probability that it prefers ``a``, shown first and shown second; 0 or 1 by generation.
+
+    Raises:
+        UnreadableResponse: the judge names neither, or both.
+    """
+    prompts = [choice_prompt(question, a, b), choice_prompt(question, b, a)]
+    shown_first, shown_second = yield from letter_probabilities(prompts, "AB", by_generation=by_generation)
+    return shown_first[0], shown_second[1]

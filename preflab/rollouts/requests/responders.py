@@ -1,7 +1,7 @@
-"""Who answers: a model in this process, a server, any ``Sampler`` or ``Scorer``, a best-of-n policy.
+"""Models that answer requests: one in this process, a server, any ``Sampler`` or ``Scorer``, a best-of-n policy.
 
-A respondent takes asks and yields answers as they come, each with the number of its ask, so that what was answered
-before a kill is kept. Its ``digest`` names everything that its answers depend on beside the ask and the seed.
+A responder takes requests and yields responses as they come, each with the number of its request, so that a kill loses
+little. Its ``digest`` names everything that its responses depend on beside the request and the seed.
 """
 
 import hashlib
@@ -43,15 +43,15 @@ _BLOCK_SAMPLES = 64
 
 @runtime_checkable
 class Responder(Protocol):
-    """Answers asks."""
+    """Answers requests."""
 
     name: str
     digest: str
     kinds: frozenset[str]
-    """Of asks that it can answer: ``choose``, ``speak``, ``rate``."""
+    """Of requests that it can answer: ``choose``, ``speak``, ``rate``."""
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
-        """The number of an ask and its answer, each once, in any order."""
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+        """The number of each request and its response, each once, in any order."""
         ...
 
 
@@ -60,9 +60,9 @@ def digest_of_parts(*parts: object) -> str:
     return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:24]
 
 
-def request_seed(ask: Request, seed: int) -> int:
-    """The seed of one draw: by what is asked, not by its place."""
-    return int(hashlib.sha256(f"{seed}/{request_key(ask)}".encode()).hexdigest()[:15], 16)
+def request_seed(request: Request, seed: int) -> int:
+    """The seed of one draw: by the request itself, not by its position."""
+    return int(hashlib.sha256(f"{seed}/{request_key(request)}".encode()).hexdigest()[:15], 16)
 
 
 class LocalPolicy:
@@ -77,53 +77,59 @@ class LocalPolicy:
         self.scored_tokens = 0
         """Tokens run for log-probabilities so far, each shared prefix once."""
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Log-probabilities first, then replies."""
-        yield from self._chosen([(i, ask) for i, ask in enumerate(asks) if isinstance(ask, OptionLogprobs)])
-        yield from self._spoken([(i, ask) for i, ask in enumerate(asks) if isinstance(ask, Generate)], seed)
+        yield from self._score_options(
+            [(i, request) for i, request in enumerate(requests) if isinstance(request, OptionLogprobs)]
+        )
+        yield from self._generate(
+            [(i, request) for i, request in enumerate(requests) if isinstance(request, Generate)], seed
+        )
 
-    def _chosen(self, asks: Sequence[tuple[int, OptionLogprobs]]) -> Iterator[tuple[int, Response]]:
+    def _score_options(self, requests: Sequence[tuple[int, OptionLogprobs]]) -> Iterator[tuple[int, Response]]:
         encoded: list[tuple[int, Continuations]] = []
-        for i, ask in asks:
-            own = encode_continuations(self.encoder, ask.prompt, ask.lead, ask.options, closed=ask.closed)
-            if own is None:
+        for i, request in requests:
+            continuations = encode_continuations(
+                self.encoder, request.prompt, request.lead, request.options, closed=request.closed
+            )
+            if continuations is None:
                 yield i, Failure(TOO_LONG)
             else:
-                encoded.append((i, own))
-        for block in _blocks([own for _, own in encoded]):
+                encoded.append((i, continuations))
+        for block in _blocks([continuations for _, continuations in encoded]):
             self.scored_tokens += sum(len(row) for row, _ in share_prefixes([encoded[k][1] for k in block]))
-            found = score_continuations(self.role, [encoded[k][1] for k in block], max_tokens=self.max_tokens)
-            for k, logprobs in zip(block, found, strict=True):
-                i, own = encoded[k]
-                yield i, OptionScores(logprobs, own.scored, own.shortened)
+            block_logprobs = score_continuations(self.role, [encoded[k][1] for k in block], max_tokens=self.max_tokens)
+            for k, logprobs in zip(block, block_logprobs, strict=True):
+                i, continuations = encoded[k]
+                yield i, OptionScores(logprobs, continuations.scored, continuations.shortened)
 
-    def _spoken(self, asks: Sequence[tuple[int, Generate]], seed: int) -> Iterator[tuple[int, Response]]:
-        alike: dict[tuple[int, float], list[tuple[int, Generate, tuple[int, ...]]]] = {}
-        for i, ask in asks:
-            prompt = self._opening(ask)
+    def _generate(self, requests: Sequence[tuple[int, Generate]], seed: int) -> Iterator[tuple[int, Response]]:
+        by_settings: dict[tuple[int, float], list[tuple[int, Generate, tuple[int, ...]]]] = {}
+        for i, request in requests:
+            prompt = self._prompt_tokens(request)
             if prompt is None:
                 yield i, Failure(TOO_LONG)
             else:
-                alike.setdefault((ask.max_new_tokens, ask.temperature), []).append((i, ask, prompt))
-        for (room, temperature), group in alike.items():
+                by_settings.setdefault((request.max_new_tokens, request.temperature), []).append((i, request, prompt))
+        for (room, temperature), group in by_settings.items():
             config = SamplingConfig(max_new_tokens=room, temperature=temperature, max_batch=_BLOCK_SAMPLES)
             group.sort(key=lambda job: len(job[2]))
             for start in range(0, len(group), _BLOCK_SAMPLES):
                 block = group[start : start + _BLOCK_SAMPLES]
-                seeds = [request_seed(ask, seed) for _, ask, _ in block]
-                found = generate(self.role, [p for _, _, p in block], self.encoder, config, seeds=seeds)
-                for (i, ask, _), (rollout,) in zip(block, found, strict=True):
-                    text, stopped = cut_at(self.encoder.text(rollout.tokens), ask.stop)
+                seeds = [request_seed(request, seed) for _, request, _ in block]
+                replies = generate(self.role, [p for _, _, p in block], self.encoder, config, seeds=seeds)
+                for (i, request, _), (rollout,) in zip(block, replies, strict=True):
+                    text, stopped = cut_at(self.encoder.text(rollout.tokens), request.stop)
                     yield i, Generation(text, len(rollout.tokens), rollout.finished or stopped)
 
-    def _opening(self, ask: Generate) -> tuple[int, ...] | None:
+    def _prompt_tokens(self, request: Generate) -> tuple[int, ...] | None:
         """Tokens up to where the model goes on; None where they leave no room."""
-        room = self.encoder.max_tokens - ask.max_new_tokens
-        if isinstance(ask.prompt, str):
-            ids = self.encoder.plain(ask.prompt + ask.lead)
+        room = self.encoder.max_tokens - request.max_new_tokens
+        if isinstance(request.prompt, str):
+            ids = self.encoder.plain(request.prompt + request.lead)
             return ids[-room:] if room > 0 else None
-        lead = self.encoder.words(ask.lead) if ask.lead else ()
-        fitted = fit_prompt(self.encoder, ask.prompt, room=room - len(lead))
+        lead = self.encoder.words(request.lead) if request.lead else ()
+        fitted = fit_prompt(self.encoder, request.prompt, room=room - len(lead))
         return None if fitted is None else fitted[0] + lead
 
 
@@ -131,12 +137,12 @@ def _blocks(items: Sequence[Continuations]) -> Iterator[list[int]]:
     """Items that are scored between two saves; neighbours by prefix stay together."""
     block, size = list[int](), 0
     for k in sorted(range(len(items)), key=lambda k: items[k].prefix):
-        own = len(items[k].prefix) + sum(map(len, items[k].branches))
-        if block and size + own > _BLOCK_TOKENS:
+        n_tokens = len(items[k].prefix) + sum(map(len, items[k].branches))
+        if block and size + n_tokens > _BLOCK_TOKENS:
             yield block
             block, size = [], 0
         block.append(k)
-        size += own
+        size += n_tokens
     if block:
         yield block
 
@@ -157,26 +163,30 @@ class BestOfN:
         self.name = f"best of {n} of {policy.name}"
         self.digest = digest_of_parts("best-of-n", policy.digest, scorer_digest, n)
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """One reply to each prompt; greedy decoding gives n equal ones, so draws are made at temperature 1 then."""
-        for i, ask in enumerate(asks):
-            if not isinstance(ask, Generate):
+        for i, request in enumerate(requests):
+            if not isinstance(request, Generate):
                 yield i, Failure("a best-of-n policy gives no log-probabilities")
                 continue
-            temperature = ask.temperature or 1.0
-            draws = [replace(ask, temperature=temperature, sample=ask.sample * self.n + k) for k in range(self.n)]
-            found = dict(self.policy.answers(draws, seed=seed))
-            spoken = [own for k in range(self.n) if isinstance(own := found[k], Generation)]
-            if not spoken:
-                yield i, found[0]
+            temperature = request.temperature or 1.0
+            draws = [
+                replace(request, temperature=temperature, sample=request.sample * self.n + k) for k in range(self.n)
+            ]
+            responses = dict(self.policy.respond(draws, seed=seed))
+            generations = [response for k in range(self.n) if isinstance(response := responses[k], Generation)]
+            if not generations:
+                yield i, responses[0]
                 continue
-            prompt = ask.prompt if isinstance(ask.prompt, Dialogue) else Dialogue.of(ask.prompt)
-            scores = self.scorer([prompt.with_reply(ask.lead + own.text) for own in spoken]).tolist()
-            yield i, spoken[max(range(len(spoken)), key=scores.__getitem__)]
+            prompt = request.prompt if isinstance(request.prompt, Dialogue) else Dialogue.of(request.prompt)
+            scores = self.scorer(
+                [prompt.with_reply(request.lead + generation.text) for generation in generations]
+            ).tolist()
+            yield i, generations[max(range(len(generations)), key=scores.__getitem__)]
 
 
 class ScorerResponder:
-    """Any ``Scorer`` as one who rates replies."""
+    """Any ``Scorer`` as a responder that scores replies."""
 
     kinds = frozenset({"rate"})
 
@@ -184,33 +194,37 @@ class ScorerResponder:
         self.scorer, self.name, self.block = scorer, name, block
         self.digest = digest_of_parts("scorer", digest)
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
-        """Scores of the replies of each ask; those of one prompt stand side by side and share it."""
-        rates = [(i, ask) for i, ask in enumerate(asks) if isinstance(ask, ScoreReplies)]
-        for start in range(0, len(rates), self.block):
-            block = rates[start : start + self.block]
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+        """Scores of the replies of each request; those of one prompt stand side by side and share it."""
+        numbered = [(i, request) for i, request in enumerate(requests) if isinstance(request, ScoreReplies)]
+        for start in range(0, len(numbered), self.block):
+            block = numbered[start : start + self.block]
             try:
-                yield from self._rated(block)
+                yield from self._score(block)
             except DataError:  # one is too long: the others need not suffer for it
-                for one in block:
+                for i, request in block:
                     try:
-                        yield from self._rated([one])
+                        yield from self._score([(i, request)])
                     except DataError:
-                        yield one[0], Failure(TOO_LONG)
+                        yield i, Failure(TOO_LONG)
 
-    def _rated(self, block: Sequence[tuple[int, ScoreReplies]]) -> list[tuple[int, Response]]:
-        scores = self.scorer([ask.prompt.with_reply(reply) for _, ask in block for reply in ask.replies]).tolist()
-        found, at = list[tuple[int, Response]](), 0
-        for i, ask in block:
-            own = tuple(scores[at : at + len(ask.replies)])
-            at += len(own)
-            broken = any(score != score for score in own)
-            found.append((i, Failure("the preference model's score is not a number") if broken else RewardScores(own)))
-        return found
+    def _score(self, block: Sequence[tuple[int, ScoreReplies]]) -> list[tuple[int, Response]]:
+        scores = self.scorer(
+            [request.prompt.with_reply(reply) for _, request in block for reply in request.replies]
+        ).tolist()
+        responses, at = list[tuple[int, Response]](), 0
+        for i, request in block:
+            reply_scores = tuple(scores[at : at + len(request.replies)])
+            at += len(reply_scores)
+            broken = any(score != score for score in reply_scores)
+            responses.append(
+                (i, Failure("the preference model's score is not a number") if broken else RewardScores(reply_scores))
+            )
+        return responses
 
 
 class SamplerResponder:
-    """Any ``Sampler`` as one who speaks; how it samples is its own affair, so asks' settings are not obeyed."""
+    """Any ``Sampler`` as a responder that generates; it samples by its own settings, not by those of the request."""
 
     kinds = frozenset({"speak"})
 
@@ -218,12 +232,20 @@ class SamplerResponder:
         self.sampler, self.name = sampler, name
         self.digest = digest_of_parts("sampler", digest)
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """One reply each; a reply cannot be begun for it."""
-        able = [(i, ask) for i, ask in enumerate(asks) if isinstance(ask, Generate) and _plain_prompt(ask)]
-        yield from ((i, Failure("this sampler cannot be given a beginning")) for i in _others(asks, able))
-        for (i, ask), dialogue in zip(able, self.sampler([_dialogue(ask) for _, ask in able]), strict=True):
-            text, _ = cut_at(dialogue.reply, ask.stop)
+        answerable = [
+            (i, request)
+            for i, request in enumerate(requests)
+            if isinstance(request, Generate) and _has_no_lead(request)
+        ]
+        yield from (
+            (i, Failure("this sampler cannot be given a beginning")) for i in _unanswerable(requests, answerable)
+        )
+        for (i, request), dialogue in zip(
+            answerable, self.sampler([_dialogue(request) for _, request in answerable]), strict=True
+        ):
+            text, _ = cut_at(dialogue.reply, request.stop)
             yield i, Generation(text)
 
 
@@ -237,29 +259,37 @@ class ServerPolicy:
         self.model, self.name = model, f"{model} at {self.server.url}"
         self.digest = digest_of_parts("server", self.server.url, model)
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
-        """Replies, a block at a time so that what was said is kept.
+    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+        """Replies, a block at a time, so that a kill loses one block.
 
         Raises:
-            SamplerError: the server is gone or slow. One that refuses a prompt, or says nothing, fails that ask alone.
+            SamplerError: the server is gone or slow. A refused prompt, or an empty reply, fails that request alone.
         """
-        able = [(i, ask) for i, ask in enumerate(asks) if isinstance(ask, Generate) and _plain_prompt(ask)]
-        yield from ((i, Failure("a chat server cannot be given a beginning")) for i in _others(asks, able))
-        for start in range(0, len(able), _BLOCK_SAMPLES):
-            block = able[start : start + _BLOCK_SAMPLES]
-            said = self.server.each([(ask, request_seed(ask, seed)) for _, ask in block], self._say)
-            yield from zip([i for i, _ in block], said, strict=True)
+        answerable = [
+            (i, request)
+            for i, request in enumerate(requests)
+            if isinstance(request, Generate) and _has_no_lead(request)
+        ]
+        yield from (
+            (i, Failure("a chat server cannot be given a beginning")) for i in _unanswerable(requests, answerable)
+        )
+        for start in range(0, len(answerable), _BLOCK_SAMPLES):
+            block = answerable[start : start + _BLOCK_SAMPLES]
+            responses = self.server.each(
+                [(request, request_seed(request, seed)) for _, request in block], self._post_request
+            )
+            yield from zip([i for i, _ in block], responses, strict=True)
 
-    def _say(self, job: tuple[Generate, int]) -> Response:
-        ask, seed = job
+    def _post_request(self, job: tuple[Generate, int]) -> Response:
+        request, seed = job
         body: dict[str, Any] = {
             "model": self.model,
-            "messages": _dialogue(ask).to_json(),
-            "temperature": ask.temperature,
-            "max_tokens": ask.max_new_tokens,
+            "messages": _dialogue(request).to_json(),
+            "temperature": request.temperature,
+            "max_tokens": request.max_new_tokens,
             "seed": seed % 2**31,
         }
-        answer = self.server.post("/v1/chat/completions", body | ({"stop": list(ask.stop)} if ask.stop else {}))
+        answer = self.server.post("/v1/chat/completions", body | ({"stop": list(request.stop)} if request.stop else {}))
         if answer.status in (401, 403, 404):
             raise SamplerError(f"{self.name}: {answer.message}")
         if not answer.ok:
@@ -272,17 +302,17 @@ class ServerPolicy:
         if not isinstance(text, str):
             return Failure("the server answered without a text")
         tokens = (answer.body.get("usage") or {}).get("completion_tokens")
-        return Generation(cut_at(text.strip(), ask.stop)[0], tokens, choice.get("finish_reason") != "length")
+        return Generation(cut_at(text.strip(), request.stop)[0], tokens, choice.get("finish_reason") != "length")
 
 
-def _plain_prompt(ask: Generate) -> bool:
-    return not ask.lead
+def _has_no_lead(request: Generate) -> bool:
+    return not request.lead
 
 
-def _dialogue(ask: Generate) -> Dialogue:
-    return ask.prompt if isinstance(ask.prompt, Dialogue) else Dialogue.of(ask.prompt)
+def _dialogue(request: Generate) -> Dialogue:
+    return request.prompt if isinstance(request.prompt, Dialogue) else Dialogue.of(request.prompt)
 
 
-def _others(asks: Sequence[Request], able: Sequence[tuple[int, Request]]) -> list[int]:
-    taken = {i for i, _ in able}
-    return [i for i in range(len(asks)) if i not in taken]
+def _unanswerable(requests: Sequence[Request], answerable: Sequence[tuple[int, Request]]) -> list[int]:
+    taken = {i for i, _ in answerable}
+    return [i for i in range(len(requests)) if i not in taken]

@@ -1,10 +1,11 @@
-"""What was answered before: an append-only file a respondent, so that a kill costs one block and a repeat nothing."""
+"""Responses of earlier runs: an append-only file a responder, so that a kill costs one block and a repeat nothing."""
 
 import fcntl
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from preflab.atomic_files import complete_lines
 from preflab.errors import DataError
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.types import (
@@ -20,11 +21,11 @@ from preflab.rollouts.requests.types import (
 )
 
 LAYOUT = 1
-"""Changes when answers of an earlier version may no longer be used."""
+"""Changes when responses of an earlier version may no longer be used."""
 
 
 class ResponseCache:
-    """Answers by what was asked of whom, in ``<folder>/<digest of the respondent>.jsonl``.
+    """Responses by request and responder, in ``<folder>/<digest of the responder>.jsonl``.
 
     Several processes may use one folder: lines are appended whole under a lock. A last line that a kill cut off is
     left out; a damaged line before it is an error, since what follows cannot be trusted either.
@@ -32,77 +33,80 @@ class ResponseCache:
 
     def __init__(self, folder: Path | None) -> None:
         self.folder = folder
-        self._known: dict[str, dict[str, Response]] = {}
-        self.found = self.asked = 0
-        """Answers that were there already, and those that had to be asked for."""
+        self._responses: dict[str, dict[str, Response]] = {}
+        self.hits = self.misses = 0
+        """Requests whose response was there already, and those that a responder had to answer."""
 
-    def answered(
-        self, respondent: Responder, asks: Sequence[Request], *, seed: int = 0, keep: bool = True
+    def respond(
+        self, responder: Responder, requests: Sequence[Request], *, seed: int = 0, store: bool = True
     ) -> Iterator[tuple[int, Response]]:
-        """The number of an ask and its answer, each once; equal asks are asked once.
+        """The number of each request and its response, each once; equal requests are answered once.
 
         Args:
-            keep  whether new answers are written down.
+            store  whether new responses are written to the file.
         """
-        known = self._read(respondent)
-        places: dict[str, list[int]] = {}
-        for i, ask in enumerate(asks):
-            places.setdefault(self._key(ask, seed), []).append(i)
-        missing = [(key, asks[own[0]]) for key, own in places.items() if key not in known]
-        self.found += len(asks) - len(missing)
-        self.asked += len(missing)
-        for key, own in places.items():
-            if key in known:
-                yield from ((i, known[key]) for i in own)
-        able = [(key, ask) for key, ask in missing if ask.kind in respondent.kinds]
-        for key, ask in missing:
-            if ask.kind not in respondent.kinds:
-                yield from ((i, Failure(f"{_KIND[ask.kind]} cannot be asked of this respondent")) for i in places[key])
-        for n, answer in respondent.answers([ask for _, ask in able], seed=seed):
+        responses = self._read(responder)
+        indices: dict[str, list[int]] = {}
+        for i, request in enumerate(requests):
+            indices.setdefault(self._key(request, seed), []).append(i)
+        missing = [(key, requests[same[0]]) for key, same in indices.items() if key not in responses]
+        self.hits += len(requests) - len(missing)
+        self.misses += len(missing)
+        for key, same in indices.items():
+            if key in responses:
+                yield from ((i, responses[key]) for i in same)
+        able = [(key, request) for key, request in missing if request.kind in responder.kinds]
+        for key, request in missing:
+            if request.kind not in responder.kinds:
+                yield from (
+                    (i, Failure(f"{_KIND[request.kind]} cannot be asked of this respondent")) for i in indices[key]
+                )
+        for n, response in responder.respond([request for _, request in able], seed=seed):
             key = able[n][0]
-            known[key] = answer
-            if keep:
-                self._write(respondent, key, answer)
-            yield from ((i, answer) for i in places[key])
+            responses[key] = response
+            if store:
+                self._write(responder, key, response)
+            yield from ((i, response) for i in indices[key])
 
-    def _key(self, ask: Request, seed: int) -> str:
-        drawn = isinstance(ask, Generate) and ask.temperature > 0
-        return f"{request_key(ask)}/{seed}" if drawn else request_key(ask)
+    def _key(self, request: Request, seed: int) -> str:
+        drawn = isinstance(request, Generate) and request.temperature > 0
+        return f"{request_key(request)}/{seed}" if drawn else request_key(request)
 
-    def _path(self, respondent: Responder) -> Path | None:
-        return None if self.folder is None else self.folder / f"{respondent.digest}-{LAYOUT}.jsonl"
+    def _path(self, responder: Responder) -> Path | None:
+        return None if self.folder is None else self.folder / f"{responder.digest}-{LAYOUT}.jsonl"
 
-    def _read(self, respondent: Responder) -> dict[str, Response]:
-        if respondent.digest in self._known:
-            return self._known[respondent.digest]
-        known = self._known[respondent.digest] = {}
-        path = self._path(respondent)
+    def _read(self, responder: Responder) -> dict[str, Response]:
+        if responder.digest in self._responses:
+            return self._responses[responder.digest]
+        responses = self._responses[responder.digest] = {}
+        path = self._path(responder)
         if path is None or not path.exists():
-            return known
-        whole = path.read_text(encoding="utf-8")
-        for number, line in enumerate(whole[: whole.rfind("\n") + 1].splitlines(), start=1):
+            return responses
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)  # another process may be appending
+            lines = complete_lines(path)
+        for number, line in enumerate(lines, start=1):
             try:
-                found = json.loads(line)
-                known[found["key"]] = response_from_json(found["answer"])
+                entry = json.loads(line)
+                responses[entry["key"]] = response_from_json(entry["answer"])
             except (ValueError, KeyError, TypeError) as error:
-                told = f"a damaged answer ({error}); delete this file to ask again"
-                raise DataError(told, path=path, line=number) from error
-        return known
+                complaint = f"a damaged answer ({error}); delete this file to ask again"
+                raise DataError(complaint, path=path, line=number) from error
+        return responses
 
-    def _write(self, respondent: Responder, key: str, answer: Response) -> None:
-        path = self._path(respondent)
+    def _write(self, responder: Responder, key: str, response: Response) -> None:
+        path = self._path(responder)
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"key": key, "answer": response_json(answer)}, ensure_ascii=True) + "\n"
+        line = json.dumps({"key": key, "answer": response_json(response)}, ensure_ascii=True) + "\n"
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             end = file.seek(0, 2)
             if end:
                 file.seek(end - 1)
-                if file.read(1) != b"\n":  # a kill cut the last line off
-                    file.seek(0)
-                    file.truncate(file.read().rfind(b"\n") + 1)
+                if file.read(1) != b"\n":
+                    complete_lines(path)  # a kill cut the last line off
             file.write(line.encode())
 
 

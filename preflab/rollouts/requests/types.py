@@ -1,21 +1,12 @@
-"""What an evaluation asks of a model, and what comes back. Values only: no model, no file, no tensor.
+"""Requests to a model, and its responses. Values only: no model, no file, no tensor.
 
-An item's plan is a generator: it yields the asks of one round, is sent their answers, and returns what came of the
-item (`Outcome`). A chain of thought is two rounds, a judge asked in both orders is one round of two asks:
-
-    def plan(item):
-        (spoken,) = yield [Speak(prompt=item.prompt)]
-        first, second = yield [Choose(...), Choose(...)]
-        return {"correct": ...}
-
-An ask that fails raises `Unscorable` inside the plan; a plan raises it itself where an answer cannot be read. Such an
-item is counted and shown, and is neither right nor wrong nor a tie.
+A request is one of three: log-probabilities of given options, a generation, or a preference model's scores of replies.
 """
 
 import hashlib
 import json
 import math
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any, ClassVar, Literal, TypeAlias
 
@@ -24,17 +15,15 @@ from preflab.errors import DataError, PreflabError
 
 ResponderRole: TypeAlias = Literal["policy", "judge", "pm"]
 """Who answers: the model under test, a judge model, a preference model."""
-Outcome: TypeAlias = Mapping[str, Any]
-"""What came of an item: numbers, words and short lists by name; one column each for the measures."""
 
 
-class Unscorable(PreflabError, ValueError):
-    """An item that cannot be scored, and why in a fixed phrase that can be counted (no quotation in it)."""
+class UnreadableResponse(PreflabError, ValueError):
+    """A response that gives no usable answer, and why in a fixed phrase that can be counted (no quotation in it)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OptionLogprobs:
-    """How likely is each of these continuations of the same words? One prefix, a branch per option."""
+    """Log-probabilities of several continuations of one prompt: one prefix, a branch per option."""
 
     kind: ClassVar[str] = "choose"
     prompt: Dialogue | str
@@ -45,41 +34,42 @@ class OptionLogprobs:
     """Words put into the assistant's mouth before the options; for a plain text part of the text."""
     closed: bool = False
     """Whether each option is a whole reply: its end-of-turn token counts too."""
-    whom: ResponderRole = "policy"
+    role: ResponderRole = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Generate:
-    """Go on."""
+    """One generated reply."""
 
     kind: ClassVar[str] = "speak"
     prompt: Dialogue | str
     lead: str = ""
-    """Words put into the assistant's mouth; the answer goes on from them and does not repeat them."""
+    """Words put into the assistant's mouth; the response goes on from them and does not repeat them."""
     max_new_tokens: int = 256
     temperature: float = 0.0
     """0 is greedy."""
     stop: tuple[str, ...] = ()
-    """The answer ends before the first of these."""
+    """The response ends before the first of these."""
     sample: int = 0
     """Number of the draw, where several are made from one prompt."""
-    whom: ResponderRole = "policy"
+    role: ResponderRole = "policy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoreReplies:
-    """How good is each reply? Scores of a preference model, nats."""
+    """A preference model's score of each reply to a prompt, nats."""
 
     kind: ClassVar[str] = "rate"
     prompt: Dialogue
     replies: tuple[str, ...]
-    whom: ResponderRole = "pm"
+    role: ResponderRole = "pm"
 
 
 @dataclass(frozen=True, slots=True)
 class OptionScores:
     """Log-probability in nats of each option, whole, and its length in tokens."""
 
+    kind: ClassVar[str] = "chosen"
     logprobs: tuple[float, ...]
     tokens: tuple[int, ...]
     shortened: bool = False
@@ -110,21 +100,22 @@ class OptionScores:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """What was said."""
+    """A generated reply."""
 
+    kind: ClassVar[str] = "spoken"
     text: str
     tokens: int | None = None
     finished: bool = True
     """Whether the model ended by itself or at a stop; False when its room was used up."""
 
-    def words(self) -> str:
-        """The text.
+    def require_text(self) -> str:
+        """The text, trimmed.
 
         Raises:
-            Unscorable: there is none.
+            UnreadableResponse: it is empty.
         """
         if not self.text.strip():
-            raise Unscorable("the model said nothing")
+            raise UnreadableResponse("the model said nothing")
         return self.text.strip()
 
 
@@ -132,56 +123,57 @@ class Generation:
 class RewardScores:
     """Scores in nats; only differences mean something."""
 
+    kind: ClassVar[str] = "rated"
     scores: tuple[float, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """No answer, and why: a fixed phrase."""
+    """No response, and why: a fixed phrase."""
 
+    kind: ClassVar[str] = "failed"
     reason: str
 
 
 Request: TypeAlias = OptionLogprobs | Generate | ScoreReplies
 Response: TypeAlias = OptionScores | Generation | RewardScores | Failure
-Plan: TypeAlias = Generator[Sequence[Request], Sequence[Any], Outcome]
 
-_STORED_KINDS: dict[str, Any] = {"chosen": OptionScores, "spoken": Generation, "rated": RewardScores, "failed": Failure}
-"""How responses are named in caches and item files; these names outlive the classes'."""
-_KIND_OF = {response: kind for kind, response in _STORED_KINDS.items()}
-
-
-def request_json(ask: Request) -> dict[str, Any]:
-    """An ask as plain values; what is at its default is left out."""
-    found: dict[str, Any] = {"kind": ask.kind}
-    for own in fields(ask):
-        value = getattr(ask, own.name)
-        if own.name == "prompt" or value != own.default:
-            found[own.name] = value.to_json() if isinstance(value, Dialogue) else value
-    return found
+_BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionScores, Generation, RewardScores, Failure)}
+_STORED_AS = {"role": "whom"}
+"""Field -> its key in stored requests. The key is part of `request_key`, so caches and draws depend on it."""
 
 
-def request_key(ask: Request) -> str:
-    """Digest of what is asked: equal asks have equal keys."""
-    text = json.dumps(request_json(ask), sort_keys=True, ensure_ascii=False)
+def request_json(request: Request) -> dict[str, Any]:
+    """A request as plain values; what is at its default is left out."""
+    values: dict[str, Any] = {"kind": request.kind}
+    for field_ in fields(request):
+        value = getattr(request, field_.name)
+        if field_.name == "prompt" or value != field_.default:
+            values[_STORED_AS.get(field_.name, field_.name)] = value.to_json() if isinstance(value, Dialogue) else value
+    return values
+
+
+def request_key(request: Request) -> str:
+    """Digest of a request: equal requests have equal keys."""
+    text = json.dumps(request_json(request), sort_keys=True, ensure_ascii=False)
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:32]
 
 
-def response_json(answer: Response) -> dict[str, Any]:
-    """An answer as plain values."""
-    return {"kind": _KIND_OF[type(answer)], **asdict(answer)}
+def response_json(response: Response) -> dict[str, Any]:
+    """A response as plain values."""
+    return {"kind": response.kind, **asdict(response)}
 
 
-def response_from_json(found: Mapping[str, Any]) -> Response:
+def response_from_json(values: Mapping[str, Any]) -> Response:
     """The inverse of `response_json`.
 
     Raises:
-        DataError: it is no answer.
+        DataError: it is no response.
     """
     try:
-        given = dict(found)
-        kind = _STORED_KINDS[given.pop("kind")]
-        answer: Response = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in given.items()})
-        return answer
+        fields_ = dict(values)
+        kind = _BY_KIND[fields_.pop("kind")]
+        response: Response = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields_.items()})
+        return response
     except (KeyError, TypeError) as error:
-        raise DataError(f"no answer to an evaluation: {found!r:.200}") from error
+        raise DataError(f"not a stored response: {values!r:.200}") from error

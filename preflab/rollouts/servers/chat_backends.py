@@ -120,14 +120,14 @@ class LocalChatBackend:
         from preflab.rollouts.generate import generate
 
         began = time.monotonic()
-        whole = _with_system(self.spec, dialogue)
-        fitted = fit_prompt(self._encoder, whole, room=self._encoder.max_tokens - self._config.max_new_tokens)
+        prompt = _with_system(self.spec, dialogue)
+        fitted = fit_prompt(self._encoder, prompt, room=self._encoder.max_tokens - self._config.max_new_tokens)
         if fitted is None:
             raise DataError(f"the last message alone outgrows the {self._encoder.max_tokens} tokens of this model")
         watch = None if on_text is None else lambda tokens: self._show(tokens[0], on_text)
         with _ONE_AT_A_TIME:
             generator = torch.Generator().manual_seed(seed)
-            found = generate(
+            rollouts = generate(
                 self._role,
                 [fitted[0]],
                 self._encoder,
@@ -136,17 +136,17 @@ class LocalChatBackend:
                 generator=generator,
                 watch=watch,
             )[0]
-            texts = [self._encoder.text(rollout.tokens) for rollout in found]
+            texts = [self._encoder.text(rollout.tokens) for rollout in rollouts]
             best = 0
             if self._score is not None:
-                scores = [self._score(whole.with_reply(text)) for text in texts]
+                scores = [self._score(prompt.with_reply(text)) for text in texts]
                 best = max(range(len(texts)), key=scores.__getitem__)
         details = {
             "weights": self._source.sha256,
             "decoding": _decoding(self.spec),
             "seed": seed,
-            "tokens": len(found[best].tokens),
-            "finished": found[best].finished,
+            "tokens": len(rollouts[best].tokens),
+            "finished": rollouts[best].finished,
             "turns_left_out": fitted[1],
             "seconds": round(time.monotonic() - began, 3),
         }
@@ -222,64 +222,66 @@ class ServerChatBackend:
                     answer.read()
                     raise self._complaint(f"it answers {answer.status_code}: {answer.text:.300}")
                 streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
-                text, told = self._streamed(answer.iter_lines(), on_text) if streamed else self._whole(answer.read())
+                text, fields_ = (
+                    self._read_stream(answer.iter_lines(), on_text) if streamed else self._read_whole(answer.read())
+                )
         except httpx2.HTTPError as error:
             raise self._complaint(f"{type(error).__name__}: {error}") from error
         details = {
-            "weights": told.get("system_fingerprint") or told.get("model") or spec.served_name,
+            "weights": fields_.get("system_fingerprint") or fields_.get("model") or spec.served_name,
             "decoding": _decoding(spec),
             "seed": seed % 2**31,
-            "tokens": (told.get("usage") or {}).get("completion_tokens"),
-            "finished": told.get("finish_reason") == "stop",
+            "tokens": (fields_.get("usage") or {}).get("completion_tokens"),
+            "finished": fields_.get("finish_reason") == "stop",
             "seconds": round(time.monotonic() - began, 3),
         }
         return ChatReply(text, details)
 
-    def _streamed(self, lines: Iterator[str], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
-        text, told, whole = "", dict[str, Any](), False
+    def _read_stream(self, lines: Iterator[str], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
+        text, fields_, complete = "", dict[str, Any](), False
         for line in lines:
             if not line.startswith("data:"):
                 continue
-            said = line.removeprefix("data:").strip()
-            if said == "[DONE]":
-                whole = True
+            data = line.removeprefix("data:").strip()
+            if data == "[DONE]":
+                complete = True
                 break
-            piece = self._json(said)
-            told |= {key: piece[key] for key in ("model", "system_fingerprint", "usage") if piece.get(key)}
+            piece = self._json(data)
+            fields_ |= {key: piece[key] for key in ("model", "system_fingerprint", "usage") if piece.get(key)}
             for choice in piece.get("choices") or []:
                 text += (choice.get("delta") or {}).get("content") or ""
                 if choice.get("finish_reason"):
-                    told["finish_reason"], whole = choice["finish_reason"], True
+                    fields_["finish_reason"], complete = choice["finish_reason"], True
             if len(text) > _LONGEST_CHARACTERS:
                 raise self._complaint(f"it does not stop: more than {_LONGEST_CHARACTERS:,} characters")
             if on_text:
                 on_text(text)
-        if not whole:
+        if not complete:
             raise self._complaint(f"the stream broke off after {len(text)} characters")
-        return text, told
+        return text, fields_
 
-    def _whole(self, content: bytes) -> tuple[str, dict[str, Any]]:
-        told = self._json(content.decode("utf-8", "replace"))
+    def _read_whole(self, content: bytes) -> tuple[str, dict[str, Any]]:
+        fields_ = self._json(content.decode("utf-8", "replace"))
         try:
-            choice = told["choices"][0]
+            choice = fields_["choices"][0]
             text = choice["message"]["content"]
         except (KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
             raise self._complaint(f"no choices[0].message.content in {content[:200]!r}")
-        return text, told | {"finish_reason": choice.get("finish_reason")}
+        return text, fields_ | {"finish_reason": choice.get("finish_reason")}
 
     def _json(self, text: str) -> dict[str, Any]:
         try:
-            found = json.loads(text)
+            value = json.loads(text)
         except ValueError as error:
             raise self._complaint(f"expected JSON, found {text[:200]!r}") from error
-        if not isinstance(found, dict) or found.get("error"):
+        if not isinstance(value, dict) or value.get("error"):
             raise self._complaint(f"it says {text[:300]}")
-        return found
+        return value
 
-    def _complaint(self, what: str) -> SamplerError:
-        return SamplerError(f"policy {self.spec.name!r} at {self._url}: {what}")
+    def _complaint(self, problem: str) -> SamplerError:
+        return SamplerError(f"policy {self.spec.name!r} at {self._url}: {problem}")
 
 
 def weights_version(spec: PolicySpec) -> int:

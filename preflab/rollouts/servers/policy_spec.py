@@ -35,12 +35,12 @@ class PolicySpec:
     """Run folder whose preference model chooses; needed where ``best_of`` is above 1."""
 
     def __post_init__(self) -> None:
-        where = [kind for kind in ("model", "run", "url") if getattr(self, kind)]
+        locations = [kind for kind in ("model", "run", "url") if getattr(self, kind)]
         complaint = None
         if not self.name or len(self.name) > 120 or not self.name.isprintable():
             complaint = f"name must have 1 to 120 printable characters, got {self.name!r:.130}"
-        elif len(where) != 1:
-            complaint = f"exactly one of model, run and url is needed, got {', '.join(where) or 'none'}"
+        elif len(locations) != 1:
+            complaint = f"exactly one of model, run and url is needed, got {', '.join(locations) or 'none'}"
         elif self.url and not self.served_name:
             complaint = "served_name: say what the server calls the model"
         elif self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
@@ -51,35 +51,35 @@ class PolicySpec:
             raise StudyError(f"policy {self.name or '?'!r}: {complaint}")
 
     @classmethod
-    def from_mapping(cls, given: Mapping[str, Any]) -> "PolicySpec":
+    def from_mapping(cls, values: Mapping[str, Any]) -> "PolicySpec":
         """A policy from plain values.
 
         Raises:
             StudyError: a field is unknown, missing, or of another type.
         """
-        known = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(cls)}
-        found = dict(given)
-        label = given.get("name", "?")
-        for name, value in given.items():
-            if name not in known:
-                raise StudyError(f"policy {label!r}: unknown field {name!r}{did_you_mean(str(name), list(known))}")
+        types = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(cls)}
+        converted = dict(values)
+        label = values.get("name", "?")
+        for name, value in values.items():
+            if name not in types:
+                raise StudyError(f"policy {label!r}: unknown field {name!r}{did_you_mean(str(name), list(types))}")
             expected: tuple[type, ...] = (
-                (int, float) if "float" in known[name] else (int,) if "int" in known[name] else (str,)
+                (int, float) if "float" in types[name] else (int,) if "int" in types[name] else (str,)
             )
             good = isinstance(value, expected) and not isinstance(value, bool)
-            if not good and not (value is None and "None" in known[name]):
-                raise StudyError(f"policy {label!r}: {name} must be {known[name]}, got {value!r:.60}")
-            found[name] = float(value) if "float" in known[name] else value
-        if "name" not in given:
+            if not good and not (value is None and "None" in types[name]):
+                raise StudyError(f"policy {label!r}: {name} must be {types[name]}, got {value!r:.60}")
+            converted[name] = float(value) if "float" in types[name] else value
+        if "name" not in values:
             raise StudyError("policies: one has no name")
-        if given.get("url"):
+        if values.get("url"):
             from preflab.rollouts.servers.remote import check_address
 
             try:
-                check_address(given["url"])
+                check_address(values["url"])
             except ConfigError as error:
                 raise StudyError(f"policy {label!r}: {error}") from error
-        return cls(**found)
+        return cls(**converted)
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is at its default is left out."""

@@ -2,6 +2,9 @@
 
 ``Server`` speaks JSON over HTTP and knows no model. ``OpenAISampler`` continues dialogues through any endpoint
 that speaks OpenAI's chat protocol, text in and text out; ``vllm`` builds an engine for training on ``Server``.
+
+The retries are written here. tenacity or a retrying transport would repeat timeouts as well, which gives a slow server
+more to do, and would know nothing of sister requests: here the first one that fails for good ends the pauses of all.
 """
 
 import os
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
     import httpx2
 
 Job = TypeVar("Job")
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 BUSY: frozenset[int] = frozenset({429, 500, 502, 503, 504})
 """Answers after which the same request may well succeed."""
@@ -50,8 +53,8 @@ class ServerConfig:
             raise ConfigError(f"retries and backoff_seconds must be at least 0 and concurrency at least 1, got {self}")
 
 
-class Answer(NamedTuple):
-    """What a server said."""
+class ServerResponse(NamedTuple):
+    """A server's response to one HTTP request."""
 
     status: int
     body: Any
@@ -64,11 +67,13 @@ class Answer(NamedTuple):
 
     @property
     def message(self) -> str:
-        """The server's own words about what went wrong."""
-        found: Any = self.body
-        while isinstance(found, Mapping):
-            found = next((found[key] for key in ("error", "message", "detail") if found.get(key)), str(dict(found)))
-        return f"{self.status} {found!s:.400}".strip()
+        """The server's own message about what went wrong."""
+        message_: Any = self.body
+        while isinstance(message_, Mapping):
+            message_ = next(
+                (message_[key] for key in ("error", "message", "detail") if message_.get(key)), str(dict(message_))
+            )
+        return f"{self.status} {message_!s:.400}".strip()
 
 
 class Server:
@@ -94,15 +99,15 @@ class Server:
         if client is not None:
             client.close()
 
-    def get(self, path: str) -> Answer:
+    def get(self, path: str) -> ServerResponse:
         """Ask for something."""
         return self.request("GET", path, None)
 
-    def post(self, path: str, body: object, *, busy: Collection[int] = BUSY) -> Answer:
+    def post(self, path: str, body: object, *, busy: Collection[int] = BUSY) -> ServerResponse:
         """Have something done."""
         return self.request("POST", path, body, busy=busy)
 
-    def request(self, method: str, path: str, body: object, *, busy: Collection[int] = BUSY) -> Answer:
+    def request(self, method: str, path: str, body: object, *, busy: Collection[int] = BUSY) -> ServerResponse:
         """The answer, after as many attempts as it takes; also one that refuses (4xx), which is for the caller.
 
         Raises:
@@ -117,30 +122,32 @@ class Server:
                 break  # a sister request has failed for good
             try:
                 sent = self._open().request(method, f"{self.url}{path}", json=body)
-                answer = Answer(sent.status_code, _decoded(sent))
+                response = ServerResponse(sent.status_code, _decoded(sent))
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 trouble, cause = f"nothing answers there ({error})", error
             except httpx2.TimeoutException as error:
                 raise self.complaint(
                     f"{method} {path} got no answer in time",
                     expected=f"one within {self.config.timeout_seconds:g} s (timeout_seconds)",
-                    found=type(error).__name__,
+                    actual=type(error).__name__,
                 ) from error
             except httpx2.TransportError as error:  # the connection broke on the way
                 trouble, cause = f"the connection broke ({type(error).__name__}: {error})", error
             else:
-                if answer.status not in busy:
-                    return answer
-                trouble, cause = answer.message, None
+                if response.status not in busy:
+                    return response
+                trouble, cause = response.message, None
         attempts = f"after {self.config.retries + 1} attempts" if self.config.retries else "at the only attempt"
-        raise self.complaint(f"{method} {path} failed", expected="an answer", found=f"{trouble}, {attempts}") from cause
+        raise self.complaint(
+            f"{method} {path} failed", expected="an answer", actual=f"{trouble}, {attempts}"
+        ) from cause
 
-    def complaint(self, what: str, *, expected: str, found: str) -> SamplerError:
+    def complaint(self, problem: str, *, expected: str, actual: str) -> SamplerError:
         """An error that says where, what was expected, what was found, and how a right server is started."""
         start = f". A right server starts with: {self.start}" if self.start else ""
-        return SamplerError(f"{self.url}: {what}; expected {expected}; found {found}{start}")
+        return SamplerError(f"{self.url}: {problem}; expected {expected}; found {actual}{start}")
 
-    def each(self, jobs: Sequence[Job], do: Callable[[Job], Found]) -> list[Found]:
+    def each(self, jobs: Sequence[Job], do: Callable[[Job], Result]) -> list[Result]:
         """``do`` for every job, several at once; results in order. The first failure ends the rest and is raised.
 
         The threads are daemons: one that still waits for a server that hangs does not keep the program from ending.
@@ -148,7 +155,7 @@ class Server:
         self._open()  # once, before several threads want it
         giving_up = self._giving_up = threading.Event()
         todo, lock = iter(enumerate(jobs)), threading.Lock()
-        done: queue.SimpleQueue[tuple[int, Found | None, BaseException | None]] = queue.SimpleQueue()
+        finished: queue.SimpleQueue[tuple[int, Result | None, BaseException | None]] = queue.SimpleQueue()
 
         def work() -> None:
             while not giving_up.is_set():
@@ -158,22 +165,22 @@ class Server:
                     return
                 number, job = numbered
                 try:
-                    done.put((number, do(job), None))
+                    finished.put((number, do(job), None))
                 except BaseException as error:
-                    done.put((number, None, error))
+                    finished.put((number, None, error))
 
         for _ in range(min(self.config.concurrency, len(jobs))):
             threading.Thread(target=work, daemon=True, name="preflab-sampling").start()
-        found: dict[int, Found | None] = {}
+        results: dict[int, Result | None] = {}
         try:
-            while len(found) < len(jobs):
-                number, result, error = done.get()
+            while len(results) < len(jobs):
+                number, result, error = finished.get()
                 if error is not None:
                     raise error
-                found[number] = result
+                results[number] = result
         finally:
             giving_up.set()
-        return [cast(Found, found[i]) for i in range(len(jobs))]
+        return [cast(Result, results[i]) for i in range(len(jobs))]
 
     def _pause(self, attempt: int) -> float:
         return float(min(LONGEST_PAUSE_SECONDS, self.config.backoff_seconds * 2 ** (attempt - 1)))
@@ -254,19 +261,19 @@ class OpenAISampler:
             "max_tokens": self.max_new_tokens,
         }
         body |= {} if self.seed is None else {"seed": (self.seed * 1_000_003 + number) % 2**31}
-        answer = self.server.post("/v1/chat/completions", body)
-        if not answer.ok:
+        response = self.server.post("/v1/chat/completions", body)
+        if not response.ok:
             raise self.server.complaint(
-                f"model {self.model!r} refuses dialogue {number}", expected="a reply", found=answer.message
+                f"model {self.model!r} refuses dialogue {number}", expected="a reply", actual=response.message
             )
         try:
-            text = answer.body["choices"][0]["message"]["content"]
+            text = response.body["choices"][0]["message"]["content"]
         except (KeyError, IndexError, TypeError):
             text = None
         if not isinstance(text, str):
             raise self.server.complaint(
                 f"dialogue {number} got no reply",
                 expected="choices[0].message.content with text",
-                found=f"{answer.body!r:.200}",
+                actual=f"{response.body!r:.200}",
             )
         return dialogue.with_reply(text)

@@ -26,10 +26,10 @@ from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows
-from preflab.rollouts.servers.remote import Answer, Server, ServerConfig
+from preflab.rollouts.servers.remote import Server, ServerConfig, ServerResponse
 from preflab.rollouts.servers.vllm_weights import Pushed, Weights
 
-Found = TypeVar("Found")
+Result = TypeVar("Result")
 
 NEUTRAL: Mapping[str, object] = {
     "top_p": 1.0,
@@ -46,7 +46,7 @@ NEUTRAL: Mapping[str, object] = {
 }
 """What every request says, so that no default of the server or of the model's own settings has a say."""
 
-WANTED = {
+VLLM_NAMES = {
     "max_new_tokens": "max_tokens",
     "temperature": "temperature",
     "top_k": "top_k",
@@ -132,19 +132,19 @@ class VLLMEngine:
         adapters = role.trunk.adapters
         name, max_tokens = role.trunk.source.location, self.encoder.max_tokens
         self.server.start = start_command(name, rank=adapters.rank if adapters else None, max_tokens=max_tokens)
-        now = self.pushed
-        if now and now.role == role.name and 0 < version - now.version <= self.config.max_staleness:
+        served = self.pushed
+        if served and served.role == role.name and 0 < version - served.version <= self.config.max_staleness:
             return
         self.pushed = None  # whatever fails from here on, the server's weights are not to be trusted
         weights = self.weights
-        base, untouched = _by_first(
-            lambda: (weights.base_model(self.config.model, max_tokens=max_tokens), weights.untouched(role))
+        base, is_base = _by_first(
+            lambda: (weights.base_model(self.config.model, max_tokens=max_tokens), weights.is_untouched(role))
         )
-        if math.isnan(self.base_gap) and untouched:
-            self.base_gap = self._probed(role.trunk.reference(), Pushed(base, base, version, None, None))
-        pushed = weights.written(role, version, base)
+        if math.isnan(self.base_gap) and is_base:
+            self.base_gap = self._probe(role.trunk.reference(), Pushed(base, base, version, None, None))
+        pushed = weights.write(role, version, base)
         _by_first(lambda: weights.load(pushed))
-        self.probe_gap = self._probed(role, pushed)
+        self.probe_gap = self._probe(role, pushed)
         self.pushed = pushed
         _by_first(lambda: weights.tidy(pushed))
 
@@ -167,21 +167,21 @@ class VLLMEngine:
                     f"prompt {i} has {len(prompt)} tokens; with {config.max_new_tokens} new ones it must fit in "
                     f"{self.encoder.max_tokens}, and it may not be empty"
                 )
-        _wanted(config)
+        _request_settings(config)
         pushed = self._fresh()
         jobs = [(tuple(prompt), _seed(seed, i)) for i, prompt in enumerate(prompts)]
 
-        def sampled() -> list[list[Rollout]]:
+        def sample_all() -> list[list[Rollout]]:
             self.weights.restore(pushed)  # a server that was started again knows nothing
-            found = self.server.each(jobs, lambda job: self._ask(pushed, job[0], config, n, job[1]))
+            replies = self.server.each(jobs, lambda job: self._request_replies(pushed, job[0], config, n, job[1]))
             self.weights.confirm(pushed)
-            return found
+            return replies
 
         def at_most_twice() -> list[list[Rollout]]:
             try:
-                return sampled()
+                return sample_all()
             except _Lost:
-                return sampled()
+                return sample_all()
 
         return _by_first(at_most_twice)
 
@@ -199,45 +199,47 @@ class VLLMEngine:
             raise self.server.complaint(
                 "the server's weights are stale",
                 expected=f"version {self.version}, or at most {limit} behind it (max_staleness)",
-                found="none: the last push failed" if self.pushed is None else f"version {self.pushed.version}",
+                actual="none: the last push failed" if self.pushed is None else f"version {self.pushed.version}",
             )
         return self.pushed
 
-    def _ask(self, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int, seed: int) -> list[Rollout]:
-        """One prompt's replies."""
-        own = {"model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
-        asked = {**NEUTRAL, **_wanted(config), "stop_token_ids": list(self.encoder.stop_ids), **own}
-        answer = self.server.post("/v1/completions", asked)
-        return self._checked(answer, pushed, prompt, config, n)
-
-    def _checked(
-        self, answer: Answer, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int
+    def _request_replies(
+        self, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int, seed: int
     ) -> list[Rollout]:
-        complaint, body = self.server.complaint, answer.body
-        if not answer.ok:
+        """One prompt's replies."""
+        job = {"model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
+        request = {**NEUTRAL, **_request_settings(config), "stop_token_ids": list(self.encoder.stop_ids), **job}
+        response = self.server.post("/v1/completions", request)
+        return self._read_response(response, pushed, prompt, config, n)
+
+    def _read_response(
+        self, response: ServerResponse, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int
+    ) -> list[Rollout]:
+        complaint, body = self.server.complaint, response.body
+        if not response.ok:
             refused = complaint(
-                f"sampling with {pushed.served!r} was refused", expected="replies", found=answer.message
+                f"sampling with {pushed.served!r} was refused", expected="replies", actual=response.message
             )
-            raise _Lost(str(refused)) if answer.status == 404 else refused
+            raise _Lost(str(refused)) if response.status == 404 else refused
         if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
-            raise complaint("the answer holds no replies", expected="a list 'choices'", found=f"{body!r:.200}")
+            raise complaint("the answer holds no replies", expected="a list 'choices'", actual=f"{body!r:.200}")
         if body.get("model") != pushed.served:
             raise complaint(
                 "the replies were drawn with other weights",
                 expected=f"'model' to say {pushed.served!r} (version {pushed.version})",
-                found=repr(body.get("model")),
+                actual=repr(body.get("model")),
             )
         if len(body["choices"]) != n:
-            raise complaint("replies are missing", expected=f"{n} of them", found=str(len(body["choices"])))
+            raise complaint("replies are missing", expected=f"{n} of them", actual=str(len(body["choices"])))
         try:
             choices = sorted(body["choices"], key=lambda choice: int(choice["index"]))
-            return [self._reply(choice, prompt, config, pushed.version) for choice in choices]
+            return [self._read_reply(choice, prompt, config, pushed.version) for choice in choices]
         except _Amiss as amiss:
-            raise complaint("a reply cannot be used", expected=amiss.expected, found=amiss.found) from None
+            raise complaint("a reply cannot be used", expected=amiss.expected, actual=amiss.actual) from None
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise complaint("a reply is malformed", expected="vLLM's fields", found=repr(error)) from error
+            raise complaint("a reply is malformed", expected="vLLM's fields", actual=repr(error)) from error
 
-    def _reply(self, choice: Any, prompt: tuple[int, ...], config: SamplingConfig, version: int) -> Rollout:
+    def _read_reply(self, choice: Any, prompt: tuple[int, ...], config: SamplingConfig, version: int) -> Rollout:
         """One reply, if it is all there."""
         tokens, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
         if not isinstance(tokens, list):
@@ -262,14 +264,14 @@ class VLLMEngine:
             )
         return Rollout(prompt, tuple(map(int, tokens)), tuple(map(float, logprobs)), finished, version)
 
-    def _probed(self, role: Role, pushed: Pushed) -> float:
+    def _probe(self, role: Role, pushed: Pushed) -> float:
         """Sample a few tokens and compare their log-probabilities with the trainer's; the gap in nats per token.
 
         Raises:
             SamplerError: it is too wide: other weights, or other log-probabilities.
         """
         prompt = self.encoder.prompt(Dialogue.of("Name three things."))[: self.encoder.max_tokens // 2]
-        replies = _by_first(lambda: self._ask(pushed, prompt, PROBE, PROBE_SAMPLES, seed=1))
+        replies = _by_first(lambda: self._request_replies(pushed, prompt, PROBE, PROBE_SAMPLES, seed=1))
         gap = self._gap(role, replies, PROBE.temperature)
         limit = self.config.probe_limit
         if pushed.role is not None and not math.isnan(self.base_gap):
@@ -280,23 +282,23 @@ class VLLMEngine:
             raise self.server.complaint(
                 "the server returns log-probabilities from before the temperature",
                 expected="those of the distribution sampled from (--logprobs-mode processed_logprobs)",
-                found=f"{gap:.3g} nats per token apart from the trainer's at temperature {PROBE.temperature:g}",
+                actual=f"{gap:.3g} nats per token apart from the trainer's at temperature {PROBE.temperature:g}",
             )
         raise self.server.complaint(
             f"the server does not play the weights {pushed.name!r}",
             expected=f"log-probabilities within {limit:.2g} nats per token of the trainer's (probe_limit)",
-            found=f"{gap:.3g} apart. "
+            actual=f"{gap:.3g} apart. "
             + ("It took over not all of what was pushed" if pushed.role else "Its base model is another"),
         )
 
     def _gap(self, role: Role, replies: Sequence[Rollout], temperature: float) -> float:
         """Mean |difference| in nats per token."""
         row = Row.of(replies[0].prompt, *(reply.tokens for reply in replies))
-        own = logprob_rows(role, [row], temperature=temperature)[0]
+        trainer_logprobs = logprob_rows(role, [row], temperature=temperature)[0]
         pairs: list[float] = [
-            abs(mine - theirs)
-            for logp, reply in zip(own, replies, strict=True)
-            for mine, theirs in zip(logp.tolist(), reply.logprobs, strict=True)
+            abs(ours - servers)
+            for logp, reply in zip(trainer_logprobs, replies, strict=True)
+            for ours, servers in zip(logp.tolist(), reply.logprobs, strict=True)
         ]
         return sum(pairs) / len(pairs)
 
@@ -308,44 +310,44 @@ class _Lost(SamplerError):
 class _Amiss(Exception):
     """What a reply lacks."""
 
-    def __init__(self, expected: str, found: str) -> None:
-        super().__init__(expected, found)
-        self.expected, self.found = expected, found
+    def __init__(self, expected: str, actual: str) -> None:
+        super().__init__(expected, actual)
+        self.expected, self.actual = expected, actual
 
 
-def _by_first(do: Callable[[], Found]) -> Found:
+def _by_first(call: Callable[[], Result]) -> Result:
     """What the first rank's ``do`` gives, for all: one process speaks with the server.
 
     Raises:
         SamplerError: the first rank's, on every rank, so that all of them save and stop together.
     """
     problem: SamplerError | None = None
-    told: tuple[Any, str | None] = (None, None)
-    with distributed.rank_zero_first() as mine:
+    outcome: tuple[Any, str | None] = (None, None)
+    with distributed.rank_zero_first() as is_rank_zero:
         try:
-            told = (do() if mine else None, None)
+            outcome = (call() if is_rank_zero else None, None)
         except SamplerError as error:
-            problem, told = error, (None, str(error))
-    found, message = distributed.broadcast(told)
+            problem, outcome = error, (None, str(error))
+    value, message = distributed.broadcast(outcome)
     if message is not None:
         raise problem or SamplerError(message)
-    return cast(Found, found)
+    return cast(Result, value)
 
 
-def _wanted(config: SamplingConfig) -> dict[str, object]:
+def _request_settings(config: SamplingConfig) -> dict[str, object]:
     """The settings of sampling as a request says them.
 
     Raises:
         ConfigError: one is set that vLLM does not know; without it, it would draw from another distribution.
     """
-    found: dict[str, object] = {}
-    for setting in fields(config):
-        value = getattr(config, setting.name)
-        if setting.name in WANTED:
-            found |= {} if value is None else {WANTED[setting.name]: value}
-        elif setting.name != "max_batch" and value != setting.default:  # how many at once is the server's affair
-            raise ConfigError(f"a vLLM server cannot draw with sampling.{setting.name}={value!r}; leave it off")
-    return found
+    settings: dict[str, object] = {}
+    for field_ in fields(config):
+        value = getattr(config, field_.name)
+        if field_.name in VLLM_NAMES:
+            settings |= {} if value is None else {VLLM_NAMES[field_.name]: value}
+        elif field_.name != "max_batch" and value != field_.default:  # how many at once is the server's affair
+            raise ConfigError(f"a vLLM server cannot draw with sampling.{field_.name}={value!r}; leave it off")
+    return settings
 
 
 def _seed(seed: int, prompt: int) -> int:

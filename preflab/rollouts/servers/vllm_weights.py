@@ -40,7 +40,7 @@ class Pushed:
     """None: the trunk as it was loaded."""
     folder: Path | None
     """Ours, with the weights; None for the trunk."""
-    whole: bool = False
+    full_model: bool = False
     """Whether the server's base model was overwritten, in place of an adapter put on it."""
 
 
@@ -49,33 +49,33 @@ class Weights:
 
     def __init__(self, server: Server, folder: Path, folder_on_server: str | None) -> None:
         self.server, self.folder = server, folder.absolute()
-        self.there = folder_on_server or str(self.folder)
+        self.server_folder = folder_on_server or str(self.folder)
 
-    def base_model(self, wanted: str | None, *, max_tokens: int) -> str:
+    def base_model(self, model: str | None, *, max_tokens: int) -> str:
         """The name of the served base model.
 
         Raises:
             SamplerError: the server serves none of that name, several, or with less context than is needed.
         """
-        cards = self._listed()
+        cards = self._served_models()
         bases = {name: card for name, card in cards.items() if not card.get("parent")}
-        if wanted is None and len(bases) != 1:
+        if model is None and len(bases) != 1:
             raise self.server.complaint(
-                "it is not clear which model to use", expected="one base model, or a name (model)", found=str([*bases])
+                "it is not clear which model to use", expected="one base model, or a name (model)", actual=str([*bases])
             )
-        name = wanted if wanted is not None else next(iter(bases))
+        name = model if model is not None else next(iter(bases))
         if name not in bases:
-            raise self.server.complaint("wrong model", expected=f"it to serve {name!r}", found=f"{[*bases]}")
+            raise self.server.complaint("wrong model", expected=f"it to serve {name!r}", actual=f"{[*bases]}")
         room = bases[name].get("max_model_len")
         if isinstance(room, int) and room < max_tokens:
             raise self.server.complaint(
                 f"model {name!r} has too little room",
                 expected=f"{max_tokens} tokens (max_context_tokens here, --max-model-len there)",
-                found=str(room),
+                actual=str(room),
             )
         return name
 
-    def written(self, role: Role, version: int, base: str) -> Pushed:
+    def write(self, role: Role, version: int, base: str) -> Pushed:
         """The role's weights, in a folder named for them. Every process must ask for it.
 
         Raises:
@@ -85,13 +85,13 @@ class Weights:
             return Pushed(base, base, version, None, None)
         if role.is_only_head:
             raise ModelError(f"role {role.name!r} is only a head; there is nothing to sample")
-        whole = role.trunk.adapters is None
+        full_model = role.trunk.adapters is None
         draft = self.folder / f"{role.name}-v{version:06d}-{0:08x}"
-        (save_policy if whole else save_adapter)(role, draft)
-        with distributed.rank_zero_first() as mine:
-            name = self._named(draft) if mine else ""
+        (save_policy if full_model else save_adapter)(role, draft)
+        with distributed.rank_zero_first() as is_rank_zero:
+            name = self._name_folder(draft) if is_rank_zero else ""
         name = distributed.broadcast(name)
-        return Pushed(base if whole else name, name, version, role.name, self.folder / name, whole)
+        return Pushed(base if full_model else name, name, version, role.name, self.folder / name, full_model)
 
     def load(self, pushed: Pushed) -> None:
         """Have the server take these weights.
@@ -100,11 +100,11 @@ class Weights:
             SamplerError: it cannot, or does not.
         """
         if pushed.folder is not None:
-            (self._reload if pushed.whole else self._load_adapter)(pushed)
+            (self._reload if pushed.full_model else self._load_adapter)(pushed)
 
-    def untouched(self, role: Role) -> bool:
+    def is_untouched(self, role: Role) -> bool:
         """Whether the server's base model is still the one it was started with."""
-        return role.trunk.adapters is not None or self._version_there() == AS_STARTED
+        return role.trunk.adapters is not None or self._served_version() == AS_STARTED
 
     def restore(self, pushed: Pushed) -> None:
         """Load the weights again if the server has lost them, as one that was started again has."""
@@ -117,18 +117,18 @@ class Weights:
         Raises:
             SamplerError: the server plays other weights by now.
         """
-        if pushed.whole and (found := self._version_there()) != pushed.name:
+        if pushed.full_model and (version := self._served_version()) != pushed.name:
             raise self.server.complaint(
-                "the server changed weights while it sampled", expected=repr(pushed.name), found=repr(found)
+                "the server changed weights while it sampled", expected=repr(pushed.name), actual=repr(version)
             )
 
     def tidy(self, pushed: Pushed) -> None:
         """Unload and delete weights of earlier versions that came through our folder."""
         if pushed.folder is None:
             return
-        if not pushed.whole:
-            ours = f"{self.there.rstrip('/')}/"
-            for name, card in self._listed().items():
+        if not pushed.full_model:
+            ours = f"{self.server_folder.rstrip('/')}/"
+            for name, card in self._served_models().items():
                 if name != pushed.served and str(card.get("root", "")).startswith(ours):
                     self.server.post("/v1/unload_lora_adapter", {"lora_name": name})  # gone already: just as well
         for old in self.folder.iterdir():
@@ -137,11 +137,13 @@ class Weights:
 
     # files -----------------------------------------------------------------------------------------------
 
-    def _named(self, draft: Path) -> str:
+    def _name_folder(self, draft: Path) -> str:
         """Name a folder for the weights in it."""
-        digest = _digest(draft, self.there)
+        digest = _digest(draft, self.server_folder)
         folder = draft.with_name(f"{draft.name.removesuffix(f'{0:08x}')}{digest[:8]}")
-        if folder.is_dir() and _digest(folder, self.there) == digest:  # pushed before a kill, and perhaps being read
+        if (
+            folder.is_dir() and _digest(folder, self.server_folder) == digest
+        ):  # pushed before a kill, and perhaps being read
             shutil.rmtree(draft)
         else:
             shutil.rmtree(folder, ignore_errors=True)
@@ -151,43 +153,43 @@ class Weights:
     # the server's side -----------------------------------------------------------------------------------
 
     def _has(self, pushed: Pushed) -> bool:
-        return self._version_there() == pushed.name if pushed.whole else pushed.served in self._listed()
+        return self._served_version() == pushed.name if pushed.full_model else pushed.served in self._served_models()
 
     def _path(self, pushed: Pushed) -> str:
         assert pushed.folder is not None
-        return f"{self.there.rstrip('/')}/{pushed.folder.name}"
+        return f"{self.server_folder.rstrip('/')}/{pushed.folder.name}"
 
     def _load_adapter(self, pushed: Pushed) -> None:
         path = self._path(pushed)
-        asked = {"lora_name": pushed.served, "lora_path": path}
-        answer = self.server.post("/v1/load_lora_adapter", asked, busy=BUSY_BUT_BROKEN)
-        if answer.status == 404 and "adapter" not in answer.message.lower():
+        request = {"lora_name": pushed.served, "lora_path": path}
+        response = self.server.post("/v1/load_lora_adapter", request, busy=BUSY_BUT_BROKEN)
+        if response.status == 404 and "adapter" not in response.message.lower():
             raise self.server.complaint(
                 "the server cannot load adapters while it runs",
                 expected="POST /v1/load_lora_adapter (VLLM_ALLOW_RUNTIME_LORA_UPDATING=True and --enable-lora)",
-                found=answer.message,
+                actual=response.message,
             )
-        if answer.status == 404:
+        if response.status == 404:
             raise self.server.complaint(
                 "the server does not see the folder of adapters",
                 expected=f"{path} on storage that both sides see (folder_on_server names it there)",
-                found=answer.message,
+                actual=response.message,
             )
-        if not answer.ok and "already been loaded" not in answer.message:
+        if not response.ok and "already been loaded" not in response.message:
             raise self.server.complaint(
                 f"the server refuses adapter {pushed.name!r}",
                 expected="LoRA switched on, of at least this rank (--enable-lora --max-lora-rank)",
-                found=answer.message,
+                actual=response.message,
             )
-        root = self._listed().get(pushed.served, {}).get("root")
+        root = self._served_models().get(pushed.served, {}).get("root")
         if root != path:
             raise self.server.complaint(
-                f"adapter {pushed.name!r} is not what the server lists", expected=f"it at {path}", found=repr(root)
+                f"adapter {pushed.name!r} is not what the server lists", expected=f"it at {path}", actual=repr(root)
             )
 
     def _reload(self, pushed: Pushed) -> None:
         """Overwrite the base model from a folder, with no request under way, and forget cached prompts."""
-        self._version_there()  # first: a server without these endpoints is refused before anything changes
+        self._served_version()  # first: a server without these endpoints is refused before anything changes
         self._do("/pause?mode=wait", None)
         try:
             kwargs = {"weights_path": self._path(pushed)}
@@ -198,39 +200,39 @@ class Weights:
             self._do("/resume", None)
 
     def _do(self, path: str, body: object) -> None:
-        answer = self.server.post(path, body, busy=BUSY_BUT_BROKEN)
-        if not answer.ok:
-            raise self.server.complaint(f"{path} failed", expected="the weights renewed", found=answer.message)
+        response = self.server.post(path, body, busy=BUSY_BUT_BROKEN)
+        if not response.ok:
+            raise self.server.complaint(f"{path} failed", expected="the weights renewed", actual=response.message)
 
-    def _version_there(self) -> str:
-        answer = self.server.get("/weight_info")
-        if not answer.ok or not isinstance(answer.body, Mapping):
+    def _served_version(self) -> str:
+        response = self.server.get("/weight_info")
+        if not response.ok or not isinstance(response.body, Mapping):
             raise self.server.complaint(
                 "the server cannot renew whole models",
                 expected="GET /weight_info and POST /collective_rpc (VLLM_SERVER_DEV_MODE=1)",
-                found=f"{answer.message}. Adapters need neither",
+                actual=f"{response.message}. Adapters need neither",
             )
-        return str(answer.body.get("weight_version"))
+        return str(response.body.get("weight_version"))
 
-    def _listed(self) -> dict[str, Any]:
+    def _served_models(self) -> dict[str, Any]:
         """Served models and adapters by name."""
-        answer = self.server.get("/v1/models")
+        response = self.server.get("/v1/models")
         try:
-            return {str(card["id"]): dict(card) for card in answer.body["data"]}
+            return {str(card["id"]): dict(card) for card in response.body["data"]}
         except (KeyError, TypeError, ValueError):
             raise self.server.complaint(
-                "this is no vLLM server, or it wants a key", expected="a list at /v1/models", found=answer.message
+                "this is no vLLM server, or it wants a key", expected="a list at /v1/models", actual=response.message
             ) from None
 
 
 _NAME = re.compile(r"\w+-v\d{6,}-[0-9a-f]{8}")
 
 
-def _digest(folder: Path, place: str) -> str:
+def _digest(folder: Path, location: str) -> str:
     """Of all files, names included, and of the place they lie in."""
-    found = hashlib.sha256(place.encode())
+    digest = hashlib.sha256(location.encode())
     for file in sorted(folder.iterdir()):
-        found.update(f"{file.name} {file.stat().st_size}\n".encode())
+        digest.update(f"{file.name} {file.stat().st_size}\n".encode())
         with file.open("rb") as handle:
-            found.update(hashlib.file_digest(handle, "sha256").digest())
-    return found.hexdigest()
+            digest.update(hashlib.file_digest(handle, "sha256").digest())
+    return digest.hexdigest()

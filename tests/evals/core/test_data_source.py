@@ -10,7 +10,7 @@ from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item
+from preflab.evals.core.items import Item
 
 
 def read(record: Record) -> Item | None:
@@ -49,14 +49,14 @@ def test_the_first_pattern_that_is_there_is_taken(tmp_path: Path) -> None:
 
 def test_a_suite_may_have_a_file_of_its_own(tmp_path: Path) -> None:
     path = write(tmp_path / "whatever.jsonl", {"text": "x"})
-    assert DataSource(named={"s": path}).find("s", ("things*",)) == [path]
+    assert DataSource(paths={"s": path}).find("s", ("things*",)) == [path]
 
 
 @pytest.mark.parametrize(("suffix", "sign"), [(".csv", ","), (".tsv", "\t")])
 def test_tables_are_read(tmp_path: Path, suffix: str, sign: str) -> None:
     path = tmp_path / f"t{suffix}"
     path.write_text(f'id{sign}text\n1{sign}"two\nlines"\n2{sign}skip\n')
-    found = DataSource(named={"s": path}).records("s", ()).items(read)
+    found = DataSource(paths={"s": path}).records("s", ()).items(read)
     assert [(item.id, item.data) for item in found.items] == [("1", "two\nlines")]
 
 
@@ -64,12 +64,12 @@ def test_a_row_with_other_cells_names_its_line(tmp_path: Path) -> None:
     path = tmp_path / "t.csv"
     path.write_text("id,text\n1,a\n2\n")
     with pytest.raises(DataError, match=r"t.csv:3: expected 2 cells"):
-        DataSource(named={"s": path}).records("s", ()).items(read)
+        DataSource(paths={"s": path}).records("s", ()).items(read)
 
 
 def test_what_is_refused_is_counted_with_its_first_place(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", {"text": "a"}, {"text": ""}, {"text": ""}, {"text": "a"}, {"text": "skip"})
-    found = DataSource(named={"s": path}).records("s", ()).items(read)
+    found = DataSource(paths={"s": path}).records("s", ()).items(read)
     assert len(found.items) == 1
     assert found.refused == {"text is empty": 2, "its id stands in the data twice": 1}
     assert found.first_refused["text is empty"] == f"{path}:2"
@@ -78,7 +78,7 @@ def test_what_is_refused_is_counted_with_its_first_place(tmp_path: Path) -> None
 def test_half_a_surrogate_is_refused_wherever_it_stands(tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     path.write_text('{"text": "fine"}\n{"text": "bad \\ud83d"}\n{"text": "x", "deep": [{"y": "\\udc00"}]}\n')
-    found = DataSource(named={"s": path}).records("s", ()).items(read)
+    found = DataSource(paths={"s": path}).records("s", ()).items(read)
     assert [item.data for item in found.items] == ["fine"]
     assert found.refused == {"a text holds half of a surrogate pair, which is no character": 2}
 
@@ -86,13 +86,13 @@ def test_half_a_surrogate_is_refused_wherever_it_stands(tmp_path: Path) -> None:
 def test_a_record_of_another_format_ends_the_reading(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", {"text": "a"}, {"txt": "b"})
     with pytest.raises(DataError, match=r"t.jsonl:2 \[text\]: missing; this record has txt"):
-        DataSource(named={"s": path}).records("s", ()).items(read)
+        DataSource(paths={"s": path}).records("s", ()).items(read)
 
 
 def test_nothing_usable_is_an_error(tmp_path: Path) -> None:
     path = write(tmp_path / "t.jsonl", {"text": ""})
     with pytest.raises(DataError, match="no question could be used: 1 refused: text is empty"):
-        DataSource(named={"s": path}).records("s", ()).items(read)
+        DataSource(paths={"s": path}).records("s", ()).items(read)
 
 
 def test_a_set_that_the_hub_does_not_give_says_how_to_read_files() -> None:

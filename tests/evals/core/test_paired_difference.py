@@ -7,9 +7,9 @@ from preflab.errors import DataError
 from preflab.evals.core.paired_difference import compare_items
 from preflab.evals.core.suite import Measure
 
-ACCURACY = Measure(name="accuracy", of="correct")
-LENGTH = Measure(name="length", of="words", unit="words", better="")
-REFUSALS = Measure(name="refused", of="refused", better="lower")
+ACCURACY = Measure(name="accuracy", statistic="correct")
+LENGTH = Measure(name="length", statistic="words", unit="words", better="")
+REFUSALS = Measure(name="refused", statistic="refused", better="lower")
 
 
 def line(name: str, group: str = "", **outcome: float) -> dict[str, object]:
@@ -63,7 +63,7 @@ def test_a_measure_that_one_lacks_is_undefined() -> None:
 
 
 def test_equal_models_differ_by_nothing_and_only_what_a_measure_reads_is_counted() -> None:
-    some = Measure(name="of some", of="correct", where=lambda c: c["kind"] == "x")
+    some = Measure(name="of some", statistic="correct", mask=lambda c: c["kind"] == "x")
     a = [{**line(str(i), correct=1.0), "outcome": {"correct": 1.0, "kind": "xy"[i % 2]}} for i in range(20)]
     (own,) = compare_items([some], a, a).differences
     assert own.gap is not None

@@ -10,18 +10,18 @@ import pytest
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import measure_results, read_items, run_items, select_items, summary, write_items
-from preflab.evals.core.suite import Item, Measure, Suite, Variant, columns_of
+from preflab.evals.core.suite import Measure, Plan, Suite, Variant, columns_of
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import (
     Failure,
     Generate,
     Generation,
     OptionLogprobs,
-    Plan,
     Request,
     Response,
-    Unscorable,
+    UnreadableResponse,
 )
 from tests.evals.synthetic import Scripted, choosing, saying
 
@@ -38,11 +38,11 @@ def one_round(own: Item) -> Plan:
 def two_rounds(own: Item) -> Plan:
     (thought,) = yield [Generate(prompt=Dialogue.of(f"think about {own.id}"))]
     first, second = yield [
-        OptionLogprobs(prompt=thought.words(), options=("a", "b")),
-        OptionLogprobs(prompt=thought.words(), options=("b", "a"), whom="judge"),
+        OptionLogprobs(prompt=thought.require_text(), options=("a", "b")),
+        OptionLogprobs(prompt=thought.require_text(), options=("b", "a"), role="judge"),
     ]
     if first.best == second.best:
-        raise Unscorable("the two orders disagree")
+        raise UnreadableResponse("the two orders disagree")
     return {"correct": float(first.best == 0)}
 
 
@@ -69,17 +69,17 @@ def test_later_rounds_depend_on_earlier_answers_and_go_to_whom_they_name() -> No
     policy = Scripted(both, name="policy")
     judge = Scripted(choosing(lambda own: 1), name="judge")
     panel = {"policy": policy, "judge": judge}
-    told = run_items(way(two_rounds, asks=frozenset({"policy", "judge"})), ITEMS, panel)
+    told = run_items(way(two_rounds, roles=frozenset({"policy", "judge"})), ITEMS, panel)
     assert [own.outcome for own in told] == [{"correct": 1.0}] * 3
     assert [len(own.rounds) for own in told] == [2, 2, 2]
-    assert {ask.whom for ask in judge.asked} == {"judge"}
+    assert {ask.role for ask in judge.asked} == {"judge"}
     assert len(judge.asked) == 1, "three items had the same thought, so one question was asked once"
 
 
 def test_an_unreadable_answer_is_no_tie_and_not_right() -> None:
     judge = Scripted(choosing(lambda own: 0), name="judge")
     panel = {"policy": Scripted(both), "judge": judge}
-    told = run_items(way(two_rounds, asks=frozenset({"policy", "judge"})), ITEMS, panel)
+    told = run_items(way(two_rounds, roles=frozenset({"policy", "judge"})), ITEMS, panel)
     assert [own.outcome for own in told] == [None] * 3
     assert {own.failed for own in told} == {"the two orders disagree"}
 
@@ -94,11 +94,11 @@ def test_an_unreadable_answer_is_no_tie_and_not_right() -> None:
 def test_who_says_nothing_is_counted(say: Callable[[Request], Response], reason: str) -> None:
     panel = {"policy": Scripted(say), "judge": Scripted(choosing(lambda own: 0))}
     suite = Suite(
-        name="s", title="S", summary="", source="", load=lambda shelf: None, ways=(way(two_rounds),),  # type: ignore[arg-type,return-value]
-        measures=(Measure(name="accuracy", of="correct"),),
+        name="s", title="S", summary="", source="", load=lambda shelf: None, variants=(way(two_rounds),),  # type: ignore[arg-type,return-value]
+        measures=(Measure(name="accuracy", statistic="correct"),),
     )  # fmt: skip
-    told = run_items(way(two_rounds, asks=frozenset({"policy", "judge"})), ITEMS, panel)
-    found = summary(suite, suite.ways[0], told)
+    told = run_items(way(two_rounds, roles=frozenset({"policy", "judge"})), ITEMS, panel)
+    found = summary(suite, suite.variants[0], told)
     assert found["failed"] == {reason: 3}
     assert (found["items"], found["scored"], found["measures"]) == (3, 0, [])
 
@@ -107,7 +107,7 @@ def test_a_plan_may_live_with_a_failure() -> None:
     def careful(own: Item) -> Plan:
         try:
             yield [Generate(prompt="x")]
-        except Unscorable:
+        except UnreadableResponse:
             return {"answered": 0.0}
         return {"answered": 1.0}
 
@@ -118,7 +118,7 @@ def test_a_plan_may_live_with_a_failure() -> None:
 def test_nobody_to_ask_is_said_before_anything_is_asked() -> None:
     policy = Scripted(both)
     with pytest.raises(ConfigError, match="--judge names a model"):
-        run_items(way(two_rounds, asks=frozenset({"policy", "judge"})), ITEMS, {"policy": policy})
+        run_items(way(two_rounds, roles=frozenset({"policy", "judge"})), ITEMS, {"policy": policy})
     assert not policy.asked
     policy.kinds = frozenset({"speak"})
     with pytest.raises(ConfigError, match="needs log-probabilities"):
@@ -126,7 +126,7 @@ def test_nobody_to_ask_is_said_before_anything_is_asked() -> None:
 
 
 def test_an_unannounced_judge_is_an_error() -> None:
-    with pytest.raises(ConfigError, match="did not announce"):
+    with pytest.raises(ConfigError, match="not among its roles"):
         run_items(way(two_rounds), ITEMS, {"policy": Scripted(both)})
 
 
@@ -137,39 +137,39 @@ def test_a_kill_costs_what_was_not_answered_yet(tmp_path: Path) -> None:
     items = [item(f"n{i}", data=i % 2) for i in range(20)]
     first = Scripted(choosing(lambda ask: 0), dies_after=13)
     with pytest.raises(KeyboardInterrupt):
-        run_items(way(one_round), items, {"policy": first}, answers=ResponseCache(tmp_path))
+        run_items(way(one_round), items, {"policy": first}, cache=ResponseCache(tmp_path))
     second = Scripted(choosing(lambda ask: 0))
-    told = run_items(way(one_round), items, {"policy": second}, answers=ResponseCache(tmp_path))
+    told = run_items(way(one_round), items, {"policy": second}, cache=ResponseCache(tmp_path))
     assert len(second.asked) == 7
     unbroken = run_items(way(one_round), items, {"policy": Scripted(choosing(lambda ask: 0))})
     assert [own.to_json() for own in told] == [own.to_json() for own in unbroken]
 
 
 def test_a_line_that_a_kill_cut_off_is_asked_again(tmp_path: Path) -> None:
-    run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, answers=ResponseCache(tmp_path))
+    run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, cache=ResponseCache(tmp_path))
     (file,) = tmp_path.iterdir()
     file.write_bytes(file.read_bytes()[:-9])
     again = Scripted(choosing(lambda ask: 0))
-    run_items(way(one_round), ITEMS, {"policy": again}, answers=ResponseCache(tmp_path))
+    run_items(way(one_round), ITEMS, {"policy": again}, cache=ResponseCache(tmp_path))
     assert len(again.asked) == 1
     third = Scripted(choosing(lambda ask: 0))
-    run_items(way(one_round), ITEMS, {"policy": third}, answers=ResponseCache(tmp_path))
+    run_items(way(one_round), ITEMS, {"policy": third}, cache=ResponseCache(tmp_path))
     assert not third.asked
 
 
 def test_a_damaged_line_names_its_place(tmp_path: Path) -> None:
-    run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, answers=ResponseCache(tmp_path))
+    run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, cache=ResponseCache(tmp_path))
     (file,) = tmp_path.iterdir()
     lines = file.read_text().splitlines(keepends=True)
     file.write_text(lines[0] + "{not json}\n" + "".join(lines[2:]))
     with pytest.raises(DataError, match=r":2: a damaged answer .* delete this file"):
-        run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, answers=ResponseCache(tmp_path))
+        run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))}, cache=ResponseCache(tmp_path))
 
 
 def test_other_weights_are_asked_anew(tmp_path: Path) -> None:
     for name in ("old", "new"):
         policy = Scripted(choosing(lambda ask: 0), name=name)
-        run_items(way(one_round), ITEMS, {"policy": policy}, answers=ResponseCache(tmp_path))
+        run_items(way(one_round), ITEMS, {"policy": policy}, cache=ResponseCache(tmp_path))
         assert len(policy.asked) == 3
 
 
@@ -183,9 +183,9 @@ def test_another_seed_draws_anew_and_greedy_text_does_not_change(
 
     again = Scripted(saying(lambda ask: "a b"))
     run_items(
-        way(draws), ITEMS[:1], {"policy": Scripted(saying(lambda ask: "a b"))}, seed=1, answers=ResponseCache(tmp_path)
+        way(draws), ITEMS[:1], {"policy": Scripted(saying(lambda ask: "a b"))}, seed=1, cache=ResponseCache(tmp_path)
     )
-    run_items(way(draws), ITEMS[:1], {"policy": again}, seed=2, answers=ResponseCache(tmp_path))
+    run_items(way(draws), ITEMS[:1], {"policy": again}, seed=2, cache=ResponseCache(tmp_path))
     assert len(again.asked) == asked
 
 
@@ -239,9 +239,9 @@ def test_columns_leave_a_gap_where_an_outcome_lacks_a_name() -> None:
 
 def test_measures_are_broken_down_and_know_what_is_undefined() -> None:
     measures = (
-        Measure(name="accuracy", of="correct", by=("category",)),
-        Measure(name="spread", of=lambda c: float(c["correct"].std()) or float("nan"), unit="score", better=""),
-        Measure(name="only y", of="correct", where=lambda c: c["category"] == "y"),
+        Measure(name="accuracy", statistic="correct", by=("category",)),
+        Measure(name="spread", statistic=lambda c: float(c["correct"].std()) or float("nan"), unit="score", better=""),
+        Measure(name="only y", statistic="correct", mask=lambda c: c["category"] == "y"),
     )
     told = run_items(way(one_round), ITEMS, {"policy": Scripted(choosing(lambda ask: 0))})
     found = {(own.name, own.value): own.estimate for own in measure_results(measures, told)}

@@ -4,8 +4,8 @@ import math
 
 import pytest
 
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, reply_measures
-from preflab.evals.core.suite import Item
 from preflab.evals.metrics.diversity import jackknife, reply_estimates
 from preflab.rollouts.requests.types import Generate, Generation
 
@@ -36,7 +36,7 @@ def test_replies_of_a_run_are_the_policys_last_words() -> None:
         own = ItemResult(Item(id=str(n), group=str(n), data=None))
         own.rounds.append(([Generate(prompt="think")], [Generation("long thought " * 5)]))
         own.rounds.append(([Generate(prompt="say")], [Generation("yes")]))
-        own.rounds.append(([Generate(prompt="judge", whom="judge")], [Generation("it is a fine reply")]))
+        own.rounds.append(([Generate(prompt="judge", role="judge")], [Generation("it is a fine reply")]))
         own.outcome = {}
         return own
 

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 
 from preflab.data.dialogue import Dialogue
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, run_items
-from preflab.evals.core.suite import Item, Variant, columns_of
+from preflab.evals.core.suite import Variant, columns_of
 from preflab.evals.metrics import preference_pairs
 from preflab.evals.metrics.preference_pairs import PreferencePair
-from preflab.rollouts.requests.llm_judge import NEITHER
+from preflab.rollouts.requests.parse_reply import NEITHER
 from preflab.rollouts.requests.types import OptionLogprobs, Request
 from tests.evals.suites.scripted import Scripted, asked, outcome
 
 
 def one(plan: Callable[[Item], Any], better: str = "good and kind", worse: str = "bad", **panel: Any) -> ItemResult:
     item = Item(id="1", group="1", data=PreferencePair(Dialogue.of("hi"), better, worse, {"subset": "s"}))
-    way = Variant(name="w", summary="", plan=plan, asks=frozenset(panel))
+    way = Variant(name="w", summary="", plan=plan, roles=frozenset(panel))
     (told,) = run_items(way, [item], panel)
     return told
 
@@ -36,7 +37,7 @@ def test_a_policy_is_scored_by_mean_by_sum_and_by_mutual_information() -> None:
         return (math.exp(-9), math.exp(-3)) if alone else (math.exp(-6), math.exp(-3))
 
     policy = Scripted(choose=choose)
-    assert outcome(one(preference_pairs.by_policy, policy=policy)) == {
+    assert outcome(one(preference_pairs.policy_plan, policy=policy)) == {
         "subset": "s",
         "longer": 1.0,
         "correct": 1.0,
@@ -59,7 +60,7 @@ def test_a_policy_is_scored_by_mean_by_sum_and_by_mutual_information() -> None:
     ],
 )
 def test_a_preference_model(gap: float, correct: float, band: str, loss: float, confidence: float) -> None:
-    found = outcome(one(preference_pairs.by_pm, pm=Scripted(rate=lambda _: (7.0 + gap, 7.0))))
+    found = outcome(one(preference_pairs.pm_plan, pm=Scripted(rate=lambda _: (7.0 + gap, 7.0))))
     assert (found["correct"], found["band"]) == (correct, band)
     assert found["loss"] == pytest.approx(loss, abs=1e-12)
     assert found["confidence"] == pytest.approx(confidence, abs=1e-12)
@@ -89,7 +90,7 @@ def first_with(prob: float) -> Callable[[Request], tuple[float, float]]:
     ],
 )
 def test_a_judge_asked_in_both_orders(choose: Callable[..., Any], expected: tuple[float, ...]) -> None:
-    for plan, whom in ((preference_pairs.by_judge, "judge"), (preference_pairs.by_letter, "policy")):
+    for plan, whom in ((preference_pairs.judge_plan, "judge"), (preference_pairs.letter_plan, "policy")):
         found = outcome(one(plan, **{whom: Scripted(choose=choose)}))
         names = ("correct", "probability", "consistent", "first")
         assert [found[name] for name in names] == pytest.approx(expected)
@@ -99,7 +100,7 @@ def test_a_judge_that_leans_to_the_first_is_still_right_where_it_leans_less_to_t
     """P(better first) = 0.9; P(worse first) = 0.6, so P(better) = (0.9 + 0.4) / 2 = 0.65, but not consistently."""
     found = outcome(
         one(
-            preference_pairs.by_judge,
+            preference_pairs.judge_plan,
             judge=Scripted(choose=lambda a: (0.9, 0.1) if "(A) good" in asked(a) else (0.6, 0.4)),
         )
     )
@@ -108,11 +109,11 @@ def test_a_judge_that_leans_to_the_first_is_still_right_where_it_leans_less_to_t
 
 
 def test_a_judge_that_answers_neither_is_not_scored() -> None:
-    told = one(preference_pairs.by_judge, judge=Scripted(choose=lambda _: (1e-4, 1e-5)))
+    told = one(preference_pairs.judge_plan, judge=Scripted(choose=lambda _: (1e-4, 1e-5)))
     assert (told.outcome, told.failed) == (None, NEITHER)
-    told = one(preference_pairs.by_sampled_judge, judge=Scripted(speak=lambda _: "I cannot say."))
+    told = one(preference_pairs.sampled_judge_plan, judge=Scripted(speak=lambda _: "I cannot say."))
     assert (told.outcome, told.failed) == (None, NEITHER)
-    told = one(preference_pairs.by_sampled_judge, judge=Scripted(speak=lambda _: ""))
+    told = one(preference_pairs.sampled_judge_plan, judge=Scripted(speak=lambda _: ""))
     assert (told.outcome, told.failed) == (None, "the model said nothing")
 
 
@@ -126,7 +127,7 @@ def test_a_judge_that_answers_neither_is_not_scored() -> None:
 )
 def test_a_judge_that_writes(said: tuple[str, str], expected: tuple[float, ...]) -> None:
     judge = Scripted(speak=lambda ask: said[0] if "(A) good" in asked(ask) else said[1])
-    found = outcome(one(preference_pairs.by_sampled_judge, judge=judge))
+    found = outcome(one(preference_pairs.sampled_judge_plan, judge=judge))
     assert (found["correct"], found["consistent"], found["first"]) == expected
     assert "confidence" not in found
 

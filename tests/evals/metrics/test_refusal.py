@@ -13,12 +13,12 @@ from preflab.evals.metrics.refusal import (
     VALIDATION,
     RefusalRules,
     judge_prompt,
-    judged_kind,
+    parse_kind,
     refusal_error,
     refusal_rules,
     sentences_of,
 )
-from preflab.rollouts.requests.types import Unscorable
+from preflab.rollouts.requests.types import UnreadableResponse
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",
@@ -43,12 +43,12 @@ COMPLIANCES = [
 
 @pytest.mark.parametrize("reply", REFUSALS)
 def test_refusals_are_found(reply: str) -> None:
-    assert refusal_rules().find(reply).kind == "full refusal"
+    assert refusal_rules().classify(reply).kind == "full refusal"
 
 
 @pytest.mark.parametrize("reply", COMPLIANCES)
 def test_help_with_words_of_refusal_in_it_is_help(reply: str) -> None:
-    found = refusal_rules().find(reply)
+    found = refusal_rules().classify(reply)
     assert found.kind == "full compliance", found
 
 
@@ -56,13 +56,13 @@ def test_a_refusal_with_a_list_of_help_is_partial() -> None:
     reply = (
         "I can't tell you how to do that by yourself. However, here are some safer ways:\n1. Ask a plumber.\n2. Wait."
     )
-    assert refusal_rules().find(reply).kind == "partial refusal"
+    assert refusal_rules().classify(reply).kind == "partial refusal"
 
 
 def test_a_refusal_deep_in_a_reply_does_not_count() -> None:
     help_ = "Boil the water. Add salt. Add the pasta. Stir it now and then. Taste it after nine minutes. "
-    assert not refusal_rules().find(help_ + "I cannot provide exact times for every brand.").refused
-    assert refusal_rules().find("I cannot provide that. " + help_).refused
+    assert not refusal_rules().classify(help_ + "I cannot provide exact times for every brand.").refused
+    assert refusal_rules().classify("I cannot provide that. " + help_).refused
 
 
 def test_weights_add_up_once_a_group(tmp_path: Path) -> None:
@@ -73,16 +73,16 @@ def test_weights_add_up_once_a_group(tmp_path: Path) -> None:
         "help: {threshold: 1, groups: {c: {weight: 1, cues: ['^list']}}}\n"
     )
     rules = RefusalRules.load(path)
-    assert rules.find("No zip. Never zip.").weight == 2  # both cues of one group, twice: counted once
-    assert rules.find("No zip. Zap.").kind == "full refusal"  # 2 + 1
-    assert rules.find("No zip.\nZap.\nList: x").kind == "partial refusal"
-    assert rules.find("Zap. No zip.").weight == 1  # a looks at the first sentence only
-    assert rules.find("List: x").kind == "full compliance"  # help without a refusal is plain help
+    assert rules.classify("No zip. Never zip.").weight == 2  # both cues of one group, twice: counted once
+    assert rules.classify("No zip. Zap.").kind == "full refusal"  # 2 + 1
+    assert rules.classify("No zip.\nZap.\nList: x").kind == "partial refusal"
+    assert rules.classify("Zap. No zip.").weight == 1  # a looks at the first sentence only
+    assert rules.classify("List: x").kind == "full compliance"  # help without a refusal is plain help
 
 
 def test_an_empty_reply_is_neither() -> None:
-    with pytest.raises(Unscorable, match="said nothing"):
-        refusal_rules().find(" \n")
+    with pytest.raises(UnreadableResponse, match="said nothing"):
+        refusal_rules().classify(" \n")
 
 
 @pytest.mark.parametrize(
@@ -116,13 +116,13 @@ def test_sentences_are_split_at_stops_and_lines_and_made_plain() -> None:
     ],
 )
 def test_a_judge_names_one_letter(said: str, kind: str) -> None:
-    assert judged_kind(said) == kind
+    assert parse_kind(said) == kind
 
 
 @pytest.mark.parametrize("said", ["A reply like this is fine", "I am not sure", "A.\nB.", "yes", "D"])
 def test_a_judge_that_names_none_or_several_is_no_verdict(said: str) -> None:
-    with pytest.raises(Unscorable, match="the judge names"):
-        judged_kind(said)
+    with pytest.raises(UnreadableResponse, match="the judge names"):
+        parse_kind(said)
 
 
 def test_the_judge_sees_request_and_reply() -> None:

@@ -36,7 +36,7 @@ class Scripted:
         self.kinds = frozenset(kind for kind, tell in self.tells.items() if tell)
         self.tape: list[Request] = []
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
             self.tape.append(ask)
             tell = self.tells[ask.kind]
@@ -66,12 +66,12 @@ def shelf_of(folder: Path, records: Sequence[Mapping[str, Any]], suite: str, nam
     """These records as the file of a suite."""
     path = folder / name
     path.write_text("".join(json.dumps(record) + "\n" for record in records), encoding="utf-8")
-    return DataSource(named={suite: path})
+    return DataSource(paths={suite: path})
 
 
 def tell(suite: Suite, shelf: DataSource, way: str, **panel: Any) -> list[ItemResult]:
     """Every item of a suite, asked one way."""
-    return run_items(suite.way(way), suite.load(shelf).items, panel)
+    return run_items(suite.variant(way), suite.load(shelf).items, panel)
 
 
 def outcome(told: ItemResult) -> Mapping[str, Any]:

@@ -24,7 +24,7 @@ class Speaker:
         self.says, self.name = says, name
         self.heard: list[Generate] = []
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
             assert isinstance(ask, Generate)
             self.heard.append(ask)
@@ -40,7 +40,7 @@ class Chooser:
     def __init__(self, logprobs: Callable[[OptionLogprobs], Sequence[float]]) -> None:
         self.logprobs = logprobs
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
             assert isinstance(ask, OptionLogprobs)
             yield i, OptionScores(tuple(map(float, self.logprobs(ask))), tuple(len(o.split()) for o in ask.options))
@@ -55,7 +55,7 @@ class Rater:
     def __init__(self, score: Callable[[str, str], float]) -> None:
         self.score = score
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         for i, ask in enumerate(asks):
             assert isinstance(ask, ScoreReplies)
             prompt = ask.prompt.messages[-1].text

@@ -18,7 +18,7 @@ import pytest
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.runner import ItemResult, run_items
 from preflab.evals.suites import suite_named
-from preflab.evals.suites.honesty.truthfulqa import Question
+from preflab.evals.suites.honesty.truthfulqa import TruthfulQAQuestion
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.rollouts.encode import Encoder
@@ -42,7 +42,7 @@ def records(path: Path, keep: Any) -> list[dict[str, Any]]:
         return [own for own in map(json.loads, lines) if keep(own)]
 
 
-def multiple_choice(own: Question, id: str) -> dict[str, Any]:
+def multiple_choice(own: TruthfulQAQuestion, id: str) -> dict[str, Any]:
     """A question in the layout that its task reads."""
     return {
         "id": id,
@@ -91,7 +91,7 @@ def ours(folder: Path, policy: LocalPolicy, found: dict[str, list[dict[str, Any]
     for name, own in names.items():
         paths[name] = folder / f"ours-{name}.jsonl"
         paths[name].write_text("".join(json.dumps(record) + "\n" for record in found[own]))
-    shelf, told = DataSource(named=paths), {}
+    shelf, told = DataSource(paths=paths), {}
     for name in ("truthfulqa:mc-preamble", "mmlu:zero-shot", "mmlu:five-shot", "boolq:plain"):
         suite, way = suite_named(name)
         told[name] = run_items(way, suite.load(shelf).items, {"policy": policy})

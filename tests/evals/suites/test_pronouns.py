@@ -10,10 +10,10 @@ import pytest
 
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.pronouns import PronounTemplate, kind_in, pronoun_of
 from preflab.evals.core.runner import ItemResult, run_items
 from preflab.evals.core.suite import Suite, columns_of
 from preflab.evals.suites.bias import winogender, winogenerated
+from preflab.evals.suites.bias.pronouns import PronounTemplate, blank_pronoun, parse_pronoun_kind
 from preflab.rollouts.requests.types import (
     Generate,
     Generation,
@@ -21,7 +21,7 @@ from preflab.rollouts.requests.types import (
     OptionScores,
     Request,
     Response,
-    Unscorable,
+    UnreadableResponse,
 )
 
 JOBS = {"baker": 60.0, "welder": 5.0, "florist": 90.0, "pilot": 10.0}
@@ -69,7 +69,7 @@ class Speaker:
     def __init__(self, probs: Callable[[str], tuple[float, float, float]]) -> None:
         self.probs = probs
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """By the occupation that the prompt names."""
         for i, ask in enumerate(asks):
             assert isinstance(ask, OptionLogprobs | Generate)
@@ -98,7 +98,7 @@ def statistics(job: str) -> tuple[float, float, float]:
 def test_a_model_that_mirrors_the_statistics(tmp_path: Path, way: str) -> None:
     """p = 0.9 b correlates at 1; the neutral form has a tenth; the three forms hold half of all mass."""
     items = winogender.load(shelf(tmp_path, rows(), "winogender.jsonl")).items
-    told = run_items(winogender.SUITE.way(way), items, {"policy": Speaker(statistics)})
+    told = run_items(winogender.SUITE.variant(way), items, {"policy": Speaker(statistics)})
     assert measure(winogender.SUITE, told, "rho") == pytest.approx(1.0, abs=1e-6)
     assert measure(winogender.SUITE, told, "neutral") == pytest.approx(0.1)
     assert measure(winogender.SUITE, told, "mass") == pytest.approx(0.5)
@@ -110,7 +110,7 @@ def test_a_model_that_mirrors_the_statistics(tmp_path: Path, way: str) -> None:
 def test_a_model_blind_to_occupation_has_no_rho(tmp_path: Path, probs: tuple[float, float, float]) -> None:
     """The same for every occupation: nan, not 0, and the neutral mass says which case it is."""
     items = winogender.load(shelf(tmp_path, rows(), "winogender.jsonl")).items
-    told = run_items(winogender.SUITE.way("chat"), items, {"policy": Speaker(lambda job: probs)})
+    told = run_items(winogender.SUITE.variant("chat"), items, {"policy": Speaker(lambda job: probs)})
     assert math.isnan(measure(winogender.SUITE, told, "rho"))
     assert measure(winogender.SUITE, told, "neutral") == pytest.approx(probs[2], abs=1e-9)
 
@@ -118,10 +118,10 @@ def test_a_model_blind_to_occupation_has_no_rho(tmp_path: Path, probs: tuple[flo
 def test_replies_are_counted(tmp_path: Path) -> None:
     """Half of the draws say nothing readable: the others count, and the share is told."""
     items = winogender.load(shelf(tmp_path, rows(), "winogender.jsonl")).items
-    told = run_items(winogender.SUITE.way("sampled"), items, {"policy": Speaker(statistics)})
+    told = run_items(winogender.SUITE.variant("sampled"), items, {"policy": Speaker(statistics)})
     assert measure(winogender.SUITE, told, "readable") == 0.5
     assert measure(winogender.SUITE, told, "female") == 0.5  # baker and florist of four
-    silent = run_items(winogender.SUITE.way("sampled"), items[:1], {"policy": Speaker(lambda job: (0.0, 0.0, 0.0))})
+    silent = run_items(winogender.SUITE.variant("sampled"), items[:1], {"policy": Speaker(lambda job: (0.0, 0.0, 0.0))})
     assert silent[0].outcome is not None  # 0, 0, 0: the first of equals is said
 
 
@@ -137,8 +137,8 @@ def test_only_the_occupations_own_sentences(tmp_path: Path) -> None:
     assert blanks[1].before == "The welder showed the guest"
     assert blanks[1].options == (" her", " his", " their")
     assert blanks[2].options == (" her", " him", " them")
-    assert blanks[1].words["women"] == "5"
-    assert blanks[1].words["men"] == "95"
+    assert blanks[1].template_values["women"] == "5"
+    assert blanks[1].template_values["men"] == "95"
 
 
 def test_published_templates_with_the_table_of_occupations(tmp_path: Path) -> None:
@@ -196,20 +196,20 @@ def test_a_column_that_is_missing_ends_the_reading(tmp_path: Path) -> None:
 def test_sentences_without_exactly_one_pronoun(sentence: str) -> None:
     """None, two, or one that nothing goes before."""
     with pytest.raises(RecordRefused, match="pronoun"):
-        pronoun_of(sentence)
+        blank_pronoun(sentence)
 
 
 @pytest.mark.parametrize(("reply", "kind"), [("She.", 0), ("it is HIS", 1), ("they/them", 2)])
 def test_kind_of_pronoun(reply: str, kind: int) -> None:
     """Any form tells the kind."""
-    assert kind_in(reply) == kind
+    assert parse_pronoun_kind(reply) == kind
 
 
 @pytest.mark.parametrize("reply", ["", "the baker", "he or she"])
 def test_no_kind_of_pronoun(reply: str) -> None:
     """None and several are no answer."""
-    with pytest.raises(Unscorable, match="pronoun"):
-        kind_in(reply)
+    with pytest.raises(UnreadableResponse, match="pronoun"):
+        parse_pronoun_kind(reply)
 
 
 def test_our_sample_files(shared: Path) -> None:

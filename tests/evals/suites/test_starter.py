@@ -105,7 +105,7 @@ def test_openings_of_refusals_exclude_one_another() -> None:
 
 
 def found(logprobs: Any) -> dict[str, float | None]:
-    told = run_items(SUITE.ways[0], SUITE.load(DataSource()).items, {"policy": Chooser(logprobs)})
+    told = run_items(SUITE.variants[0], SUITE.load(DataSource()).items, {"policy": Chooser(logprobs)})
     assert not [own.failed for own in told if own.outcome is None]
     return {m.name: m.estimate and m.estimate.value for m in measure_results(SUITE.measures, told) if not m.column}
 
@@ -172,5 +172,5 @@ def test_telling_apart_counts_pairs() -> None:
 
 
 def test_suites_of_the_published_sets_read_the_files() -> None:
-    assert len(bbq.SUITE.load(DataSource(named={"bbq": FOLDER / "bbq.jsonl"})).items) == 48
-    assert len(xstest.SUITE.load(DataSource(named={"xstest": FOLDER / "refusals.jsonl"})).items) == 36
+    assert len(bbq.SUITE.load(DataSource(paths={"bbq": FOLDER / "bbq.jsonl"})).items) == 48
+    assert len(xstest.SUITE.load(DataSource(paths={"xstest": FOLDER / "refusals.jsonl"})).items) == 36

@@ -12,23 +12,23 @@ import yaml
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, run_items
-from preflab.evals.core.suite import Item
 from preflab.evals.suites.bias import admissions, bbq, winogender
-from preflab.recipes.ganguli2023_self_correction.conditions import (
-    CONDITIONS,
-    OF_BENCHMARK,
-    PromptSettings,
-    self_corrected,
-    way_for,
-)
-from preflab.rollouts.requests.prompt_templates import (
+from preflab.evals.suites.bias.prompt_templates import (
     DEFAULT_TEMPLATES,
     Benchmark,
     Markers,
     fill_template,
     read_sampling,
     read_templates,
+)
+from preflab.recipes.ganguli2023_self_correction.conditions import (
+    CONDITIONS,
+    OF_BENCHMARK,
+    PromptSettings,
+    self_corrected,
+    way_for,
 )
 from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, OptionScores, Request, Response
 from tests.evals.suites.bbq_records import block

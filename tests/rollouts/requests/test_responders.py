@@ -45,8 +45,8 @@ def policy() -> LocalPolicy:
     return LocalPolicy(Trunk(source, None).reference(), encoder, name="tiny", weights=source.sha256)
 
 
-def answers(respondent: object, *asks: Request, seed: int = 0) -> list[object]:
-    found = dict(respondent.answers(list(asks), seed=seed))  # type: ignore[attr-defined]
+def responses_of(responder: object, *asks: Request, seed: int = 0) -> list[object]:
+    found = dict(responder.respond(list(asks), seed=seed))  # type: ignore[attr-defined]
     return [found[i] for i in range(len(asks))]
 
 
@@ -55,7 +55,7 @@ def test_log_probabilities_are_those_of_the_continuations(policy: LocalPolicy) -
         OptionLogprobs(prompt=ASKED, lead="The", options=(" first", " second one")),
         OptionLogprobs(prompt="two and", options=(" a",)),
     ]
-    for ask, answer in zip(asks, answers(policy, *asks), strict=True):
+    for ask, answer in zip(asks, responses_of(policy, *asks), strict=True):
         own = encode_continuations(policy.encoder, ask.prompt, ask.lead, ask.options)
         assert own is not None
         assert isinstance(answer, OptionScores)
@@ -64,7 +64,7 @@ def test_log_probabilities_are_those_of_the_continuations(policy: LocalPolicy) -
 
 
 def test_greedy_text_is_that_of_generate(policy: LocalPolicy) -> None:
-    (said,) = answers(policy, Generate(prompt=ASKED, max_new_tokens=6))
+    (said,) = responses_of(policy, Generate(prompt=ASKED, max_new_tokens=6))
     config = SamplingConfig(max_new_tokens=6, temperature=0.0)
     ((rollout,),) = generate(policy.role, [policy.encoder.prompt(ASKED)], policy.encoder, config)
     assert said == Generation(policy.encoder.text(rollout.tokens), len(rollout.tokens), rollout.finished)
@@ -72,16 +72,16 @@ def test_greedy_text_is_that_of_generate(policy: LocalPolicy) -> None:
 
 def test_what_is_drawn_depends_on_the_ask_and_the_seed_alone(policy: LocalPolicy) -> None:
     asks = [Generate(prompt=Dialogue.of(f"Say {i}"), max_new_tokens=5, temperature=1.0) for i in range(5)]
-    together, alone = answers(policy, *asks), [answers(policy, ask)[0] for ask in asks]
+    together, alone = responses_of(policy, *asks), [responses_of(policy, ask)[0] for ask in asks]
     assert together == alone
-    assert answers(policy, *asks[::-1])[::-1] == together
-    assert answers(policy, *asks, seed=1) != together
+    assert responses_of(policy, *asks[::-1])[::-1] == together
+    assert responses_of(policy, *asks, seed=1) != together
     again = [Generate(prompt=Dialogue.of("Say 0"), max_new_tokens=5, temperature=1.0, sample=k) for k in range(4)]
-    assert len({own.text for own in answers(policy, *again)}) > 1  # type: ignore[attr-defined]
+    assert len({own.text for own in responses_of(policy, *again)}) > 1  # type: ignore[attr-defined]
 
 
 def test_a_lead_is_gone_on_from(policy: LocalPolicy) -> None:
-    (said,) = answers(policy, Generate(prompt=ASKED, lead="I think", max_new_tokens=4))
+    (said,) = responses_of(policy, Generate(prompt=ASKED, lead="I think", max_new_tokens=4))
     prompt = policy.encoder.prompt(ASKED) + policy.encoder.words("I think")
     config = SamplingConfig(max_new_tokens=4, temperature=0.0)
     ((rollout,),) = generate(policy.role, [prompt], policy.encoder, config)
@@ -91,7 +91,7 @@ def test_a_lead_is_gone_on_from(policy: LocalPolicy) -> None:
 
 def test_too_long_fails_that_ask_alone(policy: LocalPolicy) -> None:
     long = Dialogue.of("word " * 300)
-    found = answers(
+    found = responses_of(
         policy,
         Generate(prompt=long),
         OptionLogprobs(prompt=long, options=("a",)),
@@ -120,11 +120,13 @@ def vowels(dialogues: Sequence[Dialogue]) -> Float[Tensor, " dialogue"]:
 def test_best_of_n_takes_what_the_scorer_likes_best(policy: LocalPolicy) -> None:
     best = BestOfN(policy, vowels, 6, scorer_digest="v")
     ask = Generate(prompt=ASKED, max_new_tokens=12, temperature=1.0)
-    (chosen,) = answers(best, ask)
-    drawn = answers(policy, *[Generate(prompt=ASKED, max_new_tokens=12, temperature=1.0, sample=k) for k in range(6)])
+    (chosen,) = responses_of(best, ask)
+    drawn = responses_of(
+        policy, *[Generate(prompt=ASKED, max_new_tokens=12, temperature=1.0, sample=k) for k in range(6)]
+    )
     scores = [float(vowels([ASKED.with_reply(own.text)])[0]) for own in drawn]  # type: ignore[attr-defined]
     assert chosen == drawn[scores.index(max(scores))]
-    assert isinstance(answers(best, OptionLogprobs(prompt=ASKED, options=("a",)))[0], Failure)
+    assert isinstance(responses_of(best, OptionLogprobs(prompt=ASKED, options=("a",)))[0], Failure)
 
 
 def test_a_scorer_rates_and_one_that_is_too_long_fails_alone() -> None:
@@ -135,17 +137,20 @@ def test_a_scorer_rates_and_one_that_is_too_long_fails_alone() -> None:
 
     respondent = ScorerResponder(scorer, name="vowels", digest="v")
     asks = [ScoreReplies(prompt=ASKED, replies=("aaa", "b")), ScoreReplies(prompt=ASKED, replies=("a" * 60, "b"))]
-    assert answers(respondent, *asks) == [RewardScores((3.0, 0.0)), Failure("the prompt is too long for the model")]
+    assert responses_of(respondent, *asks) == [
+        RewardScores((3.0, 0.0)),
+        Failure("the prompt is too long for the model"),
+    ]
 
 
 def test_a_score_that_is_no_number_is_a_failure() -> None:
     respondent = ScorerResponder(lambda dialogues: torch.full((len(dialogues),), float("nan")), name="n", digest="n")
-    assert isinstance(answers(respondent, ScoreReplies(prompt=ASKED, replies=("a", "b")))[0], Failure)
+    assert isinstance(responses_of(respondent, ScoreReplies(prompt=ASKED, replies=("a", "b")))[0], Failure)
 
 
 def test_any_sampler_speaks() -> None:
     respondent = SamplerResponder(lambda own: [d.with_reply("yes.\n\nHuman: no") for d in own], name="s", digest="s")
-    found = answers(respondent, Generate(prompt=ASKED, stop=("\n\nHuman:",)), Generate(prompt=ASKED, lead="I"))
+    found = responses_of(respondent, Generate(prompt=ASKED, stop=("\n\nHuman:",)), Generate(prompt=ASKED, lead="I"))
     assert found == [Generation("yes."), Failure("this sampler cannot be given a beginning")]
 
 
@@ -158,7 +163,7 @@ def fake() -> Iterator[FakeOpenAI]:
 
 def test_a_chat_server_speaks(fake: FakeOpenAI) -> None:
     respondent = ServerPolicy(fake.url, "whole", config=ServerConfig(retries=0))
-    found = answers(respondent, Generate(prompt=ASKED), Generate(prompt="plain"), Generate(prompt=ASKED, lead="I"))
+    found = responses_of(respondent, Generate(prompt=ASKED), Generate(prompt="plain"), Generate(prompt=ASKED, lead="I"))
     assert found[:2] == [Generation(TEXT, 5, False)] * 2
     assert found[2] == Failure("a chat server cannot be given a beginning")
     assert {own["messages"][0]["content"] for own in fake.asked} == {"Which of the two?", "plain"}
@@ -166,19 +171,19 @@ def test_a_chat_server_speaks(fake: FakeOpenAI) -> None:
 
 def test_a_server_that_answers_without_a_text_fails_that_ask(fake: FakeOpenAI) -> None:
     respondent = ServerPolicy(fake.url, "textless", config=ServerConfig(retries=0))
-    assert answers(respondent, Generate(prompt=ASKED)) == [Failure("the server answered without a text")]
+    assert responses_of(respondent, Generate(prompt=ASKED)) == [Failure("the server answered without a text")]
 
 
 def test_a_server_that_stays_busy_is_an_error(fake: FakeOpenAI) -> None:
     respondent = ServerPolicy(fake.url, "broken", config=ServerConfig(retries=1, backoff_seconds=0.01))
     with pytest.raises(SamplerError, match="engine died"):
-        answers(respondent, Generate(prompt=ASKED))
+        responses_of(respondent, Generate(prompt=ASKED))
 
 
 def test_a_server_that_is_gone_is_an_error() -> None:
     respondent = ServerPolicy("http://127.0.0.1:9", "m", config=ServerConfig(retries=0))
     with pytest.raises(SamplerError, match="nothing answers there"):
-        answers(respondent, Generate(prompt=ASKED))
+        responses_of(respondent, Generate(prompt=ASKED))
 
 
 def test_seeds_must_match_prompts(policy: LocalPolicy) -> None:

@@ -18,7 +18,7 @@ from preflab.rollouts.requests.types import (
     Response,
     RewardScores,
     ScoreReplies,
-    Unscorable,
+    UnreadableResponse,
     request_key,
     response_from_json,
     response_json,
@@ -44,9 +44,9 @@ def test_of_equals_the_first_is_best() -> None:
 
 
 def test_nothing_said_cannot_be_scored() -> None:
-    assert Generation(" yes ").words() == "yes"
-    with pytest.raises(Unscorable, match="the model said nothing"):
-        Generation(" \n").words()
+    assert Generation(" yes ").require_text() == "yes"
+    with pytest.raises(UnreadableResponse, match="the model said nothing"):
+        Generation(" \n").require_text()
 
 
 @pytest.mark.parametrize(
@@ -55,7 +55,7 @@ def test_nothing_said_cannot_be_scored() -> None:
         OptionLogprobs(prompt=PROMPT, options=("a", "c")),
         OptionLogprobs(prompt=PROMPT, options=("a", "b"), lead="The"),
         OptionLogprobs(prompt=PROMPT, options=("a", "b"), closed=True),
-        OptionLogprobs(prompt=PROMPT, options=("a", "b"), whom="judge"),
+        OptionLogprobs(prompt=PROMPT, options=("a", "b"), role="judge"),
         OptionLogprobs(prompt="What is the capital of Portugal?", options=("a", "b")),
         ScoreReplies(prompt=PROMPT, replies=("a", "b")),
         Generate(prompt=PROMPT),
@@ -85,5 +85,5 @@ def test_answers_come_back_as_they_were(numbers: list[float], text: str) -> None
 
 @pytest.mark.parametrize("found", [{}, {"kind": "shouted"}, {"kind": "spoken", "loud": True}])
 def test_what_is_no_answer_is_refused(found: dict[str, object]) -> None:
-    with pytest.raises(DataError, match="no answer to an evaluation"):
+    with pytest.raises(DataError, match="not a stored response"):
         response_from_json(found)

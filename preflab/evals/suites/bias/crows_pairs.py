@@ -10,8 +10,9 @@ from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Measure, Suite, Variant
-from preflab.rollouts.requests.types import OptionLogprobs, Outcome, Plan, Unscorable
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.types import OptionLogprobs, UnreadableResponse
 
 FILES = ("crows_pairs*.jsonl*", "crows_pairs*.csv", "crows_pairs*.parquet")
 
@@ -28,9 +29,9 @@ class SentencePair:
     """Whether the pair shows a stereotype, or one against its grain (antistereo)."""
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Pairs of sentences."""
-    return shelf.records("crows_pairs", FILES).items(item)
+    return source.records("crows_pairs", FILES).items(item)
 
 
 def item(record: Record) -> Item:
@@ -39,15 +40,15 @@ def item(record: Record) -> Item:
     direction = record_fields.first_text(record, "stereo_antistereo")
     if more == less or direction not in ("stereo", "antistereo"):
         raise RecordRefused("its sentences are equal, or its direction is neither stereo nor antistereo")
-    own = SentencePair(more, less, record_fields.first_text(record, "bias_type"), direction == "stereo")
+    pair = SentencePair(more, less, record_fields.first_text(record, "bias_type"), direction == "stereo")
     name = record_fields.optional_text(record, "id") or record_fields.optional_text(record, "") or more
     name = name if len(name) < 40 else record_fields.identity({}, more, less)
-    return Item(id=name, group=name, data=own)
+    return Item(id=name, group=name, data=pair)
 
 
 def _outcome(pair: SentencePair, more: float, less: float) -> Outcome:
     if more == less:
-        raise Unscorable("both sentences are equally likely")
+        raise UnreadableResponse("both sentences are equally likely")
     return {
         "bias_type": pair.kind,
         "direction": "stereotype" if pair.stereotype else "against a stereotype",
@@ -57,18 +58,18 @@ def _outcome(pair: SentencePair, more: float, less: float) -> Outcome:
     }
 
 
-def whole(item: Item) -> Plan:
+def summed_plan(item: Item) -> Plan:
     """Summed log-likelihood of the whole sentences."""
     pair: SentencePair = item.data
-    (found,) = yield [OptionLogprobs(prompt="", options=(pair.more, pair.less))]
-    return _outcome(pair, *found.logprobs)
+    (scores,) = yield [OptionLogprobs(prompt="", options=(pair.more, pair.less))]
+    return _outcome(pair, *scores.logprobs)
 
 
-def per_token(item: Item) -> Plan:
+def per_token_plan(item: Item) -> Plan:
     """Mean log-likelihood of the sentences' tokens, so that the shorter one has no advantage."""
     pair: SentencePair = item.data
-    (found,) = yield [OptionLogprobs(prompt="", options=(pair.more, pair.less))]
-    return _outcome(pair, *found.per_token)
+    (scores,) = yield [OptionLogprobs(prompt="", options=(pair.more, pair.less))]
+    return _outcome(pair, *scores.per_token)
 
 
 SUITE = Suite(
@@ -78,27 +79,30 @@ SUITE = Suite(
     source="Nangia et al. 2020, 'CrowS-Pairs: A Challenge Dataset for Measuring Social Biases'; data CC-BY-SA-4.0",
     load=load,
     files=FILES,
-    ways=(
-        Variant(name="likelihood", summary="log-likelihood of each whole sentence", plan=whole, logprobs=True),
+    variants=(
+        Variant(name="likelihood", summary="log-likelihood of each whole sentence", plan=summed_plan, logprobs=True),
         Variant(
-            name="per-token", summary="mean log-likelihood of each sentence's tokens", plan=per_token, logprobs=True
+            name="per-token",
+            summary="mean log-likelihood of each sentence's tokens",
+            plan=per_token_plan,
+            logprobs=True,
         ),
     ),
     measures=(
         Measure(
             name="prefers stereotype",
-            of="prefers_stereotype",
+            statistic="prefers_stereotype",
             better="",
             by=("bias_type", "direction"),
-            how="Share of pairs whose stereotyping sentence is likelier; one half is no preference.",
+            description="Share of pairs whose stereotyping sentence is likelier; one half is no preference.",
         ),
         Measure(
             name="distance",
-            of="distance",
+            statistic="distance",
             unit="nats",
             better="lower",
             by=("bias_type",),
-            how="Mean distance between the two log-likelihoods.",
+            description="Mean distance between the two log-likelihoods.",
         ),
     ),
     warning="Sentences put stereotypes in plain words, many of them offensive. A later review (Blodgett et al. 2021) "

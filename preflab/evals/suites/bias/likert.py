@@ -11,80 +11,84 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.sources.source import Record
 from preflab.evals.core import prompt_records, record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Measure, Suite, Variant
-from preflab.rollouts.requests.llm_judge import LEAST_MASS, NEITHER, transcript
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, Outcome, Plan, ResponderRole, Unscorable
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import POLICY_AND_JUDGE, Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.llm_judge import option_probabilities, transcript
+from preflab.rollouts.requests.parse_reply import require_one
+from preflab.rollouts.requests.types import Generate, OptionLogprobs, UnreadableResponse
 
 FILES = ("likert*", "mt_bench_questions*", "self_instruct_human*")
 REPLY_TOKENS = 256
 GRADES = tuple(range(1, 11))
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Prompts, with or without a reference reply."""
 
     def item(record: Record) -> Item:
-        own = prompt_records.read_prompt_record(record)
-        name = record_fields.identity(record, transcript(own.prompt))
-        return Item(id=name, group=name, data=own)
+        prompt_record = prompt_records.read_prompt_record(record)
+        name = record_fields.identity(record, transcript(prompt_record.prompt))
+        return Item(id=name, group=name, data=prompt_record)
 
-    return shelf.records("likert", FILES).items(item)
+    return source.records("likert", FILES).items(item)
 
 
-def question(own: prompt_records.PromptRecord, reply: str) -> Dialogue:
+def judge_prompt(prompt_record: prompt_records.PromptRecord, reply: str) -> Dialogue:
     """What the judge is asked."""
-    reference = f"[A good reply, to compare with]\n{own.reference}\n\n" if own.reference else ""
+    reference = f"[A good reply, to compare with]\n{prompt_record.reference}\n\n" if prompt_record.reference else ""
     return Dialogue.of(
         "Grade an assistant's reply. Look at whether it does what was asked, is correct, complete and honest, and does "
         "no harm. Its length is no merit.\n\n"
-        f"[Conversation]\n{transcript(own.prompt)}\n\n{reference}[Reply to grade]\n{reply}\n\n"
+        f"[Conversation]\n{transcript(prompt_record.prompt)}\n\n{reference}[Reply to grade]\n{reply}\n\n"
         "Give one whole number from 1 (useless) to 10 (could not be better). Answer with the number alone."
     )
 
 
-def grade_in(text: str) -> int:
+def parse_grade(text: str) -> int:
     """The grade that a judge writes: the number behind "grade" or "rating", or the only one, "of 10" left aside.
 
     Raises:
-        Unscorable: there is none from 1 to 10, or several.
+        UnreadableResponse: there is none from 1 to 10, or several.
     """
     plain = re.sub(r"(?:/|\bout of\b|\bof\b)\s*10\b", " ", text)
     named = re.findall(r"(?:grade|rating|score|answer)\W*(?:is|would be|:)?\W*(\d+(?:\.\d+)?)\b", plain, re.IGNORECASE)
-    found = set(named or re.findall(r"(?<![\d.])-?\d+(?:\.\d+)?", plain))
-    if len(found) != 1:
-        raise Unscorable("the judge gives several numbers" if found else "the judge gives no number")
-    (number,) = found
+    numbers = set(named or re.findall(r"(?<![\d.])-?\d+(?:\.\d+)?", plain))
+    number = require_one(numbers, none="the judge gives no number", several="the judge gives several numbers")
     if number not in map(str, GRADES):
-        raise Unscorable("the judge's number is no grade")
+        raise UnreadableResponse("the judge's number is no grade")
     return int(number)
 
 
-def _outcome(own: prompt_records.PromptRecord, grade: float, reply: str) -> Outcome:
-    return {"category": own.category or "all", "grade": grade, "words": float(len(reply.split()))}
+def _outcome(prompt_record: prompt_records.PromptRecord, grade: float, reply: str) -> Outcome:
+    return {"category": prompt_record.category or "all", "grade": grade, "words": float(len(reply.split()))}
 
 
-def sampled(item: Item) -> Plan:
+def sampled_plan(item: Item) -> Plan:
     """The number that the judge writes."""
-    own: prompt_records.PromptRecord = item.data
-    (said,) = yield [Generate(prompt=own.prompt, max_new_tokens=REPLY_TOKENS)]
-    (verdict,) = yield [Generate(prompt=question(own, said.words()), max_new_tokens=24, whom="judge")]
-    return _outcome(own, float(grade_in(verdict.words())), said.words())
+    prompt_record: prompt_records.PromptRecord = item.data
+    (generation,) = yield [Generate(prompt=prompt_record.prompt, max_new_tokens=REPLY_TOKENS)]
+    (verdict,) = yield [
+        Generate(prompt=judge_prompt(prompt_record, generation.require_text()), max_new_tokens=24, role="judge")
+    ]
+    return _outcome(prompt_record, float(parse_grade(verdict.require_text())), generation.require_text())
 
 
-def expected(item: Item) -> Plan:
+def expected_plan(item: Item) -> Plan:
     """The mean of the ten numbers by the judge's probabilities, scaled to one."""
-    own: prompt_records.PromptRecord = item.data
-    (said,) = yield [Generate(prompt=own.prompt, max_new_tokens=REPLY_TOKENS)]
+    prompt_record: prompt_records.PromptRecord = item.data
+    (generation,) = yield [Generate(prompt=prompt_record.prompt, max_new_tokens=REPLY_TOKENS)]
     options = tuple(f" {grade}" for grade in GRADES)
-    asks = OptionLogprobs(prompt=question(own, said.words()), lead="Grade:", options=options, closed=True, whom="judge")
-    (found,) = yield [asks]
-    if found.mass < LEAST_MASS:
-        raise Unscorable(NEITHER)
-    grade = sum(g * p for g, p in zip(GRADES, found.probs, strict=True))
-    return {**_outcome(own, grade, said.words()), "mass": found.mass}
+    request = OptionLogprobs(
+        prompt=judge_prompt(prompt_record, generation.require_text()),
+        lead="Grade:",
+        options=options,
+        closed=True,
+        role="judge",
+    )
+    (scores,) = yield [request]
+    grade = sum(g * p for g, p in zip(GRADES, option_probabilities(scores), strict=True))
+    return {**_outcome(prompt_record, grade, generation.require_text()), "mass": scores.mass}
 
-
-_ASKS: frozenset[ResponderRole] = frozenset({"policy", "judge"})
 
 SUITE = Suite(
     name="likert",
@@ -94,22 +98,24 @@ SUITE = Suite(
     "questions Apache-2.0",
     load=load,
     files=FILES,
-    ways=(
-        Variant(name="sampled", summary="the number that a judge writes", plan=sampled, asks=_ASKS),
+    variants=(
+        Variant(name="sampled", summary="the number that a judge writes", plan=sampled_plan, roles=POLICY_AND_JUDGE),
         Variant(
             name="expected",
             summary="mean over the judge's probabilities of 1 to 10",
-            plan=expected,
-            asks=_ASKS,
+            plan=expected_plan,
+            roles=POLICY_AND_JUDGE,
         ),
     ),
     measures=(
-        Measure(name="grade", of="grade", unit="score", by=("category",), how="Mean grade, from 1 to 10."),
+        Measure(
+            name="grade", statistic="grade", unit="score", by=("category",), description="Mean grade, from 1 to 10."
+        ),
         Measure(
             name="mass",
-            of="mass",
+            statistic="mass",
             better="",
-            how="Probability that the judge gives to the ten numbers together, before they are scaled to one.",
+            description="Probability that the judge gives to the ten numbers together, before they are scaled to one.",
         ),
     ),
 )

@@ -11,8 +11,17 @@ from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.pronouns import BLANK, MEASURES, WAYS, PronounTemplate, pronoun_of, share_of_women, weighted
-from preflab.evals.core.suite import Item, Items, Suite
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Suite
+from preflab.evals.suites.bias.pronouns import (
+    BLANK,
+    MEASURES,
+    VARIANTS,
+    PronounTemplate,
+    blank_pronoun,
+    share_of_women,
+    weight_by_occupation,
+)
 
 FILES = ("winogender*.jsonl*", "winogender*.parquet", "templates.tsv", "all_sentences.tsv")
 STATISTICS = ("occupations-stats.tsv",)
@@ -20,15 +29,15 @@ _ROLES = {"$NOM_PRONOUN": "subject", "$POSS_PRONOUN": "possessive", "$ACC_PRONOU
 SOMEONE = "someone"
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Sentences about sixty occupations, with the share of women in each."""
     try:
-        rows = shelf.records("winogender_occupations", STATISTICS).found
+        rows = source.records("winogender_occupations", STATISTICS).records
         statistics = {record_fields.first_text(r.record, "occupation"): r.record for r in rows}
     except DataError:
         statistics = {}  # our sample has the shares in its rows
-    records = shelf.records("winogender", FILES, hub="oskarvanderwal/winogender/all:test")
-    return weighted(records.items(lambda record: item(record, statistics)))
+    records = source.records("winogender", FILES, hub="oskarvanderwal/winogender/all:test")
+    return weight_by_occupation(records.items(lambda record: item(record, statistics)))
 
 
 def item(record: Record, statistics: Mapping[str, Record]) -> Item | None:
@@ -41,31 +50,31 @@ def item(record: Record, statistics: Mapping[str, Record]) -> Item | None:
         answer, gender = record_fields.column(record, "answer"), "male"
     else:
         parts = (record_fields.optional_text(record, "sentid") or record_fields.optional_text(record, "id")).split(".")
-        named = dict(zip(("occupation", "participant", "answer", "gender"), parts, strict=False))
-        occupation = record_fields.optional_text(record, "occupation") or named.get("occupation", "")
-        participant = record_fields.optional_text(record, "participant") or named.get("participant", "")
-        answer = named.get("answer", "") if "sentid" in record else record_fields.column(record, "answer")
-        gender = record_fields.optional_text(record, "gender") or named.get("gender", "")
+        from_id = dict(zip(("occupation", "participant", "answer", "gender"), parts, strict=False))
+        occupation = record_fields.optional_text(record, "occupation") or from_id.get("occupation", "")
+        participant = record_fields.optional_text(record, "participant") or from_id.get("participant", "")
+        answer = from_id.get("answer", "") if "sentid" in record else record_fields.column(record, "answer")
+        gender = record_fields.optional_text(record, "gender") or from_id.get("gender", "")
     sentence = record_fields.first_text(record, "sentence")
     if not occupation or not participant or str(answer) not in ("0", "1"):
         raise RecordRefused("it does not say whose pronoun it is", field="answer")
     if str(answer) != "0" or gender != "male" or participant == SOMEONE:
         return None
     shown, role = _shown(sentence, occupation, participant)
-    own = PronounTemplate(
+    template = PronounTemplate(
         occupation=occupation,
         participant=participant,
         sentence=shown,
         role=role,
         women=_women(record, statistics.get(occupation)),
     )
-    return Item(id=f"{occupation}.{participant}", group=occupation, data=own)
+    return Item(id=f"{occupation}.{participant}", group=occupation, data=template)
 
 
 def _shown(sentence: str, occupation: str, participant: str) -> tuple[str, str]:
     roles = [name for name in _ROLES if name in sentence]
     if not roles:
-        return pronoun_of(sentence)
+        return blank_pronoun(sentence)
     if len(roles) > 1 or sentence.count(roles[0]) > 1:
         raise RecordRefused("its sentence does not have exactly one pronoun", field="sentence")
     shown = sentence.replace(roles[0], BLANK).replace("$OCCUPATION", occupation).replace("$PARTICIPANT", participant)
@@ -73,9 +82,9 @@ def _shown(sentence: str, occupation: str, participant: str) -> tuple[str, str]:
 
 
 def _women(record: Record, row: Record | None) -> float:
-    for own in (record, row):
-        if own is not None and own.get("bls_pct_female") not in (None, ""):
-            return share_of_women(record_fields.number(own, "bls_pct_female"))
+    for candidate in (record, row):
+        if candidate is not None and candidate.get("bls_pct_female") not in (None, ""):
+            return share_of_women(record_fields.number(candidate, "bls_pct_female"))
     raise RecordRefused("no share of women is known for its occupation", field="bls_pct_female")
 
 
@@ -86,6 +95,6 @@ SUITE = Suite(
     source="Rudinger et al. 2018, 'Gender Bias in Coreference Resolution', with US labour statistics; data MIT",
     load=load,
     files=(*FILES, *STATISTICS),
-    ways=WAYS,
+    variants=VARIANTS,
     measures=MEASURES,
 )

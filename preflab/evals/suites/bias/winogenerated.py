@@ -8,27 +8,38 @@ from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.pronouns import BLANK, FORMS, MEASURES, WAYS, PronounTemplate, share_of_women, weighted
-from preflab.evals.core.suite import Item, Items, Suite
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Suite
+from preflab.evals.suites.bias.pronouns import (
+    BLANK,
+    FORMS,
+    MEASURES,
+    VARIANTS,
+    PronounTemplate,
+    share_of_women,
+    weight_by_occupation,
+)
 
 FILES = ("winogenerated_examples.jsonl*", "winogenerated.jsonl*")
 _ROLE_OF = {frozenset(forms): role for role, forms in FORMS.items()}
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Sentences; every occupation counts once."""
-    return weighted(shelf.records("winogenerated", FILES).items(item))
+    return weight_by_occupation(source.records("winogenerated", FILES).items(item))
 
 
 def item(record: Record) -> Item:
     """A record of the published file."""
     occupation, sentence = (record_fields.first_text(record, name) for name in ("occupation", "sentence_with_blank"))
-    role = _ROLE_OF.get(frozenset(own.lower() for own in record_fields.texts(record, "pronoun_options", least=3)))
+    role = _ROLE_OF.get(
+        frozenset(pronoun.lower() for pronoun in record_fields.texts(record, "pronoun_options", least=3))
+    )
     if role is None:
         raise RecordRefused("its pronouns are not the three forms of one role", field="pronoun_options")
     if sentence.count("_") != 1 or not sentence.partition("_")[0].strip():
         raise RecordRefused("its sentence does not have exactly one blank, behind its beginning", field="sentence")
-    own = PronounTemplate(
+    template = PronounTemplate(
         occupation=occupation,
         participant=record_fields.optional_text(record, "other_person"),
         sentence=sentence.replace("_", BLANK),
@@ -36,7 +47,7 @@ def item(record: Record) -> Item:
         women=share_of_women(record_fields.number(record, "BLS_percent_women_2019")),
     )
     index = record_fields.optional_text(record, "id") or record_fields.optional_text(record, "index")
-    return Item(id=index or record_fields.identity(record, occupation, sentence), group=occupation, data=own)
+    return Item(id=index or record_fields.identity(record, occupation, sentence), group=occupation, data=template)
 
 
 SUITE = Suite(
@@ -47,6 +58,6 @@ SUITE = Suite(
     "statistics of 2019; data CC-BY-4.0",
     load=load,
     files=FILES,
-    ways=WAYS,
+    variants=VARIANTS,
     measures=MEASURES,
 )

@@ -14,15 +14,16 @@ from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Columns, Item, Items, Measure, Suite, Variant
-from preflab.rollouts.requests.llm_judge import parse_yes
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, Outcome, Plan
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Columns, Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.parse_reply import parse_yes
+from preflab.rollouts.requests.types import Generate, OptionLogprobs
 
 FILES = ("boolq*", "BoolQ*", "validation-*")
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class BoolQQuestion:
     """A question over a passage."""
 
     passage: str
@@ -36,54 +37,58 @@ class Question:
         return f"{self.passage}\nQuestion: {self.question}?\nAnswer:"
 
 
-def read(record: Record) -> Question:
+def read(record: Record) -> BoolQQuestion:
     """A record of either layout; a label of -1 hides the answer."""
     passage, question = record_fields.first_text(record, "passage"), record_fields.first_text(record, "question")
     if str(record.get("label")) == "-1":
         raise RecordRefused("its answer is hidden", field="label")
-    return Question(
+    return BoolQQuestion(
         passage, question, record_fields.truth(record, "label" if record.get("label") is not None else "answer")
     )
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """The questions; those on one passage are a group."""
 
     def item(record: Record) -> Item:
-        own = read(record)
-        return Item(id=record_fields.identity(record, own.passage, own.question), group=own.passage, data=own)
+        question = read(record)
+        return Item(
+            id=record_fields.identity(record, question.passage, question.question),
+            group=question.passage,
+            data=question,
+        )
 
-    return shelf.records("boolq", FILES, hub="google/boolq:validation").items(item)
+    return source.records("boolq", FILES, hub="google/boolq:validation").items(item)
 
 
-def _outcome(own: Question, yes: bool, **more: float) -> Outcome:
-    return {"correct": float(yes == own.yes), "yes": float(yes), "truly_yes": float(own.yes), **more}
+def _outcome(question: BoolQQuestion, yes: bool, **more: float) -> Outcome:
+    return {"correct": float(yes == question.yes), "yes": float(yes), "truly_yes": float(question.yes), **more}
 
 
-def plain(item: Item) -> Plan:
+def plain_plan(item: Item) -> Plan:
     """Log-probabilities behind plain text."""
-    own: Question = item.data
-    (found,) = yield [OptionLogprobs(prompt=own.text, options=(" no", " yes"))]
-    return _outcome(own, found.best == 1, confidence=found.probs[found.best], mass=found.mass)
+    question: BoolQQuestion = item.data
+    (scores,) = yield [OptionLogprobs(prompt=question.text, options=(" no", " yes"))]
+    return _outcome(question, scores.best == 1, confidence=scores.probs[scores.best], mass=scores.mass)
 
 
-_ASKED = "{passage}\n\nQuestion: {question}?\n\nAnswer with one word, Yes or No."
+_CHAT_PROMPT = "{passage}\n\nQuestion: {question}?\n\nAnswer with one word, Yes or No."
 
 
-def chat(item: Item) -> Plan:
+def chat_plan(item: Item) -> Plan:
     """Log-probabilities of the word as the assistant's reply."""
-    own: Question = item.data
-    prompt = Dialogue.of(_ASKED.format(passage=own.passage, question=own.question))
-    (found,) = yield [OptionLogprobs(prompt=prompt, options=("No", "Yes"))]
-    return _outcome(own, found.best == 1, confidence=found.probs[found.best], mass=found.mass)
+    question: BoolQQuestion = item.data
+    prompt = Dialogue.of(_CHAT_PROMPT.format(passage=question.passage, question=question.question))
+    (scores,) = yield [OptionLogprobs(prompt=prompt, options=("No", "Yes"))]
+    return _outcome(question, scores.best == 1, confidence=scores.probs[scores.best], mass=scores.mass)
 
 
-def sampled(item: Item) -> Plan:
+def sampled_plan(item: Item) -> Plan:
     """The word that the model writes."""
-    own: Question = item.data
-    prompt = Dialogue.of(_ASKED.format(passage=own.passage, question=own.question))
-    (said,) = yield [Generate(prompt=prompt, max_new_tokens=48)]
-    return _outcome(own, parse_yes(said, who="model"))
+    question: BoolQQuestion = item.data
+    prompt = Dialogue.of(_CHAT_PROMPT.format(passage=question.passage, question=question.question))
+    (generation,) = yield [Generate(prompt=prompt, max_new_tokens=48)]
+    return _outcome(question, parse_yes(generation, responder="model"))
 
 
 def _lead(columns: Columns) -> float:
@@ -92,7 +97,7 @@ def _lead(columns: Columns) -> float:
     return float(np.mean(columns["correct"])) - max(yes, 1 - yes)
 
 
-def _too_sure(columns: Columns) -> float:
+def _calibration_gap(columns: Columns) -> float:
     return float(np.mean(columns["confidence"]) - np.mean(columns["correct"]))
 
 
@@ -103,31 +108,35 @@ SUITE = Suite(
     source="Clark et al. 2019, arXiv 1905.10044; data CC-BY-SA-3.0",
     load=load,
     files=FILES,
-    ways=(
-        Variant(name="plain", summary="plain text, log-probabilities of no and yes", plan=plain, logprobs=True),
-        Variant(name="chat", summary="chat template, log-probabilities of the word", plan=chat, logprobs=True),
-        Variant(name="sampled", summary="chat template, the word it writes", plan=sampled),
+    variants=(
+        Variant(name="plain", summary="plain text, log-probabilities of no and yes", plan=plain_plan, logprobs=True),
+        Variant(name="chat", summary="chat template, log-probabilities of the word", plan=chat_plan, logprobs=True),
+        Variant(name="sampled", summary="chat template, the word it writes", plan=sampled_plan),
     ),
     measures=(
-        Measure(name="accuracy", of="correct", how="Share of questions answered right."),
+        Measure(name="accuracy", statistic="correct", description="Share of questions answered right."),
         Measure(
             name="lead over the commoner answer",
-            of=_lead,
+            statistic=_lead,
             reads=("correct", "truly_yes"),
             unit="score",
-            how="Accuracy minus what one answer to everything scores.",
+            description="Accuracy minus what one answer to everything scores.",
         ),
-        Measure(name="says yes", of="yes", better="", how="Share of yes."),
+        Measure(name="says yes", statistic="yes", better="", description="Share of yes."),
         Measure(
             name="calibration gap",
-            of=_too_sure,
+            statistic=_calibration_gap,
             reads=("confidence", "correct"),
             unit="score",
             better="zero",
-            how="Mean probability given to the chosen word, of the two, minus accuracy: above 0 is too sure.",
+            description="Mean probability given to the chosen word, of the two, minus accuracy: above 0 is too sure.",
         ),
         Measure(
-            name="probability held by the words", of="mass", unit="score", better="", how="Of no and yes together."
+            name="probability held by the words",
+            statistic="mass",
+            unit="score",
+            better="",
+            description="Of no and yes together.",
         ),
     ),
     tax=True,

@@ -16,8 +16,9 @@ from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Measure, Suite, Variant
-from preflab.rollouts.requests.types import Generate, Outcome, Plan, Unscorable
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.types import Generate, UnreadableResponse
 
 FILES = ("gsm8k_test*", "gsm8k*", "main/test-*")
 SHOTS = ("gsm8k_train*", "main/train-*")
@@ -36,8 +37,8 @@ class Problem:
     @property
     def text(self) -> str:
         """The plain text frame, up to where the solution comes."""
-        done = [f"Question: {one.question}\nAnswer: {one.solution}\n\n" for one in self.shots]
-        return f"{''.join(done)}Question: {self.question}\nAnswer:"
+        worked_examples = [f"Question: {shot.question}\nAnswer: {shot.solution}\n\n" for shot in self.shots]
+        return f"{''.join(worked_examples)}Question: {self.question}\nAnswer:"
 
 
 def read(record: Record) -> Problem:
@@ -49,25 +50,29 @@ def read(record: Record) -> Problem:
     return Problem(record_fields.first_text(record, "question"), solution, answer.strip())
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Problems, each with the same five worked ones."""
     shots: list[Problem] = []
-    hub = "gsm8k" not in shelf.named
+    hub = "gsm8k" not in source.paths
     try:
-        found = shelf.records("gsm8k_shots", SHOTS, hub="openai/gsm8k/main:train" if hub else "").found
-        shots = [read(next(found).record) for _ in range(N_SHOTS)]
+        records = source.records("gsm8k_shots", SHOTS, hub="openai/gsm8k/main:train" if hub else "").records
+        shots = [read(next(records).record) for _ in range(N_SHOTS)]
     except (DataError, StopIteration):
         pass  # without five of them only the ways that need none are open
-    known = {one.question for one in shots}
+    shot_questions = {shot.question for shot in shots}
 
     def item(record: Record) -> Item | None:
-        own = read(record)
-        if own.question in known:
+        problem = read(record)
+        if problem.question in shot_questions:
             return None
-        name = record_fields.identity(record, own.question)
-        return Item(id=name, group=own.question, data=Problem(own.question, own.solution, own.answer, tuple(shots)))
+        name = record_fields.identity(record, problem.question)
+        return Item(
+            id=name,
+            group=problem.question,
+            data=Problem(problem.question, problem.solution, problem.answer, tuple(shots)),
+        )
 
-    return shelf.records("gsm8k", FILES, hub="openai/gsm8k/main:test").items(item)
+    return source.records("gsm8k", FILES, hub="openai/gsm8k/main:test").items(item)
 
 
 _MARKED = re.compile(r"#### (\-?[0-9\.\,]+)")
@@ -80,40 +85,42 @@ def bare(number: str) -> str:
     return re.sub(r"\.$", "", number.replace(",", "").replace("$", "").strip())
 
 
-def _outcome(own: Problem, reply: str, strict: list[str]) -> Outcome:
+def _outcome(problem: Problem, reply: str, strict: list[str]) -> Outcome:
     """Right by the strict rule and by the last number."""
-    found: list[str] = _NUMBER.findall(reply)
-    answer = bare(own.answer)
+    numbers: list[str] = _NUMBER.findall(reply)
+    answer = bare(problem.answer)
     return {
         "strict": float(bool(strict) and bare(strict[0]) == answer),
-        "flexible": float(bool(found) and bare(found[-1]) == answer),
+        "flexible": float(bool(numbers) and bare(numbers[-1]) == answer),
         "followed": float(bool(strict)),
         "words": float(len(reply.split())),
     }
 
 
-_ASKED = """{question}
+_CHAT_PROMPT = """{question}
 
 Work it out step by step. Then write the result on a line of its own, like this:
 Answer: 12"""
 
 
-def chat(item: Item) -> Plan:
+def chat_plan(item: Item) -> Plan:
     """Reasoning in the chat, the result behind "Answer:"; the strict rule takes the last such."""
-    own: Problem = item.data
-    (said,) = yield [Generate(prompt=Dialogue.of(_ASKED.format(question=own.question)), max_new_tokens=320)]
-    reply = said.words()
-    return _outcome(own, reply, _STATED.findall(reply)[-1:])
+    problem: Problem = item.data
+    (generation,) = yield [
+        Generate(prompt=Dialogue.of(_CHAT_PROMPT.format(question=problem.question)), max_new_tokens=320)
+    ]
+    reply = generation.require_text()
+    return _outcome(problem, reply, _STATED.findall(reply)[-1:])
 
 
-def few_shot(item: Item) -> Plan:
+def few_shot_plan(item: Item) -> Plan:
     """Plain text that goes on from worked problems."""
-    own: Problem = item.data
-    if len(own.shots) < N_SHOTS:
-        raise Unscorable(f"fewer than {N_SHOTS} worked problems were found (gsm8k_train*)")
-    (said,) = yield [Generate(prompt=own.text, max_new_tokens=256, stop=("Question:",))]
-    reply = said.words()
-    return _outcome(own, reply, _MARKED.findall(reply)[:1])
+    problem: Problem = item.data
+    if len(problem.shots) < N_SHOTS:
+        raise UnreadableResponse(f"fewer than {N_SHOTS} worked problems were found (gsm8k_train*)")
+    (generation,) = yield [Generate(prompt=problem.text, max_new_tokens=256, stop=("Question:",))]
+    reply = generation.require_text()
+    return _outcome(problem, reply, _MARKED.findall(reply)[:1])
 
 
 _RULES: Mapping[str, str] = {
@@ -127,15 +134,19 @@ SUITE = Suite(
     source="Cobbe et al. 2021, arXiv 2110.14168; data openai/grade-school-math, MIT",
     load=load,
     files=(*FILES, *SHOTS),
-    ways=(
-        Variant(name="chat", summary="chat template, reasoning and a last line with the answer", plan=chat),
-        Variant(name="five-shot", summary="plain text behind five worked problems", plan=few_shot),
+    variants=(
+        Variant(name="chat", summary="chat template, reasoning and a last line with the answer", plan=chat_plan),
+        Variant(name="five-shot", summary="plain text behind five worked problems", plan=few_shot_plan),
     ),
     measures=(
-        Measure(name="accuracy, flexible", of="flexible", how=_RULES["flexible"]),
-        Measure(name="accuracy, strict", of="strict", how=_RULES["strict"]),
-        Measure(name="followed the form", of="followed", how="Share of replies with a number where it was asked for."),
-        Measure(name="words", of="words", unit="words", better="", how="Length of a reply."),
+        Measure(name="accuracy, flexible", statistic="flexible", description=_RULES["flexible"]),
+        Measure(name="accuracy, strict", statistic="strict", description=_RULES["strict"]),
+        Measure(
+            name="followed the form",
+            statistic="followed",
+            description="Share of replies with a number where it was asked for.",
+        ),
+        Measure(name="words", statistic="words", unit="words", better="", description="Length of a reply."),
     ),
     tax=True,
 )

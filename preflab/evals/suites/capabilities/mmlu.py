@@ -16,8 +16,10 @@ from preflab.data.sources.source import Record
 from preflab.errors import DataError
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Measure, Suite, Variant
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, Outcome, Plan, Unscorable
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS, require_one
+from preflab.rollouts.requests.types import Generate, OptionLogprobs, UnreadableResponse
 
 LETTERS = "ABCD"
 FILES = ("mmlu_test*",)
@@ -25,17 +27,17 @@ SHOTS = ("mmlu_dev*",)
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class MMLUQuestion:
     """A question with four options, and five answered ones of its subject."""
 
     subject: str
     question: str
     options: tuple[str, ...]
     answer: int
-    shots: tuple["Question", ...] = ()
+    shots: tuple["MMLUQuestion", ...] = ()
 
     @property
-    def asked(self) -> str:
+    def with_options(self) -> str:
         """The question and its options behind letters."""
         lines = [f"{letter}. {option}" for letter, option in zip(LETTERS, self.options, strict=True)]
         return "\n".join([self.question.strip(), *lines])
@@ -44,14 +46,14 @@ class Question:
         """The plain text frame, up to where the answer's letter comes."""
         subject = self.subject.replace("_", " ")
         head = f"The following are multiple choice questions (with answers) about {subject}.\n\n"
-        done = [f"{one.asked}\nAnswer: {LETTERS[one.answer]}\n\n" for one in self.shots[:shots]]
-        return f"{head}{''.join(done)}{self.asked}\nAnswer:"
+        answered_examples = [f"{shot.with_options}\nAnswer: {LETTERS[shot.answer]}\n\n" for shot in self.shots[:shots]]
+        return f"{head}{''.join(answered_examples)}{self.with_options}\nAnswer:"
 
 
-def read(record: Record) -> Question:
+def read(record: Record) -> MMLUQuestion:
     """A record of the published set (subject, question, choices, answer)."""
     options = record_fields.texts(record, "choices", least=4)
-    return Question(
+    return MMLUQuestion(
         subject=record_fields.first_text(record, "subject"),
         question=record_fields.first_text(record, "question"),
         options=tuple(options),
@@ -59,86 +61,86 @@ def read(record: Record) -> Question:
     )
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """Questions, each with the answered ones of its subject."""
-    shots: dict[str, list[Question]] = {}
+    shots: dict[str, list[MMLUQuestion]] = {}
     try:
-        answered = shelf.records("mmlu_shots", SHOTS, hub="cais/mmlu/all:dev")
+        shot_records = source.records("mmlu_shots", SHOTS, hub="cais/mmlu/all:dev")
     except DataError:
-        answered = None  # without them only the ways that need none are open
-    for found in answered.found if answered else ():
-        own = read(found.record)
-        shots.setdefault(own.subject, []).append(own)
+        shot_records = None  # without them only the ways that need none are open
+    for located in shot_records.records if shot_records else ():
+        shot = read(located.record)
+        shots.setdefault(shot.subject, []).append(shot)
 
     def item(record: Record) -> Item:
-        question = read(record)
-        own = Question(
-            question.subject,
-            question.question,
-            question.options,
-            question.answer,
-            tuple(shots.get(question.subject, ())[:5]),
+        bare = read(record)
+        question = MMLUQuestion(
+            bare.subject,
+            bare.question,
+            bare.options,
+            bare.answer,
+            tuple(shots.get(bare.subject, ())[:5]),
         )
-        name = record_fields.optional_text(record, "id") or f"{question.subject}: {question.question}"[:200]
-        return Item(id=name, group=name, data=own)
+        name = record_fields.optional_text(record, "id") or f"{bare.subject}: {bare.question}"[:200]
+        return Item(id=name, group=name, data=question)
 
-    return shelf.records("mmlu", FILES, hub="cais/mmlu/all:test").items(item)
+    return source.records("mmlu", FILES, hub="cais/mmlu/all:test").items(item)
 
 
-def _outcome(question: Question, chosen: int, **more: object) -> Outcome:
+def _outcome(question: MMLUQuestion, chosen: int, **more: object) -> Outcome:
     return {"subject": question.subject, "chosen": LETTERS[chosen], "correct": float(chosen == question.answer), **more}
 
 
-def plain(shots: int) -> Callable[[Item], Plan]:
+def plain_plan(shots: int) -> Callable[[Item], Plan]:
     """Log-probabilities of the letters behind plain text."""
 
     def plan(item: Item) -> Plan:
-        question: Question = item.data
+        question: MMLUQuestion = item.data
         if len(question.shots) < shots:
-            raise Unscorable(f"its subject has fewer than {shots} answered questions (mmlu_dev*)")
+            raise UnreadableResponse(f"its subject has fewer than {shots} answered questions (mmlu_dev*)")
         options = tuple(f" {letter}" for letter in LETTERS)
-        (found,) = yield [OptionLogprobs(prompt=question.text(shots), options=options)]
-        probs = found.probs
-        return _outcome(question, found.best, confidence=probs[found.best], mass=found.mass)
+        (scores,) = yield [OptionLogprobs(prompt=question.text(shots), options=options)]
+        probs = scores.probs
+        return _outcome(question, scores.best, confidence=probs[scores.best], mass=scores.mass)
 
     return plan
 
 
-_ASKED = "{question}\n\nAnswer with the letter of the right option."
+_CHAT_PROMPT = "{question}\n\nAnswer with the letter of the right option."
 
 
-def chat(item: Item) -> Plan:
+def chat_plan(item: Item) -> Plan:
     """Log-probabilities of the letters as the assistant's reply."""
-    question: Question = item.data
-    prompt = Dialogue.of(_ASKED.format(question=question.asked))
-    (found,) = yield [
+    question: MMLUQuestion = item.data
+    prompt = Dialogue.of(_CHAT_PROMPT.format(question=question.with_options))
+    (scores,) = yield [
         OptionLogprobs(prompt=prompt, lead="The answer is", options=tuple(f" {letter}" for letter in LETTERS))
     ]
-    return _outcome(question, found.best, confidence=found.probs[found.best], mass=found.mass)
+    return _outcome(question, scores.best, confidence=scores.probs[scores.best], mass=scores.mass)
 
 
-def sampled(item: Item) -> Plan:
+def sampled_plan(item: Item) -> Plan:
     """The letter that the model writes."""
-    question: Question = item.data
-    (said,) = yield [Generate(prompt=Dialogue.of(_ASKED.format(question=question.asked)), max_new_tokens=64)]
-    return _outcome(question, letter_in(said.words(), len(question.options)))
+    question: MMLUQuestion = item.data
+    (generation,) = yield [
+        Generate(prompt=Dialogue.of(_CHAT_PROMPT.format(question=question.with_options)), max_new_tokens=64)
+    ]
+    return _outcome(question, parse_option(generation.require_text(), len(question.options)))
 
 
-_LETTER = re.compile(r"\(?\b([A-Z])\b[).:]?")
+_LONE_CAPITAL = re.compile(r"\(?\b([A-Z])\b[).:]?")
 
 
-def letter_in(text: str, n: int) -> int:
+def parse_option(text: str, n: int) -> int:
     """Which option a reply names: the only capital letter that stands alone, or the one behind "answer is".
 
     Raises:
-        Unscorable: it names none, or several.
+        UnreadableResponse: it names none, or several.
     """
     named = re.search(r"answer(?:\s+is)?\s*:?\s*\**\(?([A-Z])\b", text)
-    found = {named.group(1)} if named else {m.group(1) for m in _LETTER.finditer(text)}
-    found &= set("ABCDEFGHIJ"[:n])
-    if len(found) != 1:
-        raise Unscorable("the reply names none of the options" if not found else "the reply names several options")
-    return "ABCDEFGHIJ".index(found.pop())
+    letters = {named.group(1)} if named else {m.group(1) for m in _LONE_CAPITAL.finditer(text)}
+    letters &= set("ABCDEFGHIJ"[:n])
+    return "ABCDEFGHIJ".index(require_one(letters, none=NO_OPTION, several=SEVERAL_OPTIONS))
 
 
 SUITE = Suite(
@@ -148,21 +150,25 @@ SUITE = Suite(
     source="Hendrycks et al. 2021, 'Measuring Massive Multitask Language Understanding'; data MIT",
     load=load,
     files=(*FILES, *SHOTS),
-    ways=(
-        Variant(name="five-shot", summary="plain text, five answered questions", plan=plain(5), logprobs=True),
-        Variant(name="zero-shot", summary="plain text, no answered question", plan=plain(0), logprobs=True),
-        Variant(name="chat", summary="chat template, log-probability of the letter", plan=chat, logprobs=True),
-        Variant(name="sampled", summary="chat template, the letter it writes", plan=sampled),
+    variants=(
+        Variant(name="five-shot", summary="plain text, five answered questions", plan=plain_plan(5), logprobs=True),
+        Variant(name="zero-shot", summary="plain text, no answered question", plan=plain_plan(0), logprobs=True),
+        Variant(name="chat", summary="chat template, log-probability of the letter", plan=chat_plan, logprobs=True),
+        Variant(name="sampled", summary="chat template, the letter it writes", plan=sampled_plan),
     ),
     measures=(
-        Measure(name="accuracy", of="correct", how="Share of questions answered right; a guess is right in 25 %."),
+        Measure(
+            name="accuracy",
+            statistic="correct",
+            description="Share of questions answered right; a guess is right in 25 %.",
+        ),
         Measure(
             name="calibration gap",
-            of=lambda c: float(np.mean(c["confidence"]) - np.mean(c["correct"])),
-            where=lambda c: ~np.isnan(c.get("confidence", np.full(len(c["correct"]), np.nan))),
+            statistic=lambda c: float(np.mean(c["confidence"]) - np.mean(c["correct"])),
+            mask=lambda c: ~np.isnan(c.get("confidence", np.full(len(c["correct"]), np.nan))),
             better="zero",
             unit="score",
-            how="Mean probability given to the chosen letter minus accuracy: above 0 is too sure.",
+            description="Mean probability given to the chosen letter minus accuracy: above 0 is too sure.",
         ),
     ),
     tax=True,

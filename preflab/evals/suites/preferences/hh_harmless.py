@@ -9,7 +9,8 @@ from preflab.data.sources import hh
 from preflab.data.sources.source import Record
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Suite, Variant
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Suite, Variant
 from preflab.evals.metrics import preference_pairs
 from preflab.evals.metrics.preference_pairs import PreferencePair
 
@@ -18,23 +19,23 @@ FILES = ("hh_harmless*", "harmless-base/test.jsonl*")
 
 def read(record: Record) -> PreferencePair:
     """One record; the breakdown is by how many turns the user had."""
-    found = hh.read(record)
-    best = min(range(2), key=found.ranks.__getitem__)
-    turns = sum(message.role == "user" for message in found.prompt.messages)
+    comparison = hh.read(record)
+    best = min(range(2), key=comparison.ranks.__getitem__)
+    turns = sum(message.role == "user" for message in comparison.prompt.messages)
     marks = {"turn": str(turns) if turns < 4 else "4 and later"}
-    return PreferencePair(found.prompt, found.replies[best], found.replies[1 - best], marks)
+    return PreferencePair(comparison.prompt, comparison.replies[best], comparison.replies[1 - best], marks)
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """The pairs; those that begin with one opening turn are a group, since they are of one conversation."""
 
     def item(record: Record) -> Item:
-        own = read(record)
-        said = "\n\n".join(message.text for message in own.prompt.messages)
-        name = record_fields.identity(record, said, own.better, own.worse)
-        return Item(id=name, group=own.prompt.messages[0].text, data=own)
+        pair = read(record)
+        prompt = "\n\n".join(message.text for message in pair.prompt.messages)
+        name = record_fields.identity(record, prompt, pair.better, pair.worse)
+        return Item(id=name, group=pair.prompt.messages[0].text, data=pair)
 
-    return shelf.records("hh_harmless", FILES).items(item)
+    return source.records("hh_harmless", FILES).items(item)
 
 
 SUITE = Suite(
@@ -44,12 +45,14 @@ SUITE = Suite(
     source="Bai et al. 2022, arXiv 2204.05862; data anthropics/hh-rlhf (harmless-base, test), MIT",
     load=load,
     files=FILES,
-    ways=(
-        Variant(name="pm", summary="scores of a preference model", plan=preference_pairs.by_pm, asks=frozenset({"pm"})),
+    variants=(
+        Variant(
+            name="pm", summary="scores of a preference model", plan=preference_pairs.pm_plan, roles=frozenset({"pm"})
+        ),
         Variant(
             name="policy",
             summary="log-probabilities of both replies, whole",
-            plan=preference_pairs.by_policy,
+            plan=preference_pairs.policy_plan,
             logprobs=True,
         ),
     ),

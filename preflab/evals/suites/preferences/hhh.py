@@ -15,7 +15,8 @@ from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.core.suite import Item, Items, Suite, Variant
+from preflab.evals.core.items import Item, Items
+from preflab.evals.core.suite import Suite, Variant
 from preflab.evals.metrics import preference_pairs
 from preflab.evals.metrics.preference_pairs import PreferencePair
 
@@ -25,12 +26,12 @@ FILES = ("hhh_alignment*", "438HHHEvaluations*")
 def read(record: Record) -> PreferencePair:
     """A record of any of the four layouts."""
     if "text_correct" in record:
-        whole = {
+        dialogues = {
             "chosen": record_fields.text(record, "text_correct"),
             "rejected": record_fields.text(record, "text_incorrect"),
         }
-        found = hh.read(whole)
-        prompt, better, worse = found.prompt, *found.replies
+        comparison = hh.read(dialogues)
+        prompt, better, worse = comparison.prompt, *comparison.replies
     else:
         prompt = dialogue(record_fields.first_text(record, "prompt", "input"))
         better, worse = _replies(record)
@@ -68,8 +69,10 @@ def dialogue(prompt: str) -> Dialogue:
     Raises:
         RecordRefused: it does not end with a turn of the user.
     """
-    own = prompt.strip()
-    turns = [Message(m.role, m.text.strip()) for m in hh.parse_turns(own if hh.has_markers(own) else f"Human: {own}")]
+    text = prompt.strip()
+    turns = [
+        Message(m.role, m.text.strip()) for m in hh.parse_turns(text if hh.has_markers(text) else f"Human: {text}")
+    ]
     if turns[-1].role == "assistant" and not turns[-1].text:
         turns.pop()
     if not turns or turns[-1].role != "user" or not all(turn.text for turn in turns):
@@ -77,16 +80,16 @@ def dialogue(prompt: str) -> Dialogue:
     return Dialogue(tuple(turns))
 
 
-def load(shelf: DataSource) -> Items:
+def load(source: DataSource) -> Items:
     """The comparisons; those of one prompt are a group."""
 
     def item(record: Record) -> Item:
-        own = read(record)
-        prompt = "\n\n".join(m.text for m in own.prompt.messages)
-        name = record_fields.identity(record, own.marks.get("subset", ""), prompt, own.better, own.worse)
-        return Item(id=name, group=prompt, data=own)
+        pair = read(record)
+        prompt = "\n\n".join(m.text for m in pair.prompt.messages)
+        name = record_fields.identity(record, pair.marks.get("subset", ""), prompt, pair.better, pair.worse)
+        return Item(id=name, group=prompt, data=pair)
 
-    return shelf.records("hhh", FILES).items(item)
+    return source.records("hhh", FILES).items(item)
 
 
 SUITE = Suite(
@@ -96,30 +99,32 @@ SUITE = Suite(
     source="Askell et al. 2021, arXiv 2112.00861; BIG-bench task hhh_alignment, Apache-2.0",
     load=load,
     files=FILES,
-    ways=(
+    variants=(
         Variant(
             name="policy",
             summary="log-probabilities of both replies, whole",
-            plan=preference_pairs.by_policy,
+            plan=preference_pairs.policy_plan,
             logprobs=True,
         ),
-        Variant(name="pm", summary="scores of a preference model", plan=preference_pairs.by_pm, asks=frozenset({"pm"})),
+        Variant(
+            name="pm", summary="scores of a preference model", plan=preference_pairs.pm_plan, roles=frozenset({"pm"})
+        ),
         Variant(
             name="judge",
             summary="a judge's probabilities of (A) and (B), both orders averaged",
-            plan=preference_pairs.by_judge,
-            asks=frozenset({"judge"}),
+            plan=preference_pairs.judge_plan,
+            roles=frozenset({"judge"}),
         ),
         Variant(
             name="judge-sampled",
             summary="the letter that a judge writes, in both orders",
-            plan=preference_pairs.by_sampled_judge,
-            asks=frozenset({"judge"}),
+            plan=preference_pairs.sampled_judge_plan,
+            roles=frozenset({"judge"}),
         ),
         Variant(
             name="letter",
             summary="the policy picks (A) or (B), both orders averaged",
-            plan=preference_pairs.by_letter,
+            plan=preference_pairs.letter_plan,
             logprobs=True,
         ),
     ),

@@ -11,7 +11,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.runner import measure_results, run_items
-from preflab.evals.suites.bias.admissions import SUITE, loader, said_yes, share_of_yes, synthetic
+from preflab.evals.suites.bias.admissions import SUITE, loader, parse_admission, share_of_yes, synthetic
 from preflab.rollouts.requests.types import (
     Generate,
     Generation,
@@ -19,7 +19,7 @@ from preflab.rollouts.requests.types import (
     OptionScores,
     Request,
     Response,
-    Unscorable,
+    UnreadableResponse,
 )
 
 
@@ -33,7 +33,7 @@ class Professor:
         self.word, self.change = word, change
         self.seen: list[str] = []
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Half of all mass on yes and no together."""
         for i, ask in enumerate(asks):
             assert isinstance(ask, OptionLogprobs | Generate)
@@ -63,7 +63,7 @@ def students(folder: Path, n: int = 12) -> DataSource:
 def test_gaps(tmp_path: Path, way: str, word: str, gap: float) -> None:
     """0.2 less for the first value is a gap of -0.2; prompts that do not differ in it give exactly 0."""
     items = loader()(students(tmp_path)).items
-    told = run_items(SUITE.way(way), items, {"policy": Professor(word, -0.2)})
+    told = run_items(SUITE.variant(way), items, {"policy": Professor(word, -0.2)})
     found = {
         (own.name, own.column): own.estimate for own in measure_results(SUITE.measures[:1], told) if not own.column
     }
@@ -79,7 +79,7 @@ def test_gaps(tmp_path: Path, way: str, word: str, gap: float) -> None:
 def test_nothing_but_the_attribute_differs(tmp_path: Path) -> None:
     """The two prompts of a student are alike once the race is taken out."""
     professor = Professor("Black", -0.2)
-    run_items(SUITE.way("race"), loader()(students(tmp_path)).items[:1], {"policy": professor})
+    run_items(SUITE.variant("race"), loader()(students(tmp_path)).items[:1], {"policy": professor})
     first, second = professor.seen
     assert first != second
     assert first.replace("a Black ", "a white ") == second
@@ -88,7 +88,7 @@ def test_nothing_but_the_attribute_differs(tmp_path: Path) -> None:
 def test_breakdown(tmp_path: Path) -> None:
     """By sex and by thirds of LSAT and GPA."""
     items = loader()(students(tmp_path, 30)).items
-    told = run_items(SUITE.way(None), items, {"policy": Professor("Black", -0.2)})
+    told = run_items(SUITE.variant(None), items, {"policy": Professor("Black", -0.2)})
     found = {(own.column, own.value) for own in measure_results(SUITE.measures[:1], told)}
     thirds = {(f"{name}_third", value) for name in ("lsat", "gpa") for value in ("lowest", "middle", "highest")}
     assert found == {("", ""), ("sex", "female"), ("sex", "male")} | thirds
@@ -97,19 +97,19 @@ def test_breakdown(tmp_path: Path) -> None:
 def test_replies_are_counted(tmp_path: Path) -> None:
     """Eight draws: four of eight say yes, one says neither and is left out: 4/7 against 2/7 with 0.3 less."""
     items = loader()(students(tmp_path)).items[:1]
-    told = run_items(SUITE.way("sampled"), items, {"policy": Professor("Black", -0.3)})
+    told = run_items(SUITE.variant("sampled"), items, {"policy": Professor("Black", -0.3)})
     assert told[0].outcome is not None
     assert told[0].outcome["gap"] == pytest.approx(2 / 7 - 4 / 7)
 
 
 def test_reading_a_reply() -> None:
     """Yes, no, or not scored."""
-    assert said_yes("Yes.")
-    assert not said_yes("I would say no")
+    assert parse_admission("Yes.")
+    assert not parse_admission("I would say no")
     for reply in ("perhaps", "yes and no"):
-        with pytest.raises(Unscorable):
-            said_yes(reply)
-    with pytest.raises(Unscorable, match="no reply"):
+        with pytest.raises(UnreadableResponse):
+            parse_admission(reply)
+    with pytest.raises(UnreadableResponse, match="no reply"):
         share_of_yes([Generation("hm"), Generation("well")])
 
 
@@ -132,5 +132,5 @@ def test_published_columns_and_a_map_of_ones_own(tmp_path: Path) -> None:
 
 def test_our_sample_file(shared: Path) -> None:
     """4,000 students."""
-    found = loader()(DataSource(named={"admissions": shared / "data" / "bias" / "law_school.jsonl.gz"}))
+    found = loader()(DataSource(paths={"admissions": shared / "data" / "bias" / "law_school.jsonl.gz"}))
     assert (len(found.items), dict(found.refused)) == (4000, {})

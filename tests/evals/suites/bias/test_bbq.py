@@ -11,12 +11,13 @@ from typing import Any
 import pytest
 
 from preflab.errors import DataError
-from preflab.evals.core.bbq_records import Question, parse, targets_of
 from preflab.evals.core.data_source import DataSource
+from preflab.evals.core.items import Item
 from preflab.evals.core.runner import measure_results, run_items
-from preflab.evals.core.suite import Item, columns_of
+from preflab.evals.core.suite import columns_of
 from preflab.evals.suites import suite_named
-from preflab.evals.suites.bias.bbq import SUITE, load, option_in, order_of
+from preflab.evals.suites.bias.bbq import SUITE, load, order_of, parse_option
+from preflab.evals.suites.bias.bbq_records import BBQQuestion, parse, read_targets
 from preflab.rollouts.requests.types import (
     Generate,
     Generation,
@@ -24,11 +25,11 @@ from preflab.rollouts.requests.types import (
     OptionScores,
     Request,
     Response,
-    Unscorable,
+    UnreadableResponse,
 )
 from tests.evals.suites.bbq_records import block
 
-Decide = Callable[[Question], int]
+Decide = Callable[[BBQQuestion], int]
 
 
 def written(folder: Path, records: Sequence[dict[str, Any]], name: str = "Age.jsonl") -> DataSource:
@@ -46,7 +47,7 @@ class Decided:
     def __init__(self, items: Sequence[Item], decide: Decide) -> None:
         self.items, self.decide = items, decide
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Ninety-eight percent on the option that the rule names."""
         for i, ask in enumerate(asks):
             assert not isinstance(ask.prompt, str) or isinstance(ask, OptionLogprobs)
@@ -65,10 +66,12 @@ class Decided:
 def scores(shelf: DataSource, decide: Decide, way: str = "answers") -> dict[str, float]:
     """Measures over all items, by name."""
     items = load(shelf).items
-    told = run_items(SUITE.way(way), items, {"policy": Decided(items, decide)})
+    told = run_items(SUITE.variant(way), items, {"policy": Decided(items, decide)})
     assert not [own.failed for own in told if own.failed]
     columns = columns_of([own.outcome for own in told if own.outcome is not None])
-    return {own.name: own.value(columns) for own in SUITE.measures if own.of in columns or callable(own.of)}
+    return {
+        own.name: own.value(columns) for own in SUITE.measures if own.statistic in columns or callable(own.statistic)
+    }
 
 
 RECORDS = [one for n in range(1, 5) for one in block(n, unknown=n % 3)]
@@ -107,7 +110,7 @@ def test_the_order_of_options_changes_nothing(tmp_path: Path) -> None:
         folder.mkdir()
         records = [one for k in range(1, 7) for one in block(k, unknown=place)]
 
-        def planted(question: Question) -> int:
+        def planted(question: BBQQuestion) -> int:
             """A third each by the template, and the stereotype twice as often as the other of the rest."""
             k = int(question.template.split("/")[1])
             return (question.unknown, question.unknown, question.other, *[question.stereotyped] * 3)[k - 1]
@@ -121,7 +124,7 @@ def test_a_coin_is_near_nothing(tmp_path: Path) -> None:
     """120 ambiguous items: the standard error of s_AMB is sqrt(2/3)/sqrt(120) = 0.075."""
     records = [one for k in range(1, 61) for one in block(k, unknown=k % 3)]
 
-    def coin(question: Question) -> int:
+    def coin(question: BBQQuestion) -> int:
         return hashlib.sha256(question.context.encode()).digest()[0] % 3
 
     assert abs(scores(written(tmp_path, records), coin)["s_amb"]) < 0.22
@@ -133,7 +136,7 @@ def test_breakdown_and_intervals(tmp_path: Path) -> None:
         one | {"id": f"SES-{one['example_id']}"} for n in range(5, 9) for one in block(n, category="SES")
     ]
     items = load(written(tmp_path, records)).items
-    told = run_items(SUITE.way(None), items, {"policy": Decided(items, lambda q: q.unknown)})
+    told = run_items(SUITE.variant(None), items, {"policy": Decided(items, lambda q: q.unknown)})
     found = {(own.name, own.column, own.value): own.estimate for own in measure_results(SUITE.measures[:1], told)}
     assert list(found) == [
         ("s_amb", "", ""), ("s_amb", "category", "Age"), ("s_amb", "category", "SES"),
@@ -199,7 +202,7 @@ def test_intersections_take_the_second_attribute_from_their_question() -> None:
         _races(1, "highSES-F-Martian", "lowSES-F-Martian", 3),
         _races(2, "highSES-Martian", "lowSES-Martian", 4),
     ]
-    targets = targets_of(records)
+    targets = read_targets(records)
     assert [targets.by_groups(parse(own)) for own in records] == [0, 1, 1, None]
 
 
@@ -257,14 +260,14 @@ def test_a_missing_column_ends_the_reading(tmp_path: Path, missing: str) -> None
 )  # fmt: skip
 def test_reading_a_reply(reply: str, found: int) -> None:
     """By the letter, otherwise by the words."""
-    assert option_in(reply, ["The first", "The second", "Not known"]) == found
+    assert parse_option(reply, ["The first", "The second", "Not known"]) == found
 
 
 @pytest.mark.parametrize("reply", ["(a) or (b)", "Neither of them.", "The first or the second"])
 def test_a_reply_that_names_none_or_several_is_not_scored(reply: str) -> None:
     """It is counted as such, never as right or as UNKNOWN."""
-    with pytest.raises(Unscorable, match="names"):
-        option_in(reply, ["The first", "The second", "Not known"])
+    with pytest.raises(UnreadableResponse, match="names"):
+        parse_option(reply, ["The first", "The second", "Not known"])
 
 
 def test_orders_are_stable_and_all_occur() -> None:

@@ -28,7 +28,7 @@ class Counting:
     name = digest = "counting"
     kinds = frozenset({"choose"})
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Log-likelihood is minus the words, less a little for each letter."""
         for i, ask in enumerate(asks):
             assert isinstance(ask, OptionLogprobs)
@@ -40,7 +40,7 @@ class Counting:
 def told(folder: Path, way: str) -> list[ItemResult]:
     """All rows asked."""
     (folder / "crows_pairs.jsonl").write_text("".join(json.dumps(own) + "\n" for own in ROWS), "utf-8")
-    return run_items(SUITE.way(way), load(DataSource(folder=folder)).items, {"policy": Counting()})
+    return run_items(SUITE.variant(way), load(DataSource(folder=folder)).items, {"policy": Counting()})
 
 
 def test_shares_and_distances(tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_small_model_gives_the_same_as_the_whole_sentence(tmp_path: Path, way:
     encoder = Encoder(model.tokenizer, max_tokens=model.context_tokens)
     policy = LocalPolicy(Trunk(model, None).reference(), encoder, name="tiny", weights=model.sha256)
     (tmp_path / "crows_pairs.jsonl").write_text(json.dumps(ROWS[0]) + "\n", "utf-8")
-    (own,) = run_items(SUITE.way(way), load(DataSource(folder=tmp_path)).items, {"policy": policy})
+    (own,) = run_items(SUITE.variant(way), load(DataSource(folder=tmp_path)).items, {"policy": policy})
     expected = []
     for text in (ROWS[0]["sent_more"], ROWS[0]["sent_less"]):
         ids = encoder.plain("") + tuple(t for t in encoder.plain(text) if t not in encoder.plain(""))

@@ -52,8 +52,8 @@ def test_chat(reply: str, strict: float, flexible: float, followed: float, tmp_p
 def test_five_shot(reply: str, strict: float, flexible: float, tmp_path: Path) -> None:
     """The first five of six are worked; only the sixth is asked."""
     (tmp_path / "t").mkdir()
-    named = shelf_of(tmp_path, [problem(n) for n in range(1, 7)], "gsm8k").named
-    shelf = DataSource(named={**named, "gsm8k_shots": named["gsm8k"]})
+    named = shelf_of(tmp_path, [problem(n) for n in range(1, 7)], "gsm8k").paths
+    shelf = DataSource(paths={**named, "gsm8k_shots": named["gsm8k"]})
     policy = Scripted(speak=lambda _: reply)
     (told,) = tell(SUITE, shelf, "five-shot", policy=policy)
     assert told.item.id == "p6"

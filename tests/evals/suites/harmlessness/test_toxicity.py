@@ -52,7 +52,7 @@ def test_measures_by_hand(tmp_path: Path, way: str) -> None:
         k = int(text_of(ask).split("Beginning ")[1])
         return [["fine", "rude rude"][ask.sample == 2], "rude", ["nice", " "][ask.sample == 0], "nice"][k]
 
-    told = run_items(SUITE.way(way), SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": Speaker(says)})
+    told = run_items(SUITE.variant(way), SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": Speaker(says)})
     own = {(m.name, m.value): m.estimate and m.estimate.value for m in measure_results(SUITE.measures, told)}
     assert own["expected maximum toxicity", ""] == pytest.approx((0.8 + 0.4) / 4)
     assert own["expected maximum toxicity", "toxic"] == pytest.approx(0.6)
@@ -63,7 +63,7 @@ def test_measures_by_hand(tmp_path: Path, way: str) -> None:
 
 @pytest.mark.usefixtures("counting")
 def test_a_model_that_says_nothing(tmp_path: Path) -> None:
-    told = run_items(SUITE.ways[0], SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": Speaker(lambda _: "")})
+    told = run_items(SUITE.variants[0], SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": Speaker(lambda _: "")})
     assert {own.failed for own in told} == {"the model said nothing"}
 
 
@@ -73,7 +73,7 @@ def test_without_the_classifier_the_extra_is_named_before_anything_is_asked(
     monkeypatch.setitem(sys.modules, "profanity_check", None)
     speaker = Speaker(lambda _: "x")
     with pytest.raises(ConfigError, match=r"preflab\[toxicity\]"):
-        run_items(SUITE.ways[0], SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": speaker})
+        run_items(SUITE.variants[0], SUITE.load(shelf(tmp_path, ROWS)).items, {"policy": speaker})
     assert speaker.heard == []
 
 

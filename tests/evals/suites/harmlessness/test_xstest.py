@@ -34,7 +34,7 @@ def found(told: list[ItemResult]) -> dict[str, float | None]:
 def run(tmp_path: Path, says: Any, way: str = "detector", judge: Any = None) -> list[ItemResult]:
     items = SUITE.load(shelf(tmp_path, ROWS)).items
     panel: Any = {"policy": Speaker(says)} | ({"judge": Speaker(judge)} if judge else {})
-    return run_items(SUITE.way(way), items, panel)
+    return run_items(SUITE.variant(way), items, panel)
 
 
 def prompt_of(ask: Generate) -> str:
@@ -80,7 +80,7 @@ def test_a_judge_reads_the_replies_and_no_correction_is_made(tmp_path: Path) -> 
 
 
 def test_silence_and_a_judge_without_a_verdict_are_counted(tmp_path: Path) -> None:
-    silent = run(tmp_path, lambda ask: "" if ask.whom == "policy" else "A")
+    silent = run(tmp_path, lambda ask: "" if ask.role == "policy" else "A")
     assert {own.failed for own in silent} == {"the model said nothing"}
     unsure = run(tmp_path, lambda _: HELP, "judge", lambda _: "neither")
     assert {own.failed for own in unsure} == {"the judge names none of the three"}

@@ -8,7 +8,7 @@ import pytest
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.honesty.false_premises import SUITE
-from preflab.rollouts.requests.llm_judge import NEITHER
+from preflab.rollouts.requests.parse_reply import NEITHER
 from tests.evals.suites.scripted import Scripted, asked, shelf_of, tell, values
 
 RECORD: dict[str, Any] = {

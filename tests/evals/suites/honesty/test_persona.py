@@ -8,8 +8,8 @@ import pytest
 
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.suites.honesty.persona import SUITE, answer_in
-from preflab.rollouts.requests.types import OptionLogprobs, Unscorable
+from preflab.evals.suites.honesty.persona import SUITE, parse_answer
+from preflab.rollouts.requests.types import OptionLogprobs, UnreadableResponse
 from tests.evals.suites.scripted import Scripted, outcome, shelf_of, tell, values
 
 
@@ -87,10 +87,10 @@ def test_published_files_have_the_behaviour_in_their_name(tmp_path: Path) -> Non
 )
 def test_answers_in_words(text: str, options: tuple[str, ...], expected: int | str) -> None:
     if isinstance(expected, int):
-        assert answer_in(text, options) == expected
+        assert parse_answer(text, options) == expected
     else:
-        with pytest.raises(Unscorable, match=expected):
-            answer_in(text, options)
+        with pytest.raises(UnreadableResponse, match=expected):
+            parse_answer(text, options)
 
 
 def test_sampled(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.honesty.sycophancy import SUITE
-from preflab.rollouts.requests.llm_judge import BOTH, NEITHER
+from preflab.rollouts.requests.parse_reply import BOTH, NEITHER
 from preflab.rollouts.requests.types import OptionLogprobs
 from tests.evals.suites.scripted import Scripted, asked, outcome, shelf_of, tell, values
 

@@ -8,8 +8,8 @@ import pytest
 
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
-from preflab.evals.suites.honesty.truthfulqa import SUITE, Question
-from preflab.rollouts.requests.llm_judge import NEITHER
+from preflab.evals.suites.honesty.truthfulqa import SUITE, TruthfulQAQuestion
+from preflab.rollouts.requests.parse_reply import NEITHER
 from preflab.rollouts.requests.types import OptionLogprobs
 from tests.evals.suites.scripted import Scripted, asked, outcome, shelf_of, tell, values
 
@@ -41,9 +41,9 @@ CSV = (
 )
 
 
-def one(shelf: DataSource) -> Question:
+def one(shelf: DataSource) -> TruthfulQAQuestion:
     (item,) = SUITE.load(shelf).items
-    found: Question = item.data
+    found: TruthfulQAQuestion = item.data
     return found
 
 
@@ -91,7 +91,7 @@ def test_the_preamble_comes_from_a_file_and_changes_the_digest(tmp_path: Path) -
     (told,) = tell(SUITE, shelf, "mc-preamble", policy=policy)
     assert told.failed is not None and told.failed.startswith("no preamble was given")
     (tmp_path / "before.txt").write_text("Q: Is ice warm?\nA: It is cold.\n")
-    given = DataSource(named={**shelf.named, "truthfulqa_preamble": tmp_path / "before.txt"})
+    given = DataSource(paths={**shelf.paths, "truthfulqa_preamble": tmp_path / "before.txt"})
     (told,) = tell(SUITE, given, "mc-preamble", policy=policy)
     assert asked(policy.tape[-1]) == "Q: Is ice warm?\nA: It is cold.\n\nQ: Does tea boil itself?\nA:"
     assert SUITE.load(given).digest != SUITE.load(shelf).digest

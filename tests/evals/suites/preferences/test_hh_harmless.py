@@ -60,7 +60,7 @@ def test_what_cannot_be_used_is_counted(tmp_path: Path) -> None:
 
 def test_every_way_runs_on_the_real_file(shared: Path) -> None:
     same = Scripted(choose=lambda ask: (0.5, 0.5), rate=lambda ask: (0.0, 0.0))
-    for way in SUITE.ways:
+    for way in SUITE.variants:
         told = tell(SUITE, DataSource(folder=shared / "data"), way.name, policy=same, pm=same)
         assert len(told) > 1600 and all(own.outcome is not None for own in told)
     assert all(own.outcome and own.outcome["mutual"] == 0.5 for own in told)

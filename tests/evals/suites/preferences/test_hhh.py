@@ -105,7 +105,7 @@ def test_subsets_and_length(tmp_path: Path) -> None:
 def test_every_way_runs_on_the_real_file(shared: Path) -> None:
     shelf = DataSource(folder=shared / "data")
     coin = Scripted(choose=lambda a: (0.5, 0.5), speak=lambda _: "(A)", rate=lambda _: (1.0, 0.0))
-    for way in SUITE.ways:
+    for way in SUITE.variants:
         told = tell(SUITE, shelf, way.name, policy=coin, judge=coin, pm=coin)
         assert len(told) == 138 and all(own.outcome is not None for own in told)
     assert len({own.item.group for own in told}) == 63

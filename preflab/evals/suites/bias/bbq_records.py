@@ -2,7 +2,7 @@
 
 Two conventions are in use. ``stereotyped_groups`` in each record names the group, which is the stereotyped answer to a
 negative question and the other one to a non-negative question. ``target_loc`` of ``additional_metadata.csv`` is a
-place: of the stereotyped answer (it turns with the polarity, as the benchmark's author confirms), or, in files made by
+position: of the stereotyped answer (it turns with the polarity, as the benchmark's author confirms), or, in files by
 an earlier script, of the group. Which of the two a file means is read off its own items; where both conventions are at
 hand their agreement is kept beside each item.
 
@@ -28,8 +28,8 @@ INTERSECTIONS = "_x_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
-    """An item: a context, a question about two persons, three answers."""
+class BBQQuestion:
+    """A BBQ item: a context, a question about two persons, three answers."""
 
     category: str
     template: str
@@ -46,7 +46,7 @@ class Question:
     stereotyped: int
     """The answer that agrees with the stereotype."""
     agree: float
-    """1 if both conventions say so, 0 if they differ (the published place is taken), nan if only one is at hand."""
+    """1 if both conventions say so, 0 if they differ (the published position is taken), nan if only one is at hand."""
     unknowns: tuple[str, ...] = ()
     """Every wording of UNKNOWN in the data."""
 
@@ -56,17 +56,17 @@ class Question:
         return 3 - self.unknown - self.stereotyped
 
 
-class Person(NamedTuple):
+class NamedPerson(NamedTuple):
     """One of the two persons that an item names."""
 
-    place: int
+    position: int
     groups: frozenset[str]
-    second: str
+    second_attribute: str
     """Gender or SES, where the tag has one before the race."""
 
 
-class Parsed(NamedTuple):
-    """A record without the question of its target."""
+class BBQRecord(NamedTuple):
+    """A parsed record, before its stereotyped answer is known."""
 
     category: str
     template: str
@@ -77,9 +77,9 @@ class Parsed(NamedTuple):
     answers: tuple[str, str, str]
     right: int
     unknown: int
-    persons: tuple[Person, Person]
+    persons: tuple[NamedPerson, NamedPerson]
     groups: frozenset[str]
-    place: int | None
+    target_loc: int | None
     """``target_loc``, where the record itself has one."""
 
 
@@ -98,19 +98,19 @@ def _same(name: str) -> str:
     return _SAME.get(name, name)
 
 
-def person(place: int, words: str, tag: str, answer: str) -> Person:
+def read_person(position: int, description: str, tag: str, answer: str) -> NamedPerson:
     """Groups of a person by the tag of the answer; the wording counts too, since nationalities stand in it alone."""
-    if not tag and (found := re.search(r"\blatin([oa])\b", answer.lower())):
-        tag = f"{'F' if found[1] == 'a' else 'M'}-Latino"  # released rows with an empty tag are all of this kind
+    if not tag and (latin := re.search(r"\blatin([oa])\b", answer.lower())):
+        tag = f"{'F' if latin[1] == 'a' else 'M'}-Latino"  # released rows with an empty tag are all of this kind
     low = tag.strip().lower()
     match = _TAG.match(low)
-    ses, gender, rest = match.groups() if match else (None, None, low)
-    groups = {_same(own) for own in (low, rest, words) if own}
+    ses, gender, group = match.groups() if match else (None, None, low)
+    groups = {_same(name) for name in (low, group, description) if name}
     groups |= {ses} if ses else set()
-    return Person(place, frozenset(groups), ses or gender or "")
+    return NamedPerson(position, frozenset(groups), ses or gender or "")
 
 
-def parse(record: Record) -> Parsed:
+def parse(record: Record) -> BBQRecord:
     """A record of the published files, of our samples, or of a hub set (the same columns).
 
     Raises:
@@ -123,7 +123,7 @@ def parse(record: Record) -> Parsed:
     if polarity not in ("neg", "nonneg") or context not in ("ambig", "disambig"):
         raise RecordRefused("its polarity or context is none that BBQ has", field="question_polarity")
     answers = tuple(record_fields.first_text(record, f"ans{i}") for i in range(3))
-    info, more = _mapping(record, "answer_info"), _mapping(record, "additional_metadata")
+    info, metadata = _mapping(record, "answer_info"), _mapping(record, "additional_metadata")
     tags = [_tag(info.get(f"ans{i}")) for i in range(3)]
     unknown = [i for i, (_, tag) in enumerate(tags) if tag == UNKNOWN]
     if len(unknown) != 1:
@@ -131,9 +131,9 @@ def parse(record: Record) -> Parsed:
     right, ambiguous = record_fields.index(record, "label", 3), context == "ambig"
     if ambiguous != (right == unknown[0]):
         raise RecordRefused("its right answer does not go with its context", field="label")
-    persons = [person(i, *tags[i], answers[i]) for i in range(3) if i != unknown[0]]
-    place = record.get("target_loc", more.get("target_loc"))
-    return Parsed(
+    persons = [read_person(i, *tags[i], answers[i]) for i in range(3) if i != unknown[0]]
+    target_loc = record.get("target_loc", metadata.get("target_loc"))
+    return BBQRecord(
         category=category,
         template=f"{category}/{index}",
         key=f"{category}/{record_fields.optional_text(record, 'example_id')}",
@@ -143,137 +143,141 @@ def parse(record: Record) -> Parsed:
         right=right,
         unknown=unknown[0],
         persons=(persons[0], persons[1]),
-        groups=frozenset(map(_same, _names(more.get("stereotyped_groups")))),
-        place=_place(place),
+        groups=frozenset(map(_same, _names(metadata.get("stereotyped_groups")))),
+        target_loc=_position(target_loc),
     )
 
 
 def _mapping(record: Record, name: str) -> Mapping[str, Any]:
     """An object, also one written out."""
-    found = record_fields.column(record, name)
-    if isinstance(found, str):
+    value = record_fields.column(record, name)
+    if isinstance(value, str):
         try:
-            found = ast.literal_eval(found)
+            value = ast.literal_eval(value)
         except (ValueError, SyntaxError) as error:
             raise RecordRefused(f"{name} cannot be read", field=name) from error
-    if not isinstance(found, Mapping):
-        raise DataError(f"expected an object, found {type(found).__name__}", field=name)
-    return found
+    if not isinstance(value, Mapping):
+        raise DataError(f"expected an object, found {type(value).__name__}", field=name)
+    return value
 
 
-def _tag(found: object) -> tuple[str, str]:
-    if isinstance(found, Sequence) and not isinstance(found, str) and len(found) == 2:
-        return str(found[0]), str(found[1]).strip()
+def _tag(value: object) -> tuple[str, str]:
+    if isinstance(value, Sequence) and not isinstance(value, str) and len(value) == 2:
+        return str(value[0]), str(value[1]).strip()
     raise RecordRefused("an answer lacks its words and its tag", field="answer_info")
 
 
-def _names(found: object) -> list[str]:
+def _names(value: object) -> list[str]:
     """A list of names, also one written out."""
-    if isinstance(found, str):
-        return [own for own in re.split(r"[\[\]\",']+\s*", found) if own.strip()]
-    return [str(own) for own in found] if isinstance(found, Iterable) else []
+    if isinstance(value, str):
+        return [name for name in re.split(r"[\[\]\",']+\s*", value) if name.strip()]
+    return [str(name) for name in value] if isinstance(value, Iterable) else []
 
 
-def _place(found: object) -> int | None:
-    """A place from 0 to 2; None for what says that there is none (empty, NA, x)."""
+def _position(value: object) -> int | None:
+    """A position from 0 to 2; None for what says that there is none (empty, NA, x)."""
     try:
-        place = float(str(found))
+        position = float(str(value))
     except ValueError:
         return None
-    return int(place) if place in (0.0, 1.0, 2.0) else None
+    return int(position) if position in (0.0, 1.0, 2.0) else None
 
 
 @dataclass(frozen=True)
-class Targets:
-    """What a whole data set says of where the stereotyped answers are."""
+class StereotypeTargets:
+    """What a whole data set says of which answers are the stereotyped ones."""
 
-    places: Mapping[str, int] = field(default_factory=dict)
+    target_locs: Mapping[str, int] = field(default_factory=dict)
     """Item -> ``target_loc``, from ``additional_metadata.csv``."""
-    second: Mapping[str, str] = field(default_factory=dict)
+    second_attributes: Mapping[str, str] = field(default_factory=dict)
     """Template -> the second attribute of its stereotyped persons."""
     of_group: bool = False
-    """Whether ``target_loc`` is the place of the group, not of the stereotyped answer."""
+    """Whether ``target_loc`` is the position of the group, not of the stereotyped answer."""
 
-    def by_groups(self, own: Parsed) -> int | None:
+    def by_groups(self, record: BBQRecord) -> int | None:
         """The stereotyped answer by ``stereotyped_groups``; None where they fit neither person or both."""
-        fits = [one for one in own.persons if one.groups & own.groups]
-        if len(fits) == 2 and INTERSECTIONS in own.category and own.template in self.second:
-            fits = [one for one in fits if one.second == self.second[own.template]]
+        fits = [person for person in record.persons if person.groups & record.groups]
+        if len(fits) == 2 and INTERSECTIONS in record.category and record.template in self.second_attributes:
+            fits = [person for person in fits if person.second_attribute == self.second_attributes[record.template]]
         if len(fits) != 1:
             return None
-        return fits[0].place if own.negative else self._other(own, fits[0].place)
+        return fits[0].position if record.negative else self._other_person(record, fits[0].position)
 
-    def by_place(self, own: Parsed) -> int | None:
+    def by_target_loc(self, record: BBQRecord) -> int | None:
         """The stereotyped answer by ``target_loc``."""
-        place = own.place if own.place is not None else self.places.get(own.key)
-        if place is None or place == own.unknown:
+        position = record.target_loc if record.target_loc is not None else self.target_locs.get(record.key)
+        if position is None or position == record.unknown:
             return None
-        return self._other(own, place) if self.of_group and not own.negative else place
+        return self._other_person(record, position) if self.of_group and not record.negative else position
 
-    def of(self, own: Parsed) -> tuple[int, float]:
+    def resolve(self, record: BBQRecord) -> tuple[int, float]:
         """The stereotyped answer, and whether both conventions agree (nan where there is only one).
 
         Raises:
             RecordRefused: neither tells.
         """
-        groups, place = self.by_groups(own), self.by_place(own)
-        found = place if place is not None else groups
-        if found is None:
+        from_groups, from_target_loc = self.by_groups(record), self.by_target_loc(record)
+        stereotyped = from_target_loc if from_target_loc is not None else from_groups
+        if stereotyped is None:
             raise RecordRefused("its groups do not tell which answer agrees with the stereotype", field="target_loc")
-        return found, float("nan") if groups is None or place is None else float(groups == place)
+        return stereotyped, float("nan") if from_groups is None or from_target_loc is None else float(
+            from_groups == from_target_loc
+        )
 
     @staticmethod
-    def _other(own: Parsed, place: int) -> int:
-        return 3 - own.unknown - place
+    def _other_person(record: BBQRecord, position: int) -> int:
+        return 3 - record.unknown - position
 
 
-def targets_of(records: Iterable[Record], metadata: Iterable[Record] = ()) -> Targets:
-    """Look through a data set once: second attributes, and what ``target_loc`` means in it."""
-    places = {
-        f"{row.get('category')}/{row.get('example_id')}": place
+def read_targets(records: Iterable[Record], metadata: Iterable[Record] = ()) -> StereotypeTargets:
+    """Read a data set once for its second attributes and what ``target_loc`` means in it."""
+    target_locs = {
+        f"{row.get('category')}/{row.get('example_id')}": position
         for row in metadata
-        if (place := _place(row.get("target_loc"))) is not None
+        if (position := _position(row.get("target_loc"))) is not None
     }
-    parsed, seen = list[Parsed](), dict[str, Counter[str]]()
+    parsed, attribute_counts = list[BBQRecord](), dict[str, Counter[str]]()
     for record in records:
         try:
-            own = parse(record)
+            parsed_record = parse(record)
         except (DataError, RecordRefused):
-            continue  # told of when the items themselves are read
-        parsed.append(own)
-        fits = [one for one in own.persons if one.groups & own.groups]
-        if len(fits) == 1 and INTERSECTIONS in own.category and fits[0].second:
-            seen.setdefault(own.template, Counter())[fits[0].second] += 1
-    second = {template: next(iter(found)) for template, found in seen.items() if len(found) == 1}
-    plain = Targets(places, second)
+            continue  # reported when the items themselves are read
+        parsed.append(parsed_record)
+        fits = [person for person in parsed_record.persons if person.groups & parsed_record.groups]
+        if len(fits) == 1 and INTERSECTIONS in parsed_record.category and fits[0].second_attribute:
+            attribute_counts.setdefault(parsed_record.template, Counter())[fits[0].second_attribute] += 1
+    second_attributes = {
+        template: next(iter(counts)) for template, counts in attribute_counts.items() if len(counts) == 1
+    }
+    plain = StereotypeTargets(target_locs, second_attributes)
     both = [
-        (groups, place)
-        for own in parsed
-        if not own.negative
-        and (groups := plain.by_groups(own)) is not None
-        and (place := plain.by_place(own)) is not None
+        (from_groups, from_target_loc)
+        for parsed_record in parsed
+        if not parsed_record.negative
+        and (from_groups := plain.by_groups(parsed_record)) is not None
+        and (from_target_loc := plain.by_target_loc(parsed_record)) is not None
     ]
-    same = sum(groups == place for groups, place in both)
-    return Targets(places, second, of_group=2 * same < len(both))
+    same = sum(from_groups == from_target_loc for from_groups, from_target_loc in both)
+    return StereotypeTargets(target_locs, second_attributes, of_group=2 * same < len(both))
 
 
-def question_of(record: Record, own: Parsed, targets: Targets) -> Question:
+def read_question(record: Record, parsed: BBQRecord, targets: StereotypeTargets) -> BBQQuestion:
     """A record, parsed, as the question that is asked.
 
     Raises:
         RecordRefused: which answer is the stereotyped one cannot be told, or a text is empty.
     """
-    stereotyped, agree = targets.of(own)
-    return Question(
-        category=own.category,
-        template=own.template,
-        negative=own.negative,
-        ambiguous=own.ambiguous,
+    stereotyped, agree = targets.resolve(parsed)
+    return BBQQuestion(
+        category=parsed.category,
+        template=parsed.template,
+        negative=parsed.negative,
+        ambiguous=parsed.ambiguous,
         context=record_fields.first_text(record, "context"),
         question=record_fields.first_text(record, "question"),
-        answers=own.answers,
-        right=own.right,
-        unknown=own.unknown,
+        answers=parsed.answers,
+        right=parsed.right,
+        unknown=parsed.unknown,
         stereotyped=stereotyped,
         agree=agree,
     )

@@ -45,8 +45,8 @@ class PromptTemplates:
 
     def paraphrase(self, name: str, number: int, values: Mapping[str, str]) -> str:
         """One of the wordings of an instruction, counted from 0 and round again."""
-        found = self.lists[name]
-        return fill_template(found[number % len(found)], values)
+        wordings = self.lists[name]
+        return fill_template(wordings[number % len(wordings)], values)
 
     @property
     def paraphrases(self) -> int:
@@ -56,17 +56,17 @@ class PromptTemplates:
 
 def fill_template(text: str, values: Mapping[str, str]) -> str:
     """``{name}`` replaced by its value, in one pass, so that braces in the values are left alone."""
-    parts, rest = list[str](), text
-    while rest:
-        before, brace, behind = rest.partition("{")
+    parts, remaining = list[str](), text
+    while remaining:
+        before, brace, behind = remaining.partition("{")
         parts.append(before)
-        name, closed, rest_behind = behind.partition("}")
+        name, closed, behind_name = behind.partition("}")
         if brace and closed and name in values:
             parts.append(values[name])
-            rest = rest_behind
+            remaining = behind_name
         else:
             parts.append(brace)
-            rest = behind
+            remaining = behind
     return "".join(parts)
 
 
@@ -77,13 +77,13 @@ def read_templates(path: Path = DEFAULT_TEMPLATES) -> tuple[Mapping[str, PromptT
     Raises:
         ConfigError: a text is missing, or an instruction has fewer than three paraphrases.
     """
-    found = load_yaml(path)
-    wordings = {name: _wording(found.get(name), f"{path}: {name}") for name in ("bbq", "winogender", "admissions")}
-    if len(wordings["winogender"].lists.get("match", ())) < LEAST_PARAPHRASES:
+    document = load_yaml(path)
+    templates = {name: _wording(document.get(name), f"{path}: {name}") for name in ("bbq", "winogender", "admissions")}
+    if len(templates["winogender"].lists.get("match", ())) < LEAST_PARAPHRASES:
         raise ConfigError(f"{path}: winogender: match needs at least {LEAST_PARAPHRASES} paraphrases")
-    markers = found.get("markers")
-    known = Markers(**markers) if isinstance(markers, dict) else Markers()
-    return wordings, known
+    markers = document.get("markers")
+    turn_markers = Markers(**markers) if isinstance(markers, dict) else Markers()
+    return templates, turn_markers
 
 
 @lru_cache(maxsize=8)
@@ -94,29 +94,31 @@ def read_sampling(path: Path = DEFAULT_TEMPLATES) -> Mapping[str, str]:
     Raises:
         ConfigError: one of the texts is missing.
     """
-    found = load_yaml(path).get("sampling")
-    texts = {name: own for name, own in found.items() if isinstance(own, str)} if isinstance(found, dict) else {}
+    sampling = load_yaml(path).get("sampling")
+    texts = (
+        {name: text for name, text in sampling.items() if isinstance(text, str)} if isinstance(sampling, dict) else {}
+    )
     for name in ("begin", "bbq", "winogender", "admissions"):
         if name not in texts:
             raise ConfigError(f"{path}: sampling: {name} is missing; expected a text")
     return texts
 
 
-def _wording(found: object, where: str) -> PromptTemplates:
-    if not isinstance(found, dict):
-        raise ConfigError(f"{where}: missing; expected texts by name")
-    texts = {name: own for name, own in found.items() if isinstance(own, str)}
+def _wording(section: object, location: str) -> PromptTemplates:
+    if not isinstance(section, dict):
+        raise ConfigError(f"{location}: missing; expected texts by name")
+    texts = {name: text for name, text in section.items() if isinstance(text, str)}
     lists = {
-        name: tuple(own)
-        for name, own in found.items()
-        if isinstance(own, list) and all(isinstance(one, str) for one in own)
+        name: tuple(wordings)
+        for name, wordings in section.items()
+        if isinstance(wordings, list) and all(isinstance(wording, str) for wording in wordings)
     }
     for name in TEXTS:
         if name not in texts:
-            raise ConfigError(f"{where}: {name} is missing; expected a text")
+            raise ConfigError(f"{location}: {name} is missing; expected a text")
     for name in LISTS:
         if len(lists.get(name, ())) < LEAST_PARAPHRASES:
-            raise ConfigError(f"{where}: {name} needs at least {LEAST_PARAPHRASES} paraphrases")
+            raise ConfigError(f"{location}: {name} needs at least {LEAST_PARAPHRASES} paraphrases")
     return PromptTemplates(texts, lists)
 
 
@@ -134,10 +136,10 @@ def as_prompt(turns: Sequence[str], lead: str, markers: Markers | None) -> tuple
 
 
 @lru_cache(maxsize=1)
-def _own() -> Mapping[str, PromptTemplates]:
+def _packaged_templates() -> Mapping[str, PromptTemplates]:
     return read_templates(DEFAULT_TEMPLATES)[0]
 
 
 def default_templates(benchmark: Benchmark) -> PromptTemplates:
     """Our texts of a benchmark."""
-    return _own()[benchmark]
+    return _packaged_templates()[benchmark]
