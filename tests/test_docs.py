@@ -82,7 +82,7 @@ def test_the_suite_of_the_page_on_evaluation_measures_what_it_says(tmp_path: Pat
     (tmp_path / "yes_no.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     suite = names["SUITE"]
     items = suite.load(DataSource(folder=tmp_path)).items
-    told = run_items(suite.ways[0], items, {"policy": Scripted(choosing(lambda ask: 0))})
+    told = run_items(suite.variants[0], items, {"policy": Scripted(choosing(lambda ask: 0))})
     found = {own.name: own.estimate for own in measure_results(suite.measures, told)}
     assert found["accuracy"] is not None
     assert found["accuracy"].value == 0.5

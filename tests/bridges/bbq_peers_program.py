@@ -49,7 +49,7 @@ for item, doc in zip(items, docs, strict=True):
         other += 1  # it lacks the wording of UNKNOWN, or names another answer, none or both as the biased one
 
 
-def respond(kind: str) -> list[int]:
+def answers(kind: str) -> list[int]:
     draw = Random(kind)
     questions = [item.data for item, _ in same]
     if kind == "coin":

@@ -90,7 +90,7 @@ def test_all_passes_over_what_lacks_data_and_says_so(tmp_path: Path, data: Path)
     ("more", "told"),
     [
         (["--suite", "mmlux"], "unknown suite 'mmlux'; did you mean 'mmlu'?"),
-        (["--suite", "mmlu:sung"], "suite mmlu cannot be asked 'sung'"),
+        (["--suite", "mmlu:sung"], "suite mmlu has no variant 'sung'"),
         (["--suite", "bbq", "--data", "{data}"], "suite bbq needs a file called"),
         (["--suite", "mmlu", "--data", "{data}/gone"], "no such file or folder"),
         (["--suite", "mmlu:zero-shot", "--data", "{data}", "--limit", "0"], "error: limit must be at least 1, got 0"),

@@ -49,7 +49,7 @@ def list_suites() -> int:
     for suite in SUITES.values():
         print(f"{suite.name:<16} {suite.summary}")
         print(f"{'':<16} from {', '.join(suite.files) or 'the package itself'}; {suite.source}")
-        for i, way in enumerate(suite.ways):
-            who = f" [asks {', '.join(sorted(way.asks))}]"
+        for i, way in enumerate(suite.variants):
+            who = f" [asks {', '.join(sorted(way.roles))}]"
             print(f"{'':<16}   :{way.name:<14} {way.summary}{who}{' (default)' if i == 0 else ''}")
     return 0

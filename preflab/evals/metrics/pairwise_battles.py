@@ -1,8 +1,9 @@
 """Which of two replies to a prompt is better: by a preference model, or by a judge in both orders; and ratings.
 
 A judge is asked twice, each reply shown first once. Where it follows the position and not the reply, the two verdicts
-differ: such an item is *inconsistent*, counts half a win for each side (a tie in ratings), and its share is reported. A judge that
-answers neither leaves the item without an outcome. Equal replies are half a win each and are not asked about.
+differ: such an item is *inconsistent*, counts half a win for each side (a tie in ratings), and its share is reported. A
+judge that answers neither leaves the item without an outcome. Equal replies are half a win each and are not asked
+about.
 """
 
 from collections.abc import Callable, Mapping, Sequence

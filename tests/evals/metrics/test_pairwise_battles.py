@@ -121,7 +121,7 @@ def test_duels_that_fix_the_ratings_need_no_ridge() -> None:
         "a": {f"q{k}": (prompt, "2") for k in range(40)},
         "b": {f"q{k}": (prompt, "3" if k % 4 == 0 else "1") for k in range(40)},
     }
-    found = standings(replies, by_pm, {"pm": Rater(lambda _, reply: float(reply))}, asks=frozenset({"pm"}))
+    found = standings(replies, pm_plan, {"pm": Rater(lambda _, reply: float(reply))}, roles=frozenset({"pm"}))
     assert found.ridge == 0
     assert found.elo["a"].value == pytest.approx(200 * math.log10(3), abs=1e-6)
 

@@ -56,7 +56,7 @@ class Tape:
         self.choose, self.speak = choose, speak
         self.asked: list[Request] = []
 
-    def answers(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
+    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Every ask is written down."""
         for i, ask in enumerate(asks):
             self.asked.append(ask)
