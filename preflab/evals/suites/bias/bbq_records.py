@@ -194,7 +194,7 @@ class StereotypeTargets:
     of_group: bool = False
     """Whether ``target_loc`` is the position of the group, not of the stereotyped answer."""
 
-    def by_groups(self, record: BBQRecord) -> int | None:
+    def from_groups(self, record: BBQRecord) -> int | None:
         """The stereotyped answer by ``stereotyped_groups``; None where they fit neither person or both."""
         fits = [person for person in record.persons if person.groups & record.groups]
         if len(fits) == 2 and INTERSECTIONS in record.category and record.template in self.second_attributes:
@@ -203,7 +203,7 @@ class StereotypeTargets:
             return None
         return fits[0].position if record.negative else self._other_person(record, fits[0].position)
 
-    def by_target_loc(self, record: BBQRecord) -> int | None:
+    def from_target_loc(self, record: BBQRecord) -> int | None:
         """The stereotyped answer by ``target_loc``."""
         position = record.target_loc if record.target_loc is not None else self.target_locs.get(record.key)
         if position is None or position == record.unknown:
@@ -216,7 +216,7 @@ class StereotypeTargets:
         Raises:
             RecordRefused: neither tells.
         """
-        from_groups, from_target_loc = self.by_groups(record), self.by_target_loc(record)
+        from_groups, from_target_loc = self.from_groups(record), self.from_target_loc(record)
         stereotyped = from_target_loc if from_target_loc is not None else from_groups
         if stereotyped is None:
             raise RecordRefused("its groups do not tell which answer agrees with the stereotype", field="target_loc")
@@ -254,8 +254,8 @@ def read_targets(records: Iterable[Record], metadata: Iterable[Record] = ()) -> 
         (from_groups, from_target_loc)
         for parsed_record in parsed
         if not parsed_record.negative
-        and (from_groups := plain.by_groups(parsed_record)) is not None
-        and (from_target_loc := plain.by_target_loc(parsed_record)) is not None
+        and (from_groups := plain.from_groups(parsed_record)) is not None
+        and (from_target_loc := plain.from_target_loc(parsed_record)) is not None
     ]
     same = sum(from_groups == from_target_loc for from_groups, from_target_loc in both)
     return StereotypeTargets(target_locs, second_attributes, of_group=2 * same < len(both))
