@@ -216,13 +216,12 @@ class StereotypeTargets:
         Raises:
             RecordRefused: neither tells.
         """
-        from_groups, from_target_loc = self.from_groups(record), self.from_target_loc(record)
-        stereotyped = from_target_loc if from_target_loc is not None else from_groups
+        by_groups, by_target_loc = self.from_groups(record), self.from_target_loc(record)
+        stereotyped = by_target_loc if by_target_loc is not None else by_groups
         if stereotyped is None:
             raise RecordRefused("its groups do not tell which answer agrees with the stereotype", field="target_loc")
-        return stereotyped, float("nan") if from_groups is None or from_target_loc is None else float(
-            from_groups == from_target_loc
-        )
+        one_alone = by_groups is None or by_target_loc is None
+        return stereotyped, float("nan") if one_alone else float(by_groups == by_target_loc)
 
     @staticmethod
     def _other_person(record: BBQRecord, position: int) -> int:
@@ -251,13 +250,13 @@ def read_targets(records: Iterable[Record], metadata: Iterable[Record] = ()) -> 
     }
     plain = StereotypeTargets(target_locs, second_attributes)
     both = [
-        (from_groups, from_target_loc)
+        (by_groups, by_target_loc)
         for parsed_record in parsed
         if not parsed_record.negative
-        and (from_groups := plain.from_groups(parsed_record)) is not None
-        and (from_target_loc := plain.from_target_loc(parsed_record)) is not None
+        and (by_groups := plain.from_groups(parsed_record)) is not None
+        and (by_target_loc := plain.from_target_loc(parsed_record)) is not None
     ]
-    same = sum(from_groups == from_target_loc for from_groups, from_target_loc in both)
+    same = sum(by_groups == by_target_loc for by_groups, by_target_loc in both)
     return StereotypeTargets(target_locs, second_attributes, of_group=2 * same < len(both))
 
 

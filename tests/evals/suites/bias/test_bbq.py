@@ -203,7 +203,7 @@ def test_intersections_take_the_second_attribute_from_their_question() -> None:
         _races(2, "highSES-Martian", "lowSES-Martian", 4),
     ]
     targets = read_targets(records)
-    assert [targets.by_groups(parse(own)) for own in records] == [0, 1, 1, None]
+    assert [targets.from_groups(parse(own)) for own in records] == [0, 1, 1, None]
 
 
 @pytest.mark.parametrize(
