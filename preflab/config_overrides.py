@@ -41,6 +41,20 @@ def setting_names(config: object, path: str = "") -> Iterator[str]:
             yield from setting_names(value, f"{name}.")
 
 
+def check_types(config: object) -> None:
+    """Whether every setting is of the type that the dataclass says: a known choice, a whole number, a finite number.
+
+    Raises:
+        ConfigError: one is not; names it, what was expected and what was found.
+    """
+    hints = type_hints(type(config))
+    for field in dataclasses.fields(config):  # type: ignore[arg-type]  # any dataclass
+        value, hint = getattr(config, field.name), hints[field.name]
+        converted = value if dataclasses.is_dataclass(value) else match(value, hint, field.name, settings=True)
+        if converted is MISMATCH or converted != value:
+            raise mismatch_error(value, hint, field.name)
+
+
 def parse_assignments(assignments: Sequence[str]) -> dict[str, object]:
     """``["ppo.steps=3"]`` as overrides; values stay text until the setting's type is known.
 

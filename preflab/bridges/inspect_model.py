@@ -78,7 +78,7 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
         request = Generate(
             prompt=prompt,
             lead=lead,
-            max_new_tokens=int(config.max_tokens or 256),
+            max_new_tokens=256 if config.max_tokens is None else int(config.max_tokens),
             temperature=temperature,
             stop=tuple(config.stop_seqs or ()),
             sample=self._draws if drawn else 0,

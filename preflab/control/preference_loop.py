@@ -19,6 +19,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.checks import check_above, check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.control.agents.agent import Agent
 from preflab.control.archive import ClipArchive
 from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
@@ -85,18 +87,21 @@ class LoopConfig:
     """Clips hold zeros in place of the true reward: nobody can have used it."""
 
     def __post_init__(self) -> None:
-        least = dict.fromkeys(("steps", "first_steps", "queries", "stretch", "oversample", "first_epochs", "epochs"), 1)
-        least |= {"fit_every": 1, "candidates": 2, "clip_steps": 1, "keep": 1, "window": 1, "update_steps": 1}
-        for name, lowest in least.items():
-            value = getattr(self, name)
-            if value is not None and value < lowest:
-                raise ConfigError(f"{name} must be at least {lowest}, got {value}")
-        if not (0 < self.first_share <= 1 and 0 <= self.answered <= 1 and self.first_steps <= self.steps):
-            raise ConfigError(
-                f"expected first_share in (0, 1], answered in [0, 1], first_steps within steps, got {self}"
-            )
-        if not 0 < self.asked_by <= 1 or (self.half_life is not None and self.half_life <= 0):
-            raise ConfigError(f"expected asked_by in (0, 1], half_life above 0, got {self}")
+        check_types(self)
+        check_at_least(self, 1, "steps", "first_steps", "queries", "stretch", "oversample", "first_epochs", "epochs")
+        check_at_least(self, 1, "fit_every", "clip_steps", "keep", "window", "update_steps")
+        check_at_least(self, 2, "candidates")
+        check_within(self, "(0, 1]", "first_share", "asked_by")
+        check_within(self, "[0, 1]", "answered")
+        check_above(self, 0, "half_life")
+        if self.first_steps > self.steps:
+            raise ConfigError(f"first_steps must be at most steps ({self.steps}), got {self.first_steps}")
+        if self.schedule not in ("hyperbolic", "stepwise"):
+            refuse_unread(self, f"schedule={self.schedule}", "half_life")
+        if self.random_queries:
+            refuse_unread(self, "random_queries=true", "oversample")
+        if self.first_share == 1:
+            refuse_unread(self, "first_share=1", "schedule", "half_life", "points", "asked_by")
         if self.schedule == "custom":
             check_points(self.points)
         elif self.points:

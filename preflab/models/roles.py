@@ -17,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preflab import distributed
+from preflab.checks import check_above, check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError, ModelError
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
@@ -37,8 +39,9 @@ class AdapterConfig:
     """Adapt only this many of the topmost layers; the backward pass stops below them. None: all."""
 
     def __post_init__(self) -> None:
-        if self.rank < 1 or (self.top_layers is not None and self.top_layers < 1):
-            raise ConfigError(f"rank and top_layers must be at least 1 (top_layers None: every layer), got {self}")
+        check_types(self)
+        check_at_least(self, 1, "rank", "top_layers")
+        check_above(self, 0, "alpha")
 
 
 _NOBODY = "?"

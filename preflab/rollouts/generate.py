@@ -12,6 +12,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checks import check_above, check_at_least, check_within
+from preflab.config_overrides import check_types
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import ConfigError, DataError, ModelError
@@ -51,15 +53,11 @@ class SamplingConfig:
     """Samples that are decoded together. Changes speed and memory, not what is drawn."""
 
     def __post_init__(self) -> None:
-        if self.max_new_tokens < 1 or self.max_batch < 1 or self.temperature < 0:
-            raise ConfigError(f"max_new_tokens and max_batch must be at least 1 and temperature at least 0, got {self}")
-        for name in ("top_k", "no_repeat_ngram"):
-            if (value := getattr(self, name)) is not None and value < 1:
-                raise ConfigError(f"{name} must be at least 1 (None turns it off), got {value}")
-        if not 0 < self.top_p <= 1:
-            raise ConfigError(f"top_p must be in (0, 1], got {self.top_p}; 1 draws from every token")
-        if self.repetition_penalty <= 0:
-            raise ConfigError(f"repetition_penalty must be above 0, got {self.repetition_penalty}; 1 turns it off")
+        check_types(self)
+        check_at_least(self, 1, "max_new_tokens", "max_batch", "top_k", "no_repeat_ngram")
+        check_at_least(self, 0, "temperature")
+        check_within(self, "(0, 1]", "top_p")
+        check_above(self, 0, "repetition_penalty")
         if self.temperature == 0 and (self.top_k is not None or self.top_p < 1):
             raise ConfigError("temperature 0 takes the likeliest token; top_k and top_p would change nothing")
 

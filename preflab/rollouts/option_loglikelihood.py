@@ -58,7 +58,8 @@ def encode_continuations(
         sequences = [
             sequence if context else context_tokens + _without_start(sequence, context_tokens) for sequence in sequences
         ]
-        end = (int(encoder.tokenizer.eos_token_id or encoder.end_id),)
+        eos_id = encoder.tokenizer.eos_token_id
+        end = (encoder.end_id if eos_id is None else int(eos_id),)
     else:
         context_tokens = encoder.words(context) if context else ()
         texts = (f"{context}{blank}{option}" for option in options)

@@ -12,6 +12,7 @@ from filelock import FileLock, Timeout
 
 from preflab import distributed
 from preflab.atomic_files import read_json
+from preflab.checks import HasUnread, refuse_changes_unread
 from preflab.config_overrides import apply_overrides, load_yaml, parse_assignments
 from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError, RunError
@@ -32,19 +33,23 @@ def resolve(
     """The settings of a run: the scale's, then the file's, then the flags', then single assignments.
 
     Raises:
-        ConfigError: the scale or a setting is unknown, or a value is not what it should be.
+        ConfigError: the scale or a setting is unknown, a value is not what it should be, or one that was changed is
+            read by nothing under the other settings.
     """
     if scale not in recipe.scales:
         near = did_you_mean(scale, recipe.scales) or f"; known are {', '.join(recipe.scales)}"
         raise ConfigError(f"recipe {recipe.name} has no scale {scale!r}{near}")
-    config = recipe.load().SCALES[scale]()
+    start = config = recipe.load().SCALES[scale]()
     if file is not None:
         settings = load_yaml(file)
         try:
             config = apply_overrides(config, settings)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
-    return apply_overrides(apply_overrides(config, flags or {}), parse_assignments(assignments))
+    config = apply_overrides(apply_overrides(config, flags or {}), parse_assignments(assignments))
+    if isinstance(config, HasUnread):
+        refuse_changes_unread(start, config)
+    return config
 
 
 def default_name(recipe: Recipe, scale: str, config: Any) -> str:

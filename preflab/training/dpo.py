@@ -17,6 +17,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checks import check_above, check_at_least, check_within
+from preflab.config_overrides import check_types
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.maths.dpo import dpo_loss, implicit_reward, ipo_loss
@@ -45,8 +47,14 @@ class DPOConfig:
     max_tokens: int = 2048
     """Tokens per forward pass."""
     optimiser: OptimiserConfig = field(
-        default_factory=lambda: OptimiserConfig(learning_rate=1e-4, schedule="linear", warmup_steps=5)
+        default_factory=lambda: OptimiserConfig(learning_rate=1e-4, schedule="linear-to-tenth", warmup_steps=5)
     )
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "epochs", "batch_comparisons", "max_tokens")
+        check_above(self, 0, "beta")
+        check_within(self, "[0, 0.5)", "label_smoothing")
 
     @property
     def averages(self) -> bool:

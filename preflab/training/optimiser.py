@@ -9,9 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from preflab import distributed
+from preflab.checks import check_above, check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError, TrainingStopped
 
-Schedule = Literal["constant", "linear", "cosine"]
+Schedule = Literal["constant", "linear", "linear-to-tenth", "cosine"]
+"""``linear`` ends at 0 (Stiennon et al. 2020, app. B.1), ``linear-to-tenth`` and ``cosine`` at a tenth of the peak."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,16 +31,32 @@ class OptimiserConfig:
     warmup_steps: int = 0
     """Linear from one tenth of the peak (Ouyang et al. 2022, appendix C)."""
     schedule: Schedule = "cosine"
-    """From the peak to ``final_share`` of it over the run."""
-    final_share: float = 0.1
+    """How the rate goes from its peak to ``final_share`` of it over the run."""
+    final_share: float | None = None
+    """None: the schedule's own, which is 0 for ``linear`` and 0.1 for ``linear-to-tenth`` and ``cosine``."""
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 0, "learning_rate", "head_learning_rate", "eps", "weight_decay", "warmup_steps")
+        check_above(self, 0, "clip_norm")
+        check_within(self, "[0, 1]", "final_share")
+        if not all(0 <= beta < 1 for beta in self.betas):
+            raise ConfigError(f"betas must be in [0, 1), got {self.betas}")
+        if self.schedule in ("constant", "linear-to-tenth"):  # the name says where it ends
+            refuse_unread(self, f"schedule={self.schedule}", "final_share", neutral=0.1)
 
     def share(self, step: int, total: int) -> float:
         """Learning rate at ``step`` (counted from 0) as a share of the peak."""
         if step < self.warmup_steps:
             return 0.1 + 0.9 * step / self.warmup_steps
         done = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
-        shape = {"constant": 1.0, "linear": 1 - done, "cosine": 0.5 * (1 + math.cos(math.pi * min(1.0, done)))}
-        return self.final_share + (1 - self.final_share) * shape[self.schedule]
+        if self.schedule == "constant":
+            return 1.0
+        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, done))) if self.schedule == "cosine" else 1 - done
+        final = self.final_share
+        if final is None:
+            final = 0.0 if self.schedule == "linear" else 0.1
+        return final + (1 - final) * shape
 
 
 class Optimiser:
@@ -51,7 +70,7 @@ class Optimiser:
         head = {k: p for k, p in self.weights.items() if k.startswith("head.")}
         body = {k: p for k, p in self.weights.items() if k not in head}
         peak = config.learning_rate
-        groups = [(body, peak), (head, config.head_learning_rate or peak)]
+        groups = [(body, peak), (head, peak if config.head_learning_rate is None else config.head_learning_rate)]
         self._peaks = [lr for weights_, lr in groups if weights_]
         self._fused = not any(hasattr(weight, "full_tensor") for weight in self.weights.values())
         self._adam = torch.optim.AdamW(

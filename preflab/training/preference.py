@@ -4,6 +4,7 @@ Every comparison weighs the same whatever its number of pairs (Ouyang et al. 202
 gradient does not depend on how a batch is split into forward passes.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -12,6 +13,8 @@ import torch
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checks import check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.data.comparison import Comparison
 from preflab.data.rows import Row
 from preflab.errors import DataError
@@ -37,9 +40,22 @@ class PreferenceConfig:
     """Weight of the squared mean score of a comparison's replies; keeps scores near zero."""
     ties: bool = True
     """Train on tied pairs with probability one half; False drops them (Ouyang et al.)."""
+    divide_by: Literal["remaining", "all"] = "remaining"
+    """What a comparison's sum of losses is divided by where tied pairs are dropped: the pairs that remain, or all
+    C(K, 2) pairs, so that a comparison with ties weighs less. Ouyang et al. do not say which."""
     max_tokens: int = 2048
     """Tokens per forward pass."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "epochs", "batch_comparisons", "max_tokens")
+        check_within(self, "[0, 1)", "lapse")
+        check_at_least(self, 0, "margin", "centre")
+        if self.loss == "plackett-luce":
+            refuse_unread(self, "loss=plackett-luce", "lapse", "margin", "ties", "divide_by")
+        if self.ties:
+            refuse_unread(self, "ties=true", "divide_by")
 
 
 @dataclass(frozen=True)
@@ -136,6 +152,8 @@ class PreferenceTraining:
             a, b = (scores[[getattr(p, side) for p in pairs]] for side in "ab")
             prob = torch.tensor([p.prob_a for p in pairs])
             loss = preference_loss(a, b, prob, margin=config.margin, lapse=config.lapse).mean()
+            if config.divide_by == "all":
+                loss = loss * (len(pairs) / math.comb(len(comparison.replies), 2))
         return loss + config.centre * scores.mean().square() if config.centre else loss
 
     def state(self) -> dict[str, Tensor]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.models.roles import Role
@@ -37,6 +39,10 @@ class SFTConfig:
     max_tokens: int = 2048
     """Tokens per forward pass."""
     optimiser: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4))
+
+    def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "epochs", "batch_rows", "max_tokens")
 
 
 @dataclass(frozen=True)

@@ -137,3 +137,11 @@ def test_what_cannot_fit_is_refused(encoder: Encoder) -> None:
     assert encode_continuations(encoder, Dialogue.of("word " * 400), "", ("yes",)) is None
     assert encode_continuations(encoder, "Which?", "", ("word " * 400,)) is None
     assert encode_continuations(encoder, "Which?", "", ("",)) is None
+
+
+def test_an_end_token_whose_number_is_0_closes_plain_text(encoder: Encoder, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some tokenizers number their end of text 0, which is no lack of one."""
+    monkeypatch.setattr(type(encoder.tokenizer), "eos_token_id", 0, raising=False)
+    closed = encode_continuations(encoder, "a", "", (" b",), closed=True)
+    assert closed is not None
+    assert closed.branches[0][-1] == 0

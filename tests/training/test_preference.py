@@ -1,6 +1,7 @@
 """Preference training against a pair-by-pair oracle, however the batch is split, and over a resume."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -53,6 +54,59 @@ def gradients(max_tokens: int, config: PreferenceConfig) -> tuple[float, dict[st
 
     own.optimiser.step = catch  # type: ignore[method-assign]
     return next(iter(own)).loss, caught
+
+
+RANKED = Comparison(prompt=Dialogue.of("hi"), replies=("a", "b", "c", "d"), ranks=(1, 2, 3, 4))
+TIED = replace(RANKED, ranks=(1, 2, 2, 4))
+SCORES = torch.tensor([2.0, 1.0, 0.5, -1.0])
+
+
+@pytest.mark.parametrize(
+    ("comparison", "changes", "nats"),
+    [
+        # log(1 + exp(-gap)) for gaps 1, 1.5, 3, 0.5, 2, 1.5: .313262 .201413 .048587 .474077 .126928 .201413
+        (RANKED, {}, 0.227613),  # mean of the six
+        (RANKED, {"ties": False, "divide_by": "all"}, 0.227613),  # no tie: nothing is left out
+        (TIED, {"ties": False}, 0.178321),  # mean of the five without gap 0.5
+        (TIED, {"ties": False, "divide_by": "all"}, 0.148601),  # their sum over C(4, 2) = 6
+        # the tied pair with probability one half: (.474077 + log(1 + exp(0.5)) = .974077) / 2 = .724077
+        (TIED, {}, 0.269280),  # (.891603 + .724077) / 6
+    ],
+)
+def test_the_loss_of_a_ranking_by_hand(comparison: Comparison, changes: dict[str, Any], nats: float) -> None:
+    """Ouyang et al. 2022, sec. 3.5: scores 2, 1, 0.5, -1 in the order of their ranks, perhaps the middle two tied."""
+    role, encoder, encoded = make()
+    fit = training(role, encoder, encoded, replace(CONFIG, **changes))
+    assert float(fit._loss(SCORES, comparison)) == pytest.approx(nats, abs=2e-6)
+
+
+@pytest.mark.parametrize("changes", [{"lapse": 0.1}, {"margin": 0.5}, {"ties": False}])
+def test_what_a_ranking_loss_does_not_read_is_refused(changes: dict[str, Any]) -> None:
+    ((name, value),) = changes.items()
+    with pytest.raises(ConfigError, match=f"{name}={value} would change nothing with loss=plackett-luce"):
+        PreferenceConfig(loss="plackett-luce", **changes)
+    PreferenceConfig(**changes)
+
+
+def test_a_divisor_that_changes_nothing_is_refused() -> None:
+    with pytest.raises(ConfigError, match="divide_by=all would change nothing with ties=true"):
+        PreferenceConfig(divide_by="all")
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"lapse": 5.0}, r"lapse must be in \[0, 1\), got 5.0"),
+        ({"batch_comparisons": 0}, "batch_comparisons must be at least 1, got 0"),
+        ({"epochs": 0}, "epochs must be at least 1, got 0"),
+        ({"margin": -1.0}, "margin must be at least 0, got -1.0"),
+        ({"centre": float("inf")}, "centre must be a number, got inf"),
+        ({"max_tokens": 0}, "max_tokens must be at least 1, got 0"),
+    ],
+)
+def test_settings_out_of_range_are_refused_by_name(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        PreferenceConfig(**changes)
 
 
 @pytest.mark.parametrize("lapse", [0.0, 0.1])

@@ -14,11 +14,13 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from preflab.checks import check_above, check_at_least, check_within
+from preflab.config_overrides import check_types
 from preflab.control.agents.action_distributions import action_distribution
 from preflab.control.environments.env import Spec
 from preflab.control.state_tensors import load_module_state, module_state
 from preflab.control.trajectory import Trajectory
-from preflab.errors import ConfigError, TrainingStopped
+from preflab.errors import TrainingStopped
 from preflab.maths.returns import gae_of_stretch
 
 _TINY = 1e-8
@@ -44,10 +46,11 @@ class A2CConfig:
     """Units between the convolutions and the heads."""
 
     def __post_init__(self) -> None:
-        if self.steps < 1 or self.hidden < 1 or (self.decay_steps is not None and self.decay_steps < 1):
-            raise ConfigError(f"steps, hidden and decay_steps must be at least 1, got {self}")
-        if self.learning_rate <= 0 or self.gradient_clip <= 0 or self.optimiser not in ("rmsprop", "adam"):
-            raise ConfigError(f"expected learning_rate and gradient_clip above 0, rmsprop or adam, got {self}")
+        check_types(self)
+        check_at_least(self, 1, "steps", "hidden", "decay_steps")
+        check_above(self, 0, "learning_rate", "gradient_clip")
+        check_at_least(self, 0, "entropy_bonus", "value_coefficient")
+        check_within(self, "[0, 1]", "discount")
 
     def rate_at(self, steps: int) -> float:
         """Learning rate after so many environment steps."""

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float, Shaped
 from torch import Tensor, nn
 
+from preflab.checks import check_above, check_at_least, check_within
+from preflab.config_overrides import check_types
 from preflab.control.agents.action_distributions import action_distribution
 from preflab.control.environments.env import Spec
 from preflab.control.running_stats import RunningMeanStd
@@ -51,12 +53,14 @@ class PPOConfig:
     """Of continuous actions at the start."""
 
     def __post_init__(self) -> None:
-        if min(self.epochs, self.minibatch_steps, *self.hidden) < 1 or min(self.learning_rate, self.gradient_clip) <= 0:
-            raise ConfigError(
-                f"hidden, epochs, minibatch_steps must be at least 1, learning_rate, gradient_clip above 0, got {self}"
-            )
-        if not (0 <= self.discount <= 1 and 0 <= self.trace <= 1 and 0 < self.clip < 1):
-            raise ConfigError(f"expected discount in [0, 1], trace in [0, 1], clip in (0, 1), got {self}")
+        check_types(self)
+        check_at_least(self, 1, "epochs", "minibatch_steps")
+        check_at_least(self, 0, "entropy_bonus")
+        check_above(self, 0, "learning_rate", "gradient_clip")
+        check_within(self, "[0, 1]", "discount", "trace")
+        check_within(self, "(0, 1)", "clip")
+        if min(self.hidden, default=1) < 1:
+            raise ConfigError(f"hidden must be at least 1 unit in each layer, got {self.hidden}")
 
 
 def mlp(sizes: tuple[int, ...], *, last_gain: float) -> nn.Sequential:

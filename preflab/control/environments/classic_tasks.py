@@ -109,7 +109,7 @@ class ClassicEnv:
             self.task.actions,
             horizon=self.task.limit if horizon is None else horizon,
             clip_steps=clip_steps,
-            fps=fps or self.task.fps,
+            fps=self.task.fps if fps is None else fps,
         )
         self.early_ends = 0
         """Ends before the horizon so far, of all copies."""

@@ -84,7 +84,7 @@ class GymEnv:
             self._actions.kind,
             horizon=limit if horizon is None else horizon,
             clip_steps=clip_steps,
-            fps=fps or float(self._envs[0].metadata.get("render_fps") or 30),
+            fps=float(self._envs[0].metadata.get("render_fps") or 30) if fps is None else fps,
         )
         self._episode = np.full(n, -1, dtype=np.int64)
         self._at = np.zeros(n, dtype=np.int64)
@@ -199,7 +199,7 @@ def gym_spec(
     """
     if horizon is None:
         raise ConfigError(f"{name} has no time limit of its own: say how many steps an episode has, horizon=...")
-    length = clip_steps or min(horizon, max(1, round(1.5 * fps)))
+    length = min(horizon, max(1, round(1.5 * fps))) if clip_steps is None else clip_steps
     return Spec(name=name, obs_shape=obs_shape, actions=actions, horizon=horizon, clip_steps=length, fps=fps)
 
 

@@ -14,6 +14,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preflab.checks import check_above, check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.control.clips import Clip
 from preflab.control.rewards.labelled_pairs import Pairs
 from preflab.control.rewards.labels import Label, Labels
@@ -57,17 +59,22 @@ class EnsembleConfig:
     """Fit the clip's true return by squared error in place of comparisons: the ablation "target" (sec. 3.3)."""
 
     def __post_init__(self) -> None:
-        if min(self.members, self.batch_labels) < 1 or self.target_std <= 0 or min(self.l2, self.return_l2) < 0:
-            raise ConfigError(
-                "members and batch_labels must be at least 1, target_std above 0, l2 and return_l2 at least 0, got "
-                f"{self}"
-            )
-        if self.learning_rate <= 0 or not 0 <= self.lapse < 1:
-            raise ConfigError(f"expected learning_rate above 0, lapse in [0, 1), got {self}")
-        if not 0 < self.low_ratio <= self.high_ratio or not 0 <= self.l2_step < 1 or not 0 < self.discount <= 1:
-            raise ConfigError(
-                f"expected 0 < low_ratio <= high_ratio, l2_step in [0, 1), discount in (0, 1], got {self}"
-            )
+        check_types(self)
+        check_at_least(self, 1, "members", "batch_labels")
+        check_at_least(self, 0, "l2", "return_l2")
+        check_above(self, 0, "learning_rate", "target_std", "low_ratio")
+        check_within(self, "[0, 1)", "lapse", "l2_step")
+        check_within(self, "(0, 1]", "discount")
+        if self.low_ratio > self.high_ratio:
+            raise ConfigError(f"low_ratio must be at most high_ratio ({self.high_ratio}), got {self.low_ratio}")
+        if self.target:
+            refuse_unread(self, "target=true", "lapse", neutral=0)
+        if not self.bootstrap:
+            refuse_unread(self, "bootstrap=false, which holds no label out", "l2_step", neutral=0)
+        if self.l2 == 0:
+            refuse_unread(self, "l2=0", "l2_step", neutral=0)
+        if not self.bootstrap or self.l2 == 0 or self.l2_step == 0:
+            refuse_unread(self, "an l2 that is not adapted", "low_ratio", "high_ratio")
 
 
 @dataclass

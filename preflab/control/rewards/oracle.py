@@ -4,9 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from preflab.checks import check_at_least, check_within
+from preflab.config_overrides import check_types
 from preflab.control.clips import Clip
 from preflab.control.rewards.labels import Response
-from preflab.errors import ConfigError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +24,9 @@ class OracleConfig:
     """Share of pairs of which it cannot tell."""
 
     def __post_init__(self) -> None:
-        if self.temperature < 0 or self.tie_gap < 0 or not (0 <= self.flip <= 1 and 0 <= self.cannot_tell <= 1):
-            raise ConfigError(f"temperature and tie_gap must be at least 0, flip and cannot_tell shares, got {self}")
+        check_types(self)
+        check_at_least(self, 0, "temperature", "tie_gap")
+        check_within(self, "[0, 1]", "flip", "cannot_tell")
 
 
 class Oracle:

@@ -29,6 +29,8 @@ class DataSource:
     """Searched with its subfolders."""
     paths: Mapping[str, Path] = field(default_factory=dict)
     """Suite -> a file or folder of its own."""
+    splits: Mapping[str, str] = field(default_factory=dict)
+    """Suite -> the split to read, where not its default one; see ``Suite.splits``."""
 
     def find(self, suite: str, names: Sequence[str], *, all_of_them: bool = False) -> list[Path]:
         """The files of a suite, in order of their names.

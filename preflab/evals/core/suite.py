@@ -135,6 +135,8 @@ class Suite:
     """The first is the one that tables show."""
     files: Sequence[str] = ()
     """Names of its files, as its data source looks for them; for lists and error messages."""
+    splits: Sequence[str] = ()
+    """Splits of its data that can be read; the first is the default. Empty where there is one alone."""
     warning: str = ""
     """What a reader of its items should know beforehand."""
     tax: bool = False

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -129,6 +131,9 @@ class Config:
     """Stop after this stage; start the run again with a later one to go on."""
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "max_comparisons", "suite_items", "max_context_tokens")
+        check_at_least(self, 1, "evaluation_prompts", "best_of_n", "replies_per_prompt")
         for name, method in (("ppo", self.ppo), ("rloo", self.rloo), ("reinforce", self.reinforce)):
             if method.sampling not in (SamplingConfig(), self.sampling):
                 raise ConfigError(
@@ -147,9 +152,23 @@ class Config:
         if not 0 < self.held_out_share < 1 or not 0 < self.judge_share < 1:
             shares = f"{self.held_out_share} and {self.judge_share}"
             raise ConfigError(f"held_out_share and judge_share must lie between 0 and 1, got {shares}")
-        for limit, value in (("max_comparisons", self.max_comparisons), ("suite_items", self.suite_items)):
-            if value is not None and value < 1:
-                raise ConfigError(f"{limit} must be at least 1, got {value}")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        method, baseline = self.algorithm, self.reinforce.baseline
+        dead = {name: f"algorithm={method}" for name in ("ppo", "rloo", "reinforce") if name != method}
+        if self.full_weights:
+            dead["adapters"] = "full_weights=true"
+        if self.sampler == IN_PROCESS:
+            dead |= dict.fromkeys(("vllm", f"{method}.max_staleness"), f"sampler={IN_PROCESS}")
+        if method == "rloo":
+            dead["value_model"] = "algorithm=rloo, which has no value model"
+        elif method == "reinforce" and baseline == "mean":
+            of_value_model = ("value_model", "reinforce.value", "reinforce.head_passes")
+            dead |= dict.fromkeys(of_value_model, "reinforce.baseline=mean, which has no value model")
+        elif self.value_model == "model":
+            dead[f"{method}.head_passes"] = "value_model=model"
+        return dead
 
     @property
     def training(self) -> PolicyGradientConfig:

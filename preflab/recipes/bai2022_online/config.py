@@ -5,6 +5,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 from urllib.parse import urlsplit
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.feedback.protocols.chat import Chat
@@ -128,6 +130,9 @@ class Config:
     )
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "max_comparisons", "max_context_tokens", "evaluation_prompts", "replies_per_prompt")
+        check_at_least(self, 0, "final_judgements", "weakest", "poll_seconds")
         checks = [
             (0 < self.held_out_share < 1, f"held_out_share must lie between 0 and 1, got {self.held_out_share}"),
             (
@@ -152,6 +157,17 @@ class Config:
             if method.sampling not in (SamplingConfig(), self.sampling):
                 raise ConfigError(f"{name}.sampling is not read: set sampling")
         check_sampling(self.sampling)
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        dead = {"rloo" if self.algorithm == "ppo" else "ppo": f"algorithm={self.algorithm}"}
+        if self.full_weights:
+            dead["adapters"] = "full_weights=true"
+        if self.annotators == "scripted":
+            dead |= dict.fromkeys(("wait", "poll_seconds"), "annotators=scripted, who are not waited for")
+        elif self.wait == "stop":
+            dead["poll_seconds"] = "wait=stop"
+        return dead
 
     @property
     def training(self) -> PolicyGradientConfig:

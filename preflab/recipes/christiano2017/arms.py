@@ -32,17 +32,26 @@ NOISE = {
 """What the lapse rate of sec. 2.2.3 is for; the two differ in it alone."""
 VARIANTS = ABLATIONS | NOISE
 
+# What an ablation makes dead is put back to its default beside it: the configs refuse any other value there.
+_ALL_AT_FIRST: dict[str, Any] = {
+    "first_share": 1.0,
+    "schedule": "hyperbolic",
+    "half_life": None,
+    "points": (),
+    "asked_by": 1.0,
+}
 _IN_LOOP: dict[str, dict[str, Any]] = {
-    "random": {"random_queries": True},
-    "one": {"random_queries": True},
-    "offline": {"first_share": 1.0},
+    "random": {"random_queries": True, "oversample": 10},
+    "one": {"random_queries": True, "oversample": 10},
+    "offline": _ALL_AT_FIRST,
     "steps": {"clip_steps": 1},
 }
+_NOT_ADAPTED: dict[str, Any] = {"l2_step": 0.0, "low_ratio": 1.1, "high_ratio": 1.5}
 _IN_ENSEMBLE: dict[str, dict[str, Any]] = {
     "one": {"members": 1},
     "weights_only": {"return_l2": 0.0},
-    "unregularised": {"return_l2": 0.0, "l2": 0.0, "l2_step": 0.0},
-    "target": {"target": True},
+    "unregularised": {"return_l2": 0.0, "l2": 0.0, **_NOT_ADAPTED},
+    "target": {"target": True, "lapse": 0.1},
     "flips_trusted": {"lapse": 0.0},
 }
 _IN_ORACLE: dict[str, dict[str, Any]] = {"flips": {"flip": 0.1}, "flips_trusted": {"flip": 0.1}}

@@ -11,6 +11,8 @@ import numpy as np
 from torch import nn
 
 from preflab.atomic_files import write_atomically
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.control.agents.agent import Agent
 from preflab.control.archive import ClipArchive
 from preflab.control.environments.env import Renderer, VectorEnv
@@ -54,8 +56,10 @@ class Experiment:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.seeds, self.copies, self.points) < 1 or not self.arms:
-            raise ConfigError("seeds, copies and points must be at least 1, and there must be an arm")
+        check_types(self)
+        check_at_least(self, 1, "labels", "seeds", "copies", "points")
+        if not self.arms:
+            raise ConfigError("arms must name at least one, got none")
         if len(set(self.arms)) < len(self.arms):
             raise ConfigError(f"an arm is named twice: {', '.join(self.arms)}")
         middle = self.arm(self.middle)
@@ -65,6 +69,10 @@ class Experiment:
                 raise ConfigError(f"arm {name!r} differs from {self.middle!r} in nothing under these settings")
         if self.loop.blind:
             raise ConfigError("loop.blind=true: the oracle would see no reward")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        return {"loop.queries": "arms, which have queries of their own (labels, or the number in the arm's name)"}
 
     def arm(self, name: str) -> Arm:
         """The arm of that name under these settings."""

@@ -3,10 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
+from preflab.recipes.common.open_models import is_address
 
-RESUME_MAY_CHANGE = ("device", "suites", "limit", "data", "cache", "runs", "judge", "judge_served_name", "pm")
+RESUME_MAY_CHANGE = ("device", "suites", "limit", "data", "splits", "cache", "runs", "judge", "judge_served_name", "pm")
 """Settings that may differ when a run is taken up again: suites may be added; one whose settings changed is done anew
 from the answers that are kept."""
 
@@ -31,6 +34,8 @@ class Config:
     """Names, each with ``:way`` where it is not to be asked the default way; ``all`` for every suite."""
     data: tuple[str, ...] = ()
     """Folders in which data sets lie, and ``suite=path`` for one of them; from the hub where none is given."""
+    splits: tuple[str, ...] = ()
+    """``suite=split`` for each suite of which another split than the default is to be read: ``mmlu=validation``."""
     limit: int | None = None
     """Items of each suite at most, whole groups drawn by the seed."""
     seed: int = 0
@@ -44,11 +49,18 @@ class Config:
     """The folder in which runs lie that ``policy``, ``pm`` and ``judge`` may name."""
 
     def __post_init__(self) -> None:
-        for name, least in (("best_of", 1), ("limit", 1), ("max_context_tokens", 32)):
-            if (value := getattr(self, name)) is not None and value < least:
-                raise ConfigError(f"{name} must be at least {least}, got {value}")
+        check_types(self)
+        check_at_least(self, 1, "best_of", "limit")
+        check_at_least(self, 32, "max_context_tokens")
         if not self.suites:
             raise ConfigError("suites: name at least one, or 'all'")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        dead = {} if is_address(self.policy) else {"served_name": f"policy={self.policy}, which is no server"}
+        if self.judge is None or not is_address(self.judge):
+            dead["judge_served_name"] = f"judge={self.judge}, which is no server"
+        return dead
 
 
 def default() -> Config:

@@ -1,6 +1,7 @@
 """The stages of ``evaluate``: one a suite and way, done anew where what it depends on has changed."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +44,9 @@ class Stages:
     def __init__(self, config: "Config", run: Run) -> None:
         self.config, self.run = config, run
         self.wanted = suites_named(config.suites)
-        self.shelf = shelf_of(config.data)
+        self.shelf = replace(
+            shelf_of(config.data), splits=splits_of(config.splits, [suite for suite, _ in self.wanted])
+        )
         self.answers = ResponseCache((run.folder.parent if config.cache else run.folder) / ANSWERS)
         self._opened: dict[ResponderRole, Responder] = {}
 
@@ -151,6 +154,24 @@ class Stages:
         if not folder.is_dir():
             return name
         return f"{name} of {max(file.stat().st_mtime_ns for file in folder.iterdir())}"
+
+
+def splits_of(splits: tuple[str, ...], suites: Sequence[Suite]) -> dict[str, str]:
+    """Which split each suite reads, from ``suite=split``.
+
+    Raises:
+        ConfigError: a suite is not among these, or has no such split.
+    """
+    known = {suite.name: suite.splits for suite in suites if suite.splits}
+    found: dict[str, str] = {}
+    for assignment in splits:
+        suite, _, split = assignment.partition("=")
+        if split not in known.get(suite, ()):
+            choices = [f"{name}={choice}" for name, names in known.items() for choice in names]
+            expected = f"one of {', '.join(choices)}" if choices else "none, as no suite here has several"
+            raise ConfigError(f"splits must be {expected}, got {assignment!r}")
+        found[suite] = split
+    return found
 
 
 def shelf_of(data: tuple[str, ...]) -> DataSource:

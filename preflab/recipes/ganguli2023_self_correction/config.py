@@ -4,10 +4,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.evals.suites.bias.admissions import RACES, AttributePair
 from preflab.evals.suites.bias.prompt_templates import Benchmark, Markers
 from preflab.models.load import Precision
+from preflab.recipes.common.open_models import is_address
 from preflab.recipes.ganguli2023_self_correction.checkpoints import checkpoint_of, slug
 from preflab.recipes.ganguli2023_self_correction.conditions import CONDITIONS
 
@@ -67,6 +70,10 @@ class Config:
     """The folder in which runs lie that ``checkpoints`` may name."""
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "bbq_items", "sentences", "students", "cot_items", "cot_tokens", "cot_samples", "draws")
+        check_at_least(self, 0, "cot_temperature")
+        check_at_least(self, 32, "max_context_tokens")
         if not self.checkpoints or not self.benchmarks or not self.paraphrases:
             raise ConfigError("name at least one checkpoint, one benchmark and one paraphrase")
         slugs = [slug(checkpoint_of(own)) for own in self.checkpoints]
@@ -77,10 +84,26 @@ class Config:
         unknown = [own for own in (*self.conditions, self.export) if own not in CONDITIONS]
         if unknown or "q" not in self.conditions:
             raise ConfigError(f"conditions are q (always) and any of {', '.join(CONDITIONS)}, got {self.conditions}")
-        if min(self.paraphrases) < 0 or any(
-            own is not None and own < 1 for own in (self.bbq_items, self.sentences, self.students, self.cot_items)
-        ):
-            raise ConfigError("limits must be at least 1 and paraphrases at least 0")
+        if min(self.paraphrases) < 0:
+            raise ConfigError(f"paraphrases must be at least 0, got {self.paraphrases}")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        settings_of = {
+            "bbq": ("bbq_items",),
+            "winogender": ("pronouns", "sentences"),
+            "admissions": ("students", "pair"),
+        }
+        dead: dict[str, str] = {}
+        for benchmark, names in settings_of.items():
+            if benchmark not in self.benchmarks:
+                dead |= dict.fromkeys(names, f"benchmarks without {benchmark}")
+        if not any(is_address(checkpoint_of(checkpoint).name) for checkpoint in self.checkpoints):
+            dead["served_name"] = "checkpoints of which none is a server"
+        if "cot" not in self.conditions:
+            of_cot = ("cot_items", "cot_tokens", "cot_samples", "cot_temperature")
+            dead |= dict.fromkeys(of_cot, "conditions without cot")
+        return dead
 
 
 def default() -> Config:

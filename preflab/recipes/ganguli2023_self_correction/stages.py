@@ -56,7 +56,7 @@ class Stages:
         """The items that are asked, in an order of which a part can be taken."""
         c, items = self.config, self.items(benchmark).items
         limit = {"bbq": c.bbq_items, "winogender": c.sentences, "admissions": c.students}[benchmark]
-        return select_items(items, limit or len(items), self.run.seed)
+        return select_items(items, len(items) if limit is None else limit, self.run.seed)
 
     def data(self) -> dict[str, Any]:
         """What there is to ask, and what was refused."""
@@ -148,7 +148,7 @@ class Stages:
         return {
             "checkpoint": slug(checkpoint),
             "name": checkpoint.name,
-            "size": checkpoint.size or _parameters(policy),
+            "size": _parameters(policy) if checkpoint.size is None else checkpoint.size,
             "steps": checkpoint.steps,
             "benchmark": benchmark,
             "sampling": sampling,

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -55,7 +57,7 @@ class Config:
         default_factory=lambda: DPOConfig(
             epochs=2,
             batch_comparisons=16,
-            optimiser=OptimiserConfig(learning_rate=4e-4, schedule="linear", warmup_steps=3),
+            optimiser=OptimiserConfig(learning_rate=4e-4, schedule="linear-to-tenth", warmup_steps=3),
         )
     )
     preference: PreferenceConfig = field(
@@ -72,13 +74,22 @@ class Config:
     """Replies of each policy to each of them."""
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "max_comparisons", "max_context_tokens", "evaluation_prompts", "replies_per_prompt")
         if not 0 < self.held_out_share < 1 or not 0 <= self.judge_share < 1:
             raise ConfigError(
                 "held_out_share must lie between 0 and 1, judge_share too or be 0, "
                 f"got {self.held_out_share} and {self.judge_share}"
             )
-        if self.replies_per_prompt < 1 or self.evaluation_prompts < 1:
-            raise ConfigError("evaluation_prompts and replies_per_prompt must be at least 1")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        dead = {"adapters": "full_weights=true"} if self.full_weights else {}
+        if self.judge_share == 0:
+            dead["preference"] = "judge_share=0, which fits no judge"
+        if not self.sft_first:
+            dead["sft"] = "sft_first=false"
+        return dead
 
 
 def default() -> Config:
@@ -117,7 +128,7 @@ def large() -> Config:
             epochs=1,
             batch_comparisons=64,
             max_tokens=16_384,
-            optimiser=OptimiserConfig(learning_rate=5e-5, schedule="linear", warmup_steps=20),
+            optimiser=OptimiserConfig(learning_rate=5e-5, schedule="linear-to-tenth", warmup_steps=20),
         ),
         preference=replace(
             small.preference,

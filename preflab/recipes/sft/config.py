@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.models.roles import AdapterConfig
@@ -53,8 +55,19 @@ class Config:
     """Of dialogues, learn the last turn of the assistant alone."""
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "max_comparisons", "max_context_tokens", "evaluation_prompts")
         if not 0 < self.held_out_share < 1:
             raise ConfigError(f"held_out_share must lie between 0 and 1, got {self.held_out_share}")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        dead = {"adapters": "full_weights=true"} if self.full_weights else {}
+        if self.dialogues is None:
+            dead["last_turn_only"] = "dialogues=null"
+        else:
+            dead |= dict.fromkeys(("comparisons", "format", "split"), f"dialogues={self.dialogues}")
+        return dead
 
 
 def default() -> Config:

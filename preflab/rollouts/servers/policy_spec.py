@@ -1,5 +1,6 @@
 """A policy by description: a model, a run, or a server, and how it is sampled. No weights are loaded here."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
@@ -43,7 +44,7 @@ class PolicySpec:
             complaint = f"exactly one of model, run and url is needed, got {', '.join(locations) or 'none'}"
         elif self.url and not self.served_name:
             complaint = "served_name: say what the server calls the model"
-        elif self.temperature < 0 or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
+        elif not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:
             complaint = f"temperature, top_p or max_new_tokens out of range, got {self}"
         elif self.best_of < 1 or (self.best_of > 1 and (not self.scorer or self.url)):
             complaint = "best_of above 1 needs a scorer (a run folder) and a local model"

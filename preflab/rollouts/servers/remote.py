@@ -15,6 +15,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 from urllib.parse import urlsplit
 
+from preflab.checks import check_above, check_at_least, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, SamplerError
 
@@ -47,10 +49,12 @@ class ServerConfig:
     """Environment variable with the server's key, where it asks for one; a key itself is never a setting."""
 
     def __post_init__(self) -> None:
-        if self.timeout_seconds <= 0 or self.connect_seconds <= 0:
-            raise ConfigError(f"timeout_seconds and connect_seconds must be above 0, got {self}")
-        if self.retries < 0 or self.backoff_seconds < 0 or self.concurrency < 1:
-            raise ConfigError(f"retries and backoff_seconds must be at least 0 and concurrency at least 1, got {self}")
+        check_types(self)
+        check_above(self, 0, "timeout_seconds", "connect_seconds")
+        check_at_least(self, 0, "retries", "backoff_seconds")
+        check_at_least(self, 1, "concurrency")
+        if self.retries == 0:
+            refuse_unread(self, "retries=0", "backoff_seconds", neutral=0)
 
 
 class ServerResponse(NamedTuple):

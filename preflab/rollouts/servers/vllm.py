@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from preflab import distributed
+from preflab.checks import check_above, check_at_least
+from preflab.config_overrides import check_types
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError, SamplerError
@@ -79,8 +81,9 @@ class VLLMConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
 
     def __post_init__(self) -> None:
-        if self.max_staleness < 0 or not self.probe_limit > 0:
-            raise ConfigError(f"max_staleness must be at least 0 and probe_limit above 0, got {self}")
+        check_types(self)
+        check_at_least(self, 0, "max_staleness")
+        check_above(self, 0, "probe_limit")
 
 
 def start_command(model: str, *, rank: int | None = None, max_tokens: int | None = None) -> str:

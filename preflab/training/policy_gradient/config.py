@@ -3,6 +3,8 @@
 import dataclasses
 from dataclasses import dataclass, field
 
+from preflab.checks import check_above, check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
@@ -50,8 +52,16 @@ class PolicyGradientConfig:
     policy: OptimiserConfig = field(default_factory=lambda: OptimiserConfig(learning_rate=2e-4, schedule="constant"))
 
     def __post_init__(self) -> None:
-        if min(self.steps, self.prompts_per_step, self.samples_per_prompt) < 1:
-            raise ConfigError("steps, prompts_per_step and samples_per_prompt must be at least 1")
+        check_types(self)
+        check_at_least(self, 1, "steps", "prompts_per_step", "samples_per_prompt", "kl_horizon", "max_tokens")
+        check_at_least(self, 0, "missing_end_penalty", "gap_limit", "max_staleness", "exact_kl_rows")
+        check_above(self, 0, "kl_target", "kl_limit")
+        check_within(self, "[0, 1)", "ema_decay")
+        if self.kl_target is None:
+            refuse_unread(self, "kl_target=null", "kl_horizon")
+        if self.missing_end_score is not None:
+            because = f"missing_end_score={self.missing_end_score}"
+            refuse_unread(self, because, "missing_end_penalty", neutral=0)
         if self.kl_coefficient < 0:
             raise ConfigError(
                 f"kl_coefficient must be at least 0, got {self.kl_coefficient}; a negative one pays for KL"
@@ -67,8 +77,6 @@ class PolicyGradientConfig:
             raise ConfigError(f"measure_kl=false leaves out the reference, which {asked} cannot do without")
         if self.kl_target is not None and self.kl_coefficient == 0:
             raise ConfigError("kl_target multiplies kl_coefficient, which is 0 and would stay so; start above 0")
-        if self.max_staleness < 0 or self.exact_kl_rows < 0:
-            raise ConfigError("max_staleness and exact_kl_rows must be at least 0")
         check_sampling(self.sampling)
 
 

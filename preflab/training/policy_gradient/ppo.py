@@ -12,6 +12,7 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from preflab.checks import check_above, check_at_least, check_within, refuse_unread
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError
@@ -57,8 +58,12 @@ class PPOConfig(PolicyGradientConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.epochs, self.minibatches, self.head_passes) < 1 or self.value_warmup_steps < 0:
-            raise ConfigError("epochs, minibatches and head_passes must be at least 1, value_warmup_steps at least 0")
+        check_at_least(self, 1, "epochs", "minibatches", "head_passes")
+        check_at_least(self, 0, "value_warmup_steps")
+        check_above(self, 0, "clip", "value_clip")
+        check_within(self, "[0, 1]", "discount", "trace")
+        if self.epochs * min(self.minibatches, self.prompts_per_step) == 1:  # the only update starts at a ratio of 1
+            refuse_unread(self, "epochs=1 and minibatches=1, a single update", "clip")
         if self.centre_by_prompt and self.samples_per_prompt < 2:
             raise ConfigError("centre_by_prompt needs samples_per_prompt of at least 2")
 

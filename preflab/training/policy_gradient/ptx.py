@@ -13,8 +13,10 @@ import torch
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checks import check_at_least, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.data.rows import Row
-from preflab.errors import ConfigError, DataError
+from preflab.errors import DataError
 from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.training.batch_order import forward_passes, keep_collectives_aligned
@@ -33,10 +35,12 @@ class PtxConfig:
     """Length of an example that text is cut into (the paper's models see 2,048)."""
 
     def __post_init__(self) -> None:
-        if self.coefficient < 0 or self.ratio < 1 or self.example_tokens < 2:
-            raise ConfigError(
-                f"ptx: coefficient must be at least 0, ratio at least 1 and example_tokens at least 2, got {self}"
-            )
+        check_types(self)
+        check_at_least(self, 0, "coefficient")
+        check_at_least(self, 1, "ratio")
+        check_at_least(self, 2, "example_tokens")
+        if self.coefficient == 0:
+            refuse_unread(self, "coefficient=0", "ratio", "example_tokens")
 
 
 class Pretraining:

@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.checks import check_above, check_at_least, refuse_unread
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError
@@ -50,8 +51,13 @@ class ReinforceConfig(PolicyGradientConfig):
         super().__post_init__()
         if self.baseline_decay is not None and not 0.0 <= self.baseline_decay < 1.0:
             raise ConfigError(f"baseline_decay must be in [0, 1) or null, got {self.baseline_decay}")
-        if self.head_passes < 1 or self.value_warmup_steps < 0:
-            raise ConfigError("head_passes must be at least 1 and value_warmup_steps at least 0")
+        check_at_least(self, 1, "head_passes")
+        check_at_least(self, 0, "value_warmup_steps")
+        check_above(self, 0, "value_clip")
+        if self.baseline == "value":
+            refuse_unread(self, "baseline=value", "baseline_decay")
+        else:
+            refuse_unread(self, "baseline=mean", "value_clip", "normalise_values")
         if self.value_warmup_steps and self.baseline != "value":
             raise ConfigError("value_warmup_steps trains a value model; it needs baseline=value")
 

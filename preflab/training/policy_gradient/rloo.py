@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.checks import check_above, check_at_least, refuse_unread
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError
@@ -39,8 +40,10 @@ class RLOOConfig(PolicyGradientConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if min(self.epochs, self.minibatches) < 1:
-            raise ConfigError("epochs and minibatches must be at least 1")
+        check_at_least(self, 1, "epochs", "minibatches")
+        check_above(self, 0, "clip")
+        if self.epochs * min(self.minibatches, self.prompts_per_step) == 1:  # the only update starts at a ratio of 1
+            refuse_unread(self, "epochs=1 and minibatches=1, a single update", "clip")
         if self.samples_per_prompt < 2:
             raise ConfigError("leave-one-out needs samples_per_prompt of at least 2")
 

@@ -173,7 +173,7 @@ def test_it_goes_on_exactly_where_it_stopped(optimiser: str) -> None:
 
 
 def test_what_cannot_go_on_stops() -> None:
-    with pytest.raises(ConfigError, match="rmsprop or adam"):
+    with pytest.raises(ConfigError, match="learning_rate must be above 0"):
         A2CConfig(learning_rate=0.0)
     with pytest.raises(ConfigError, match="at least 1"):
         A2CConfig(steps=0)

@@ -45,5 +45,5 @@ def test_settings_do_not_change_the_draws() -> None:
 
 
 def test_wrong_settings_are_refused() -> None:
-    with pytest.raises(ConfigError, match="flip and cannot_tell shares"):
+    with pytest.raises(ConfigError, match=r"flip must be in \[0, 1\], got 1.5"):
         OracleConfig(flip=1.5)

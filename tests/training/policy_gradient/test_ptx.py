@@ -72,5 +72,5 @@ def test_a_mix_without_rows_and_impossible_settings_are_refused() -> None:
     with pytest.raises(DataError, match="no pretraining rows"):
         Pretraining(policy(), [], PtxConfig(coefficient=1.0), max_tokens=100, seed=0)
     for changes in ({"coefficient": -1.0}, {"ratio": 0}, {"example_tokens": 1}):
-        with pytest.raises(ConfigError, match="ptx"):
+        with pytest.raises(ConfigError, match=next(iter(changes))):
             PtxConfig(**changes)  # type: ignore[arg-type]

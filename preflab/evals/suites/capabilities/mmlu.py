@@ -3,6 +3,9 @@
 The default way is the plain text frame of lm-evaluation-harness: five answered questions of the subject, then the
 question, its options behind letters, and the log-probability of " A" to " D". ``zero-shot`` leaves the five out;
 ``chat`` asks through the model's chat template; ``sampled`` lets it answer and reads the letter.
+
+The test split is read unless another is asked for. Questions that people see must come from ``validation``
+(Bowman et al. 2022): nobody who works on models should read the test.
 """
 
 import re
@@ -13,7 +16,7 @@ import numpy as np
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.sources.source import Record
-from preflab.errors import DataError
+from preflab.errors import ConfigError, DataError
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
@@ -22,8 +25,9 @@ from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS, re
 from preflab.rollouts.requests.types import Generate, OptionLogprobs, UnreadableResponse
 
 LETTERS = "ABCD"
-FILES = ("mmlu_test*",)
 SHOTS = ("mmlu_dev*",)
+FILES: dict[str, tuple[str, ...]] = {"test": ("mmlu_test*",), "validation": ("mmlu_val*",), "dev": SHOTS}
+"""Names of each split's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +66,18 @@ def read(record: Record) -> MMLUQuestion:
 
 
 def load(source: DataSource) -> Items:
-    """Questions, each with the answered ones of its subject."""
+    """Questions of the data source's split, each with the answered ones of its subject; never with itself.
+
+    Raises:
+        ConfigError: there is no such split, or a file was named beside it.
+    """
+    split = source.splits.get("mmlu", "test")
+    if split not in FILES:
+        raise ConfigError(f"the split of mmlu must be one of {', '.join(FILES)}, got {split!r}")
+    if "mmlu" in source.splits and "mmlu" in source.paths and source.paths["mmlu"].is_file():
+        raise ConfigError(
+            f"split mmlu={split} would change nothing with data mmlu={source.paths['mmlu']}, a single file"
+        )
     shots: dict[str, list[MMLUQuestion]] = {}
     try:
         shot_records = source.records("mmlu_shots", SHOTS, hub="cais/mmlu/all:dev")
@@ -79,12 +94,12 @@ def load(source: DataSource) -> Items:
             bare.question,
             bare.options,
             bare.answer,
-            tuple(shots.get(bare.subject, ())[:5]),
+            tuple([shot for shot in shots.get(bare.subject, ()) if shot != bare][:5]),
         )
         name = record_fields.optional_text(record, "id") or f"{bare.subject}: {bare.question}"[:200]
         return Item(id=name, group=name, data=question)
 
-    return source.records("mmlu", FILES, hub="cais/mmlu/all:test").items(item)
+    return source.records("mmlu", FILES[split], hub=f"cais/mmlu/all:{split}").items(item)
 
 
 def _outcome(question: MMLUQuestion, chosen: int, **more: object) -> Outcome:
@@ -149,7 +164,8 @@ SUITE = Suite(
     summary="Four-choice questions of 57 subjects: what the model knows, before and after.",
     source="Hendrycks et al. 2021, 'Measuring Massive Multitask Language Understanding'; data MIT",
     load=load,
-    files=(*FILES, *SHOTS),
+    files=tuple(name for names in FILES.values() for name in names),
+    splits=tuple(FILES),
     variants=(
         Variant(name="five-shot", summary="plain text, five answered questions", plan=plain_plan(5), logprobs=True),
         Variant(name="zero-shot", summary="plain text, no answered question", plan=plain_plan(0), logprobs=True),

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_within
 from preflab.control.agents.a2c import A2CConfig
 from preflab.control.environments.atari_games import game_named
 from preflab.control.preference_loop import LoopConfig
@@ -45,6 +46,7 @@ class Config(Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_within(self, "[0, 1)", "dropout")
         game_named(self.game)
         if "steps" in self.arms:
             raise ConfigError("the arm 'steps' is for MuJoCo: the paper compares no single screens")

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.control.agents.ppo import PPOConfig
 from preflab.control.preference_loop import LoopConfig
 from preflab.control.rewards.ensemble import EnsembleConfig
@@ -48,11 +50,11 @@ class Config:
     """Folder that the site serves films from; empty: ``films`` beside the store."""
 
     def __post_init__(self) -> None:
+        check_types(self)
+        check_at_least(self, 1, "horizon", "copies")
         if self.labeller not in ("judge", "people"):
             raise ConfigError(f"labeller must be judge or people, got {self.labeller!r}")
         loop = self.loop
-        if self.copies < 1:
-            raise ConfigError(f"copies must be at least 1, got {self.copies}")
         if self.horizon % loop.stretch or loop.first_steps % (loop.stretch * self.copies) or self.episodes < 2:
             raise ConfigError(
                 "expected a horizon that is a whole multiple of the stretch, first_steps of stretch times copies, and "
@@ -60,6 +62,11 @@ class Config:
             )
         if not loop.blind:
             raise ConfigError("loop.blind=false: this recipe shows nobody the hopper's own reward")
+
+    def unread(self) -> dict[str, str]:
+        """Settings that nothing reads under the others, and because of which."""
+        dead = ("judge",) if self.labeller == "people" else ("store", "study", "films")
+        return dict.fromkeys(dead, f"labeller={self.labeller}")
 
 
 LOOP = LoopConfig(steps=500_000, first_steps=32_000, queries=900, stretch=125, blind=True)

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from preflab.checks import check_at_least, check_within, refuse_unread
+from preflab.config_overrides import check_types
 from preflab.control.clips import Clip
 from preflab.control.rewards.labels import Response
-from preflab.errors import ConfigError, DataError
+from preflab.errors import DataError
 
 HEIGHT, PITCH = 1, 2
 """Where a hopper's joint positions hold the height of its torso (metres) and its pitch (radians, forwards positive)."""
@@ -37,8 +39,13 @@ class JudgeConfig:
     """Points no further apart than this are a tie."""
 
     def __post_init__(self) -> None:
-        if self.tie < 0 or not -1 <= self.upright <= 1:
-            raise ConfigError(f"tie must be at least 0 and upright a cosine, got {self}")
+        check_types(self)
+        check_at_least(self, 0, "tie")
+        check_within(self, "[-1, 1]", "upright")
+        if self.landing == 0:
+            refuse_unread(self, "landing=0", "upright", "standing")
+            if self.turn == 0:
+                refuse_unread(self, "turn=0 and landing=0", "high")
 
 
 def turned_back(states: Float[np.ndarray, "step qpos"], high: float) -> float:

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_at_least
+from preflab.config_overrides import check_types
 from preflab.control.agents.ppo import PPOConfig
 from preflab.control.environments.gym_env import Ends
 from preflab.errors import ConfigError
@@ -32,8 +34,8 @@ class Config:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if min(self.seeds, self.copies, self.steps, self.measure_every, self.horizon, self.episodes) < 1:
-            raise ConfigError("seeds, copies, steps, measure_every, horizon and episodes must be at least 1")
+        check_types(self)
+        check_at_least(self, 1, "seeds", "copies", "steps", "measure_every", "horizon", "episodes")
         if self.updates < self.measure_every:
             raise ConfigError(f"updates must be at least measure_every ({self.measure_every}), got {self.updates}")
 

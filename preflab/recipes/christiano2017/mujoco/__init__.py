@@ -55,5 +55,5 @@ def _parts(config: Config) -> Parts:
         agent=lambda env, seed: PPO(env.spec, config.agent, seed=seed),
         predictor=predictor,
         painter=lambda: BodyPainter(config.task),
-        episode=config.horizon or task_named(config.task).horizon,
+        episode=task_named(config.task).horizon if config.horizon is None else config.horizon,
     )

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
+from preflab.checks import check_at_least
 from preflab.control.agents.ppo import PPOConfig
 from preflab.control.environments.mujoco_tasks import task_named
 from preflab.control.preference_loop import LoopConfig
@@ -28,6 +29,7 @@ class Config(Experiment):
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        check_at_least(self, 1, "horizon")
         task_named(self.task)
 
 
