@@ -27,7 +27,7 @@ from benchmarks.trl_trainers import language_model_like, scorer_like
 from benchmarks.workload import load_items, load_model, source_of, word_tokenizer
 from preflab.data.dialogue import Dialogue
 from preflab.models.roles import Role, Trunk
-from preflab.models.row_attention.row_support import trunk_of
+from preflab.models.row_attention.row_support import body_of
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import PreferenceScorer
@@ -103,10 +103,10 @@ def ours(given: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[st
     def set_up() -> Callable[[], Mapping[str, float]]:
         training = our_training(given, epochs=epochs)
         trunk = training.policy.trunk
-        bodies = [trunk_of(trunk.model)]
+        bodies = [body_of(trunk.model)]
         for name in trunk.names:
-            with trunk.playing(name) as model:
-                bodies.append(trunk_of(model))
+            with trunk.activate(name) as backbone:
+                bodies.append(body_of(backbone.model))
 
         def run() -> Mapping[str, float]:
             with TokenCount(bodies) as count:

@@ -71,8 +71,8 @@ def transformers(role: Role, encoder: Encoder, prompts: Prompts, options: argpar
     ids, mask = padded(prompts, encoder.pad_id)
 
     def run() -> Mapping[str, float]:
-        with torch.inference_mode(), role.trunk.playing(None) as model:
-            out = model.generate(
+        with torch.inference_mode(), role.trunk.activate(None) as backbone:
+            out = backbone.model.generate(
                 ids,
                 attention_mask=mask,
                 max_new_tokens=options.new_tokens,
@@ -141,10 +141,10 @@ def check_greedy(role: Role, encoder: Encoder, prompts: Prompts, options: argpar
     some = prompts[: options.check_prompts]
     found = [rollouts[0].tokens for rollouts in generate(role, some, encoder, config)]
     equal = 0
-    with torch.inference_mode(), role.trunk.playing(None) as model:
+    with torch.inference_mode(), role.trunk.activate(None) as backbone:
         for prompt, tokens in zip(some, found, strict=True):
             ids, mask = padded([prompt], encoder.pad_id)
-            theirs = model.generate(
+            theirs = backbone.model.generate(
                 ids, attention_mask=mask, max_new_tokens=options.check_tokens, do_sample=False, pad_token_id=0
             )
             equal += theirs[0, len(prompt) :].tolist() == list(tokens)

@@ -30,7 +30,7 @@ from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.capabilities import mmlu
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Trunk
-from preflab.models.row_attention.row_support import trunk_of
+from preflab.models.row_attention.row_support import body_of
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.requests.responders import LocalPolicy
 from preflab.rollouts.requests.types import OptionLogprobs, OptionScores
@@ -103,7 +103,7 @@ class Tokens:
 
     def __init__(self, model: nn.Module) -> None:
         self.count = 0
-        trunk_of(model).register_forward_pre_hook(self._add, with_kwargs=True)
+        body_of(model).register_forward_pre_hook(self._add, with_kwargs=True)
 
     def _add(self, module: nn.Module, args: Sequence[Any], kwargs: Mapping[str, Any]) -> None:
         ids = kwargs.get("input_ids", args[0] if args else None)

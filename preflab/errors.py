@@ -34,7 +34,7 @@ class DataError(PreflabError, ValueError):
         super().__init__(f"{where}: {message}" if where else message)
         self.message, self.path, self.line, self.field = message, path, line, field
 
-    def at(self, path: str | Path, line: int) -> "DataError":
+    def with_location(self, path: str | Path, line: int) -> "DataError":
         """The same complaint with the place it was found; ``line`` is the record's number where there are no lines."""
         return type(self)(self.message, path=path, line=line, field=self.field)
 

@@ -14,8 +14,9 @@ from preflab import distributed
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder, encode_comparisons
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.score import logprob_rows, score_rows

@@ -16,7 +16,6 @@ from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
 from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role
-from preflab.models.row_attention.row_support import logit_shape
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.option_loglikelihood import Continuations, share_prefixes
 from preflab.rollouts.requests.responders import LocalPolicy, cut_at
@@ -192,9 +191,9 @@ def _logprobs_and_greedy(role: Role, rows: Sequence[Row]) -> tuple[Float[Tensor,
     """Log-probability of each reply token, and whether it is the likeliest."""
     batch = collate(rows)
     hidden = role.features(batch)
-    targets = role.trunk.place(batch).targets
-    with role.trunk.playing(role.name) as model:
-        weight, shape = model.get_output_embeddings().weight, logit_shape(model.config)
+    targets = role.trunk.to_device(batch).targets
+    with role.trunk.activate(role.name) as backbone:
+        weight, shape = backbone.output_weight, backbone.logit_shape
     logprobs = token_logprobs(hidden, targets, weight, **shape)[0]
     block = max(1, _LOGITS // len(weight))
     # caps and scales of logits are monotone: the likeliest token stays the same without them

@@ -50,7 +50,7 @@ def load_dialogues(name: str | Path) -> LoadedDialogues:
             refused[refusal.message] += 1
             first_refused.setdefault(refusal.message, f"{found.path}:{found.number}")
         except DataError as error:
-            raise error.at(found.path, found.number) from error
+            raise error.with_location(found.path, found.number) from error
     if not kept:
         raise DataError(f"every record was refused: {dict(refused)}", path=path)
     records = len(kept) + sum(refused.values())

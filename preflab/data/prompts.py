@@ -34,7 +34,7 @@ def load_prompts(path: str | Path) -> list[Dialogue]:
         try:
             prompts.append(_prompt(column(found.record, "prompt")))
         except DataError as error:
-            raise error.at(found.path, found.number) from error
+            raise error.with_location(found.path, found.number) from error
     return prompts
 
 

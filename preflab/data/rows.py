@@ -56,10 +56,10 @@ class Row:
     @cached_property
     def starts(self) -> tuple[int, ...]:
         """Index in the row of each segment's first token."""
-        starts, at = [], 0
+        starts, row_length = [], 0
         for tokens in self.segments:
-            starts.append(at)
-            at += len(tokens)
+            starts.append(row_length)
+            row_length += len(tokens)
         return tuple(starts)
 
     @cached_property
@@ -87,10 +87,10 @@ class Row:
             segment = self.parents[segment]
         return line[::-1]
 
-    def alone(self, reply: int) -> "Row":
+    def isolate(self, reply: int) -> "Row":
         """Reply number ``reply`` as a row of its own: what the branch means without its sisters."""
-        *prefix, own = self.lineage(self.replies[reply])
-        return Row.of([t for s in prefix for t in self.segments[s]], self.segments[own])
+        *ancestors, branch = self.lineage(self.replies[reply])
+        return Row.of([t for s in ancestors for t in self.segments[s]], self.segments[branch])
 
     @cached_property
     def spans(self) -> tuple[tuple[int, int], ...]:
@@ -105,33 +105,33 @@ class Row:
         spans: list[tuple[int, int]] = []
         free, root = [0] * len(self.segments), 0  # the next number below each segment; below none
         for s, parent in enumerate(self.parents):
-            enter = root if parent < 0 else free[parent]
+            number = root if parent < 0 else free[parent]
             if parent < 0:
                 root += size[s]
             else:
                 free[parent] += size[s]
-            free[s] = enter + 1
-            spans.append((enter, enter + size[s]))
+            free[s] = number + 1
+            spans.append((number, number + size[s]))
         return tuple(spans)
 
     def mask(self) -> Bool[Tensor, "token token"]:
         """``mask[i, j]``: token i sees token j, which lies before it and on its way to the root."""
-        enter, leave = _token_spans([self])
-        on_the_way = (enter[None, :] <= enter[:, None]) & (enter[:, None] < leave[None, :])
-        return on_the_way.tril()
+        start, end = _token_spans([self])
+        in_subtree = (start[None, :] <= start[:, None]) & (start[:, None] < end[None, :])
+        return in_subtree.tril()
 
 
 def _token_spans(rows: Sequence[Row]) -> tuple[Int[Tensor, " token"], Int[Tensor, " token"]]:
     """Spans of the segments of all rows, numbered on from row to row, one a token."""
-    enter: list[int] = []
-    leave: list[int] = []
+    subtree_start: list[int] = []
+    subtree_end: list[int] = []
     first = 0
     for row in rows:
-        for tokens, (a, b) in zip(row.segments, row.spans, strict=True):
-            enter += [first + a] * len(tokens)
-            leave += [first + b] * len(tokens)
+        for tokens, (start, end) in zip(row.segments, row.spans, strict=True):
+            subtree_start += [first + start] * len(tokens)
+            subtree_end += [first + end] * len(tokens)
         first += len(row.segments)
-    return torch.tensor(enter), torch.tensor(leave)
+    return torch.tensor(subtree_start), torch.tensor(subtree_end)
 
 
 @dataclass(frozen=True)
@@ -145,9 +145,9 @@ class RowBatch:
     ids: Int[Tensor, "1 token"]
     positions: Int[Tensor, "1 token"]
     """Distance of each token from its root."""
-    enter: Int[Tensor, " token"]
+    subtree_start: Int[Tensor, " token"]
     """Number of each token's segment (`Row.spans`), counted on from row to row, so that no row sees another."""
-    leave: Int[Tensor, " token"]
+    subtree_end: Int[Tensor, " token"]
     """One past the number of that segment's last descendant."""
     lengths: tuple[int, ...]
     """Tokens of each row."""
@@ -170,8 +170,8 @@ class RowBatch:
         """Replies in the batch."""
         return len(self.read_at)
 
-    def per_reply(self, values: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
-        """Sum of something known of each reply token over each reply."""
+    def sum_per_reply(self, values: Float[Tensor, " item"]) -> Float[Tensor, " reply"]:
+        """Sum over each reply of a number that each of its tokens has."""
         return values.new_zeros(self.n_replies).index_add(0, self.reply_of.to(values.device), values)
 
 
@@ -201,12 +201,12 @@ def collate(rows: Sequence[Row]) -> RowBatch:
             targets += row.segments[s]
             reply_of += [len(read_at)] * n
             read_at.append(start + n - 1)
-    enter, leave = _token_spans(rows)
+    subtree_start, subtree_end = _token_spans(rows)
     return RowBatch(
         ids=torch.tensor([ids]),
         positions=torch.tensor([positions]),
-        enter=enter,
-        leave=leave,
+        subtree_start=subtree_start,
+        subtree_end=subtree_end,
         lengths=tuple(len(row) for row in rows),
         read_at=torch.tensor(read_at, dtype=torch.long),
         predict_at=torch.tensor(predict_at, dtype=torch.long),

@@ -35,7 +35,7 @@ def load_texts(path: str | Path) -> Iterator[str]:
         try:
             document = text(found.record, "text")
         except DataError as error:
-            raise error.at(found.path, found.number) from error
+            raise error.with_location(found.path, found.number) from error
         if document.strip():
             yield document
 

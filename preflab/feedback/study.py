@@ -234,7 +234,7 @@ def item_of(
                 "a gold item must say what is right", field=_WHAT_IS_RIGHT.get(definition.protocol.name, "gold")
             )
     except DataError as error:
-        raise error.at(path, n) from error
+        raise error.with_location(path, n) from error
     name = own or f"{purpose} {sha256(canonical(content))[:12]}"
     again = purpose == "main" and definition.repeat_share > 0 and _falls_in(name, definition.repeat_share)
     return NewItem(name=name, content=content, purpose=purpose, slots=slots, repeat=again)

@@ -54,10 +54,10 @@ def load_language_model(
             are missing that would be left random.
         ConfigError: there is no such device.
     """
-    place = torch_device(device)
-    dtype = torch_dtype(precision, place)
+    target_device = torch_device(device)
+    dtype = torch_dtype(precision, target_device)
     if name == "tiny":
-        model: PreTrainedModel = tiny_model().to(torch.float32).to(place)
+        model: PreTrainedModel = tiny_model().to(torch.float32).to(target_device)
         return LanguageModel(model, tiny_tokenizer(), name, "made in memory", weights_sha256(model))
     location = _locate(name)
     try:
@@ -74,7 +74,7 @@ def load_language_model(
         raise ModelError(_explain(name, location, error)) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{name}: weights are missing and would be random: {', '.join(missing[:4])}")
-    model.eval().to(place)
+    model.eval().to(target_device)
     return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
 
 
@@ -87,14 +87,14 @@ def torch_device(device: str) -> torch.device:
     if device == "auto":
         device = f"cuda:{distributed.local_rank()}" if torch.cuda.is_available() else "cpu"
     try:
-        found = torch.device(device)
+        parsed = torch.device(device)
     except RuntimeError as error:
         raise ConfigError(f"device {device!r}: expected auto, cpu, cuda or cuda:N") from error
-    if found.type not in ("cpu", "cuda"):
+    if parsed.type not in ("cpu", "cuda"):
         raise ConfigError(f"device {device!r}: rows with branches run on cpu and cuda")
-    if found.type == "cuda" and (found.index or 0) >= torch.cuda.device_count():
+    if parsed.type == "cuda" and (parsed.index or 0) >= torch.cuda.device_count():
         raise ConfigError(f"device {device!r}: torch sees {torch.cuda.device_count()} GPUs")
-    return found
+    return parsed
 
 
 def torch_dtype(precision: Precision, device: torch.device | None = None) -> torch.dtype:

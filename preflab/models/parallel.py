@@ -1,7 +1,7 @@
 """A model sharded over processes (FSDP2), seen by everyone else as the model it was.
 
-Parameters, gradients and optimiser state lie in shards, one a process; a layer is put together when it runs and taken
-apart again. Gradients are summed over processes, since losses are divided by global counts already.
+Parameters, gradients and optimiser state lie in shards, one a process; a layer is gathered when it runs and sharded
+again afterwards. Gradients are summed over processes, since losses are divided by global counts already.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from preflab import distributed
-from preflab.models.row_attention.attention import place, run_body
+from preflab.models.row_attention.attention import run_body, to_device
 from preflab.models.row_attention.row_support import Probe
 
 
@@ -32,10 +32,10 @@ def shard(model: Any) -> None:
         part.set_force_sum_reduction_for_comms(True)  # gloo cannot scale while it sums
     model.run_rows = _body_runner(model)
     register_fsdp_forward_method(model, "run_rows")
-    probe = place(Probe.of(model), device)
+    probe = to_device(Probe.for_model(model), device)
     with torch.no_grad():
         run_body(model, probe, input_ids=probe.ids)  # FSDP wants the outermost to run first, once; sampling does not
-    taken_apart(model)
+    reshard(model)
 
 
 def is_sharded(model: nn.Module) -> bool:
@@ -43,14 +43,14 @@ def is_sharded(model: nn.Module) -> bool:
     return bool(_sharded(model))
 
 
-def taken_apart(model: nn.Module) -> None:
-    """Put every parameter back into its shards: a forward pass without gradient leaves the outermost together."""
+def reshard(model: nn.Module) -> None:
+    """Put every parameter back into its shards: a forward pass without gradient leaves the outermost gathered."""
     for part in _sharded(model):
         part.reshard()
 
 
 @contextlib.contextmanager
-def put_together(model: nn.Module) -> Iterator[None]:
+def gather_weights(model: nn.Module) -> Iterator[None]:
     """The whole model on every process for the length of the block, so that each can sample at a pace of its own."""
     parts = _sharded(model)
     for part in parts:
@@ -64,29 +64,29 @@ def put_together(model: nn.Module) -> Iterator[None]:
             part.reshard()
 
 
-def copy_of(model: Any) -> Any:
-    """A whole, unsharded copy with weights of its own. Every process must ask for it."""
+def full_copy(model: Any) -> Any:
+    """An unsharded copy with weights of its own. Every process must ask for it."""
     if not is_sharded(model):
         return copy.deepcopy(model)
-    taken_apart(model)
+    reshard(model)
     with torch.device("meta"):
         fresh = type(model)(model.config)
     fresh = fresh.to_empty(device=next(model.parameters()).device).to(next(model.parameters()).dtype)
     fresh.tie_weights()
-    own, state = dict(fresh.named_parameters()), dict(model.named_parameters())
+    original_weights = dict(model.named_parameters())
     with torch.no_grad():
-        for key, parameter in own.items():
-            parameter.copy_(distributed.full_tensor(state[key]))
+        for key, parameter in fresh.named_parameters():
+            parameter.copy_(distributed.full_tensor(original_weights[key]))
     copy_buffers(model, fresh)
     return fresh.train(model.training)
 
 
 def copy_buffers(source: nn.Module, target: nn.Module) -> None:
     """Buffers that are not saved (rotary frequencies) are empty after ``to_empty``."""
-    there = dict(target.named_buffers())
+    target_buffers = dict(target.named_buffers())
     for name, buffer in source.named_buffers():
-        if name in there:
-            there[name].copy_(buffer)
+        if name in target_buffers:
+            target_buffers[name].copy_(buffer)
 
 
 def _sharded(model: nn.Module) -> list[Any]:

@@ -26,11 +26,11 @@ def load_preference_model(name: str, *, precision: Precision = "fp32", device: s
     Raises:
         ModelError: there is no such model, weights of it are missing, or it gives more than one number.
     """
-    place = torch_device(device)
+    target_device = torch_device(device)
     try:
         with quiet_loading():
             classifier, report = AutoModelForSequenceClassification.from_pretrained(
-                name, dtype=torch_dtype(precision, place), output_loading_info=True
+                name, dtype=torch_dtype(precision, target_device), output_loading_info=True
             )
             tokenizer = AutoTokenizer.from_pretrained(name)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
@@ -43,7 +43,7 @@ def load_preference_model(name: str, *, precision: Precision = "fp32", device: s
     if weight is None or weight.shape[0] != 1:
         raise ModelError(f"{name}: expected a linear head 'score' that gives one number")
     digest = weights_sha256(classifier)
-    model = _language_model_around(classifier).eval().to(place)
+    model = _language_model_around(classifier).eval().to(target_device)
     trunk = Trunk(LanguageModel(model, tokenizer, name, name, digest), None)
     head = ScalarHead(trunk.hidden_size)
     with torch.no_grad():

@@ -1,7 +1,7 @@
 """One trunk, several roles: policy, reference, value and preference models that share their weights.
 
-With adapters (LoRA through peft) every role is a small set of weights on one frozen trunk, and the
-reference is the trunk with every adapter off: the live weights the policy started from, at no cost.
+With adapters (LoRA through peft) every role is a small set of weights on one frozen backbone, and the
+reference is the backbone with every adapter off: the live weights the policy started from, at no cost.
 Without adapters each role is a full copy. Code that trains or scores sees only a ``Role``.
 """
 
@@ -9,7 +9,6 @@ import contextlib
 import copy
 import zlib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -17,39 +16,25 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from preflab import distributed
-from preflab.checks import check_above, check_at_least
-from preflab.config_overrides import check_types
 from preflab.errors import ConfigError, ModelError
+from preflab.models.adapters import AdapterConfig, Adapters
+from preflab.models.backends.backbone import Backbone
+from preflab.models.backends.causal import CausalBackbone
+from preflab.models.backends.shared_layers import LayerSplit
 from preflab.models.heads import ScalarHead, token_logprobs
 from preflab.models.load import LanguageModel
-from preflab.models.parallel import copy_of, put_together, shard, taken_apart
-from preflab.models.row_attention.attention import NAME, Placed, Rows, place, run_body
-from preflab.models.row_attention.row_support import Probe, check_row_support, linear_names, logit_shape, trunk_of
-from preflab.models.shared_layers import LayerSplit, find_split
-
-
-@dataclass(frozen=True, kw_only=True)
-class AdapterConfig:
-    """Low-rank adapters (Hu et al. 2021) on the linear layers of the upper part of the trunk."""
-
-    rank: int = 16
-    alpha: float = 32.0
-    """The update is scaled by ``alpha / rank``."""
-    top_layers: int | None = None
-    """Adapt only this many of the topmost layers; the backward pass stops below them. None: all."""
-
-    def __post_init__(self) -> None:
-        check_types(self)
-        check_at_least(self, 1, "rank", "top_layers")
-        check_above(self, 0, "alpha")
-
-
-_NOBODY = "?"
-"""No role has this name: nobody plays, or it is not known who."""
+from preflab.models.parallel import gather_weights
+from preflab.models.role_weights import FullCopies, RoleWeights
+from preflab.models.row_attention.attention import DeviceBatch, Rows
 
 
 class Trunk:
     """A language model and the roles that live on it.
+
+    Args:
+        source    the model; its weights are frozen.
+        adapters  None: every role is a full copy.
+        seed      of fresh adapters and heads; each role's are drawn apart from all others'.
 
     Raises:
         ModelError: the model does not honour masks or positions, or carries adapters already.
@@ -61,31 +46,35 @@ class Trunk:
         self.seed = seed
         if any("lora_" in key for key, _ in source.model.named_parameters()):
             raise ModelError(f"{source.name}: this model carries adapters already; load it afresh for another trunk")
-        self.model: Any = source.model.requires_grad_(False)
-        self._peft: Any = None
-        self._copies: dict[str, Any] = {}
-        self._heads: dict[str, ScalarHead] = {}
-        self._active: str | None = _NOBODY  # the role peft is switched to
-        self._playing: str | None = _NOBODY  # the role whose ``playing`` block we are in
-        self._body_of: dict[str, str] = {}  # a role that reads another's hidden states -> that other
+        self.backbone: Backbone = CausalBackbone.prepare(source.model)
         self.names: list[str] = []
-        self._linear = linear_names(self.model)
-        self.model.set_attn_implementation(NAME)
-        check_row_support(self.model)
-        self._placed: tuple[Rows, Placed] | None = None
-        self._split = self._find_split()
-        if self.is_sharded:
-            shard(self.model)
+        self.shared_lower_layers: LayerSplit | None = None
+        """Where roles begin to differ, if the layers below can be shared exactly."""
+        if adapters is not None and adapters.top_layers is not None:
+            self.shared_lower_layers = self.backbone.split_below(adapters.top_layers)
+        self._weights: RoleWeights = (
+            FullCopies(self.backbone) if adapters is None else Adapters(self.backbone, adapters)
+        )
+        self._heads: dict[str, ScalarHead] = {}
+        self._body_of: dict[str, str] = {}  # a role that is only a head -> the role whose hidden states it reads
+        self._last_batch: tuple[Rows, DeviceBatch] | None = None
 
     @property
-    def is_sharded(self) -> bool:
-        """Whether models lie in shards over several processes: full copies do, a trunk that adapters share does not."""
-        return self.adapters is None and distributed.world_size() > 1
+    def model(self) -> Any:
+        """The transformers model that the roles started from."""
+        return self.backbone.model
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.backbone.device
 
     @property
     def hidden_size(self) -> int:
         """Width of a hidden state."""
-        return int(self.model.get_input_embeddings().weight.shape[1])
+        return self.backbone.hidden_size
+
+    # roles -----------------------------------------------------------------------------------------------
 
     def add_role(self, name: str, *, head: bool = False, start_from: str | None = None) -> "Role":
         """A new role: with fresh weights, or with a copy of another's (a value model from the PM).
@@ -101,13 +90,7 @@ class Trunk:
         seed = (self.seed * 1_000_003 + zlib.crc32(name.encode())) % 2**31
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            if self.adapters is None:
-                origin = self._copies[start_from] if start_from else self.model
-                self._copies[name] = copy_of(origin).float().requires_grad_(True)
-                if self.is_sharded:
-                    shard(self._copies[name])
-            else:
-                self._add_adapter(name)
+            self._weights.add(name, start_from)
             if head:
                 self._heads[name] = ScalarHead(self.hidden_size).to(self.device)
         self.names.append(name)
@@ -133,127 +116,78 @@ class Trunk:
         self.names.append(name)
         return Role(self, name)
 
-    def _check_name(self, name: str) -> None:
-        """Refuse a name for a new role that is taken or not a plain one."""
-        if name in self.names or not name.isidentifier():
-            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
-
-    def is_only_head(self, name: str | None) -> bool:
-        """Whether a role reads another's hidden states and trains nothing but its head."""
-        return name in self._body_of
-
-    def _find_split(self) -> LayerSplit | None:
-        """Where roles begin to differ, if the lower part can be shared exactly."""
-        if self.adapters is None or self.adapters.top_layers is None:
-            return None
-        at = int(self.model.config.num_hidden_layers) - self.adapters.top_layers
-        return find_split(trunk_of(self.model), at, place(Probe.of(self.model), self.device))
-
-    @property
-    def device(self) -> torch.device:
-        """Where the weights lie."""
-        device: torch.device = self.model.get_input_embeddings().weight.device
-        return device
-
-    def place(self, rows: Rows) -> Placed:
-        """A batch as the model takes it; remembered for as long as the same batch is asked for."""
-        if self._placed is None or self._placed[0] is not rows:
-            self._placed = rows, place(rows, self.device)
-        return self._placed[1]
-
     def reference(self, head: ScalarHead | None = None) -> "Role":
         """The trunk as it was loaded, adapters off; never trained. ``head`` is that of a loaded preference model."""
         if head is not None:
             self._heads[""] = head.to(self.device)
         return Role(self, None)
 
-    def _add_adapter(self, name: str) -> None:
-        from peft import LoraConfig, get_peft_model
+    def _check_name(self, name: str) -> None:
+        """Refuse a name for a new role that is taken or not a plain one."""
+        if name in self.names or not name.isidentifier():
+            raise ConfigError(f"role {name!r} is taken or not a plain name; roles so far: {', '.join(self.names)}")
 
-        assert self.adapters is not None
-        depth = int(self.model.config.num_hidden_layers)
-        top = self.adapters.top_layers
-        config = LoraConfig(
-            r=self.adapters.rank,
-            lora_alpha=self.adapters.alpha,
-            target_modules=self._linear,
-            fan_in_fan_out=any(type(m).__name__ == "Conv1D" for m in self.model.modules()),
-            layers_to_transform=None if top is None or top >= depth else list(range(depth - top, depth)),
-            bias="none",
-            task_type="CAUSAL_LM",
-        )
-        if self._peft is None:
-            self._peft = get_peft_model(self.model, config, adapter_name=adapter_name(name))
-        else:
-            self._peft.add_adapter(adapter_name(name), config)
-        self._active = _NOBODY  # peft has switched; set again on the next use
-        if self._playing != _NOBODY:
-            self._switch(self._playing)
+    # what a role reads -----------------------------------------------------------------------------------
 
-    @contextlib.contextmanager
-    def playing(self, name: str | None) -> Iterator[Any]:
-        """The causal language model as one role sees it; may be nested."""
-        name = self._body_of.get(name, name) if name is not None else None
-        if self.adapters is None:
-            yield self.model if name is None else self._copies[name]
-            return
-        outer, self._playing = self._playing, name
-        self._switch(name)
-        try:
-            yield self.model
-        finally:
-            self._playing = outer
-            if outer != _NOBODY:
-                self._switch(outer)
+    def head_of(self, name: str | None) -> ScalarHead | None:
+        """A role's scalar head; None if it has none."""
+        return self._heads.get(name or "")
+
+    def body_role(self, name: str) -> str:
+        """The role whose body a role reads: its own unless it is only a head."""
+        return self._body_of.get(name, name)
+
+    def is_only_head(self, name: str | None) -> bool:
+        """Whether a role reads another's hidden states and trains nothing but its head."""
+        return name in self._body_of
+
+    def to_device(self, rows: Rows) -> DeviceBatch:
+        """A batch as the model takes it; remembered for as long as the same batch is asked for."""
+        if self._last_batch is None or self._last_batch[0] is not rows:
+            self._last_batch = rows, self.backbone.to_device(rows)
+        return self._last_batch[1]
+
+    def activate(self, name: str | None) -> contextlib.AbstractContextManager[Backbone]:
+        """The backbone as one role sees it (None: the reference); may be nested."""
+        return self._weights.activate(None if name is None else self.body_role(name))
 
     @contextlib.contextmanager
     def sampling(self, name: str | None) -> Iterator[Any]:
-        """As ``playing``, with the whole model on every process: samples end where they end, at no common pace."""
-        with self.playing(name) as model, put_together(model):
-            yield model
+        """As ``activate``, but the bare model, and all of it on every process: samples end at no common pace."""
+        with self.activate(name) as backbone, gather_weights(backbone.model):
+            yield backbone.model
 
-    def _switch(self, name: str | None) -> None:
-        """Turn peft to one role's adapter, or to none.
+    def autocast(self, name: str | None) -> torch.autocast:
+        """What this role's forward passes run under: full copies of a bf16 model compute in bf16."""
+        return self._weights.autocast(name)
 
-        peft freezes the adapters it turns away from. Ours stay trainable: a loss over two roles, or a pass of
-        another role between forward and backward, would otherwise lose gradients without a word.
-        """
-        if self._peft is None or name == self._active:
-            return
-        if name is None:
-            self._peft.base_model.disable_adapter_layers()
-        else:
-            if self._active in (None, _NOBODY):
-                self._peft.base_model.enable_adapter_layers()
-            self._peft.set_adapter(adapter_name(name))
-        for key, weight in self.model.named_parameters():
-            if "lora_" in key:
-                weight.requires_grad_(True)
-        self._active = name
-
-    def precision(self, name: str | None) -> torch.autocast:
-        """The autocast that this role's forward passes run under: full copies of a bf16 model compute in bf16."""
-        mixed = self.adapters is None and name is not None and self.model.dtype == torch.bfloat16
-        return torch.autocast(self.model.device.type, dtype=torch.bfloat16, enabled=mixed)
+    # weights ---------------------------------------------------------------------------------------------
 
     def named_weights(self, name: str) -> dict[str, nn.Parameter]:
         """The trainable weights of one role, the head's under ``head.``."""
-        weights: dict[str, nn.Parameter]
-        if name in self._body_of:
-            weights = {}
-        elif self.adapters is None:
-            taken_apart(self._copies[name])
-            weights = dict(self._copies[name].named_parameters())
-        else:
-            key = f".{adapter_name(name)}."
-            weights = {k.replace(key, "."): p for k, p in self.model.named_parameters() if key in k and "lora_" in k}
-        if name in self._heads:
-            weights |= {f"head.{k}": p for k, p in self._heads[name].named_parameters()}
+        weights = {} if self.is_only_head(name) else self._weights.parameters(name)
+        head = self.head_of(name)
+        if head is not None:
+            weights |= {f"head.{k}": p for k, p in head.named_parameters()}
         return weights
+
+    def merged_model(self, name: str) -> nn.Module:
+        """A copy of the language model as this role sees it, in full precision and without adapters."""
+        return self._weights.merged_model(self.body_role(name))
+
+    def adapter_settings(self, name: str | None) -> Any:
+        """peft's configuration of a role's own adapter.
+
+        Raises:
+            ModelError: the role has none: it is the reference, a full copy, or only a head.
+        """
+        if name is None or not isinstance(self._weights, Adapters) or self.is_only_head(name):
+            raise ModelError(f"role {name or 'reference'!r} has no adapter of its own to save")
+        return self._weights.settings(name)
 
 
 class Role:
-    """One trunk seen through one adapter (or bare, ``name=None``), with an optional scalar head."""
+    """One trunk seen through one role's weights (None: the reference), with an optional scalar head."""
 
     def __init__(self, trunk: Trunk, name: str | None) -> None:
         self.trunk, self.name = trunk, name
@@ -265,7 +199,7 @@ class Role:
         Raises:
             ModelError: this role has none.
         """
-        head = self.trunk._heads.get(self.name or "")
+        head = self.trunk.head_of(self.name)
         if head is None:
             raise ModelError(f"role {self.name or 'reference'!r} has no scalar head")
         return head
@@ -284,23 +218,20 @@ class Role:
 
         What lies below the lowest adapter is computed once for a batch, whichever roles ask.
         """
-        split, placed = self.trunk._split, self.trunk.place(rows)
-        frozen = torch.no_grad() if self.trunk.is_only_head(self.name) else contextlib.nullcontext()
-        with self.trunk.playing(self.name) as model, self.trunk.precision(self.name), frozen:
-            if split is not None:
-                out: Tensor = split.upper(placed, split.lower(placed))
-            else:
-                out = run_body(model, placed, input_ids=placed.ids)
-        return out.flatten(0, 1)
+        split, batch = self.trunk.shared_lower_layers, self.trunk.to_device(rows)
+        frozen = torch.no_grad() if self.is_only_head else contextlib.nullcontext()
+        with self.trunk.activate(self.name) as backbone, self.trunk.autocast(self.name), frozen:
+            hidden = backbone.hidden(batch) if split is None else split.upper(batch, split.lower(batch))
+        return hidden.flatten(0, 1)
 
     def scores(self, rows: Rows) -> Float[Tensor, " reply"]:
         """The head's reading at each reply's last token, in nats."""
-        scores: Tensor = self.head(self.hidden(rows)[self.trunk.place(rows).read_at])
+        scores: Tensor = self.head(self.hidden(rows)[self.trunk.to_device(rows).read_at])
         return scores
 
     def features(self, rows: Rows) -> Float[Tensor, "item hidden"]:
         """The hidden state before each reply token is known: what ``values`` reads."""
-        return self.hidden(rows)[self.trunk.place(rows).predict_at]
+        return self.hidden(rows)[self.trunk.to_device(rows).predict_at]
 
     def values(self, rows: Rows) -> Float[Tensor, " item"]:
         """The head's reading before each reply token is known."""
@@ -317,21 +248,21 @@ class Role:
     ) -> tuple[Float[Tensor, " item"], Float[Tensor, " item"] | None]:
         """Log-probability of each reply token in nats, and its entropy on request."""
         hidden = self.features(rows)
-        with self.trunk.playing(self.name) as model:
+        with self.trunk.activate(self.name) as backbone:
             return token_logprobs(
                 hidden,
-                self.trunk.place(rows).targets,
-                model.get_output_embeddings().weight,
+                self.trunk.to_device(rows).targets,
+                backbone.output_weight,
                 temperature=temperature,
                 with_entropy=with_entropy,
-                **logit_shape(model.config),
+                **backbone.logit_shape,
             )
 
     def logits(self, rows: Rows, *, temperature: float = 1.0) -> Float[Tensor, "item vocab"]:
         """Next-token logits before each reply token, over the whole vocabulary; memory is items times vocabulary."""
         hidden = self.features(rows)
-        with self.trunk.playing(self.name) as model:
-            weight, shape = model.get_output_embeddings().weight, logit_shape(model.config)
+        with self.trunk.activate(self.name) as backbone:
+            weight, shape = backbone.output_weight, backbone.logit_shape
         logits: Tensor = (hidden.to(weight.dtype) @ weight.T).float() * shape["scale"]
         if shape["softcap"] is not None:
             logits = shape["softcap"] * torch.tanh(logits / shape["softcap"])
@@ -344,11 +275,14 @@ class Role:
     def load_state(self, state: dict[str, Tensor], *, strict_head: bool = True) -> None:
         """Put weights back.
 
+        Args:
+            strict_head  False: a head in ``state`` is passed over where this role has none.
+
         Raises:
             ModelError: a weight is missing, unknown or of another shape. A head is never left random.
         """
-        mine = self.weights()
-        missing, unknown = mine.keys() - state.keys(), state.keys() - mine.keys()
+        weights = self.weights()
+        missing, unknown = weights.keys() - state.keys(), state.keys() - weights.keys()
         if not strict_head:
             unknown = {k for k in unknown if not k.startswith("head.")}
         if missing or unknown:
@@ -356,14 +290,9 @@ class Role:
                 f"weights of role {self.name!r} do not fit: "
                 f"missing {sorted(missing)[:4]}, unknown {sorted(unknown)[:4]}"
             )
-        for key, parameter in mine.items():  # all of them first: a refused state leaves the role as it was
+        for key, parameter in weights.items():  # all of them first: a refused state leaves the role as it was
             if parameter.shape != state[key].shape:
                 raise ModelError(f"{key}: shape {tuple(state[key].shape)}, expected {tuple(parameter.shape)}")
         with torch.no_grad():
-            for key, parameter in mine.items():
+            for key, parameter in weights.items():
                 parameter.copy_(distributed.shard_like(state[key].to(parameter.device), parameter))
-
-
-def adapter_name(role: str) -> str:
-    """What peft calls a role's adapter: never the name of a layer ("layers") or of a method ("train")."""
-    return f"role_{role}"

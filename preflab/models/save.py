@@ -15,13 +15,13 @@ from torch import nn
 
 from preflab import distributed
 from preflab.errors import ModelError, RunError
-from preflab.models.parallel import copy_buffers, copy_of
-from preflab.models.roles import Role, adapter_name
+from preflab.models.parallel import copy_buffers
+from preflab.models.roles import Role
 
 
 def save_policy(role: Role, folder: Path) -> Path:
     """A folder for ``AutoModelForCausalLM`` and vLLM; adapters are merged into the weights."""
-    model: Any = merged(role)
+    model: Any = merged_model(role)
     _save(folder, model, role)
     return folder
 
@@ -34,14 +34,11 @@ def save_adapter(role: Role, folder: Path) -> Path:
     Raises:
         ModelError: the role has no adapter of its own.
     """
-    trunk, name = role.trunk, role.name
-    if name is None or trunk.adapters is None or role.is_only_head:
-        raise ModelError(f"role {name or 'reference'!r} has no adapter of its own to save")
-    config = trunk._peft.peft_config[adapter_name(name)]
+    config = role.trunk.adapter_settings(role.name)
     settings = {
         "peft_type": "LORA",
         "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": trunk.source.name,
+        "base_model_name_or_path": role.trunk.source.name,
         "inference_mode": True,
         "r": config.r,
         "lora_alpha": config.lora_alpha,
@@ -81,41 +78,36 @@ def save_preference_model(role: Role, folder: Path, *, pad_id: int, chat_templat
     """
     from transformers import AutoModelForSequenceClassification
 
-    trunk: Any = merged(role)
-    config = copy.deepcopy(trunk.config)
+    model: Any = merged_model(role)
+    config = copy.deepcopy(model.config)
     config.num_labels = 1
     config.pad_token_id = pad_id
     try:
         with torch.device("meta"):
             classifier: Any = AutoModelForSequenceClassification.from_config(config)
     except ValueError as error:
-        raise ModelError(f"transformers has no sequence classifier for {type(trunk).__name__}") from error
+        raise ModelError(f"transformers has no sequence classifier for {type(model).__name__}") from error
     classifier = classifier.to_empty(device="cpu").float()
     body = classifier.base_model
-    missing, unexpected = body.load_state_dict(trunk.base_model.state_dict(), strict=False)
+    missing, unexpected = body.load_state_dict(model.base_model.state_dict(), strict=False)
     if missing or unexpected:
-        raise ModelError(f"the classifier's trunk differs: missing {missing[:3]}, unexpected {unexpected[:3]}")
-    copy_buffers(trunk.base_model, body)
+        raise ModelError(f"the classifier's body differs: missing {missing[:3]}, unexpected {unexpected[:3]}")
+    copy_buffers(model.base_model, body)
     with torch.no_grad():
         classifier.score.weight.copy_(role.head.weight)
     _save(folder, classifier, role, pad_token=pad_id, chat_template=chat_template)
     return folder
 
 
-def merged(role: Role) -> nn.Module:
-    """A copy of the causal language model with this role's adapter merged in, in full precision."""
-    trunk = role.trunk
+def merged_model(role: Role) -> nn.Module:
+    """A copy of the causal language model with this role's adapter merged in, in full precision.
+
+    Raises:
+        ModelError: the role is the reference.
+    """
     if role.name is None:
         raise ModelError("the reference is the model as it was loaded; there is nothing to save")
-    body = trunk._body_of.get(role.name, role.name)  # a role that is only a head reads another's body
-    if trunk.adapters is None:
-        own: nn.Module = copy_of(trunk._copies[body])
-        return own.requires_grad_(False)
-    with trunk.playing(role.name):
-        whole: Any = copy.deepcopy(trunk._peft)
-    whole = whole.float()
-    model: nn.Module = whole.merge_and_unload(adapter_names=[adapter_name(body)])
-    return model.requires_grad_(False)
+    return role.trunk.merged_model(role.name)
 
 
 def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, chat_template: str | None = None) -> None:

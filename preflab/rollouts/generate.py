@@ -18,9 +18,9 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import ConfigError, DataError, ModelError
 from preflab.models.roles import Role
-from preflab.models.row_attention.attention import place
-from preflab.models.row_attention.decode_attention import Step
-from preflab.models.row_attention.row_support import logit_shape, trunk_of
+from preflab.models.row_attention.attention import to_device
+from preflab.models.row_attention.decode_attention import DecodeLayout
+from preflab.models.row_attention.row_support import body_of, logit_shape
 from preflab.rollouts.encode import Encoder, fit_prompt
 from preflab.rollouts.kv_cache import PreallocatedCache
 from preflab.rollouts.sampling import Repetition, sample_tokens
@@ -167,7 +167,7 @@ class _Batch:
         self.width = int(self.length.max())
         columns = torch.arange(self.width + config.max_new_tokens, device=role.device)
         self.visible = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
-        self.layout = Step((self.width - self.length).tolist(), self.visible)
+        self.layout = DecodeLayout((self.width - self.length).tolist(), self.visible)
         self.rules: Repetition | None = None
         if config.has_rules:
             penalty, ngram = config.repetition_penalty, config.no_repeat_ngram
@@ -216,7 +216,7 @@ class _Batch:
         last_hidden: dict[int, Tensor] = {}
         for batch in batches_by_length([len(prompt) for prompt in distinct], max_tokens=PREFILL_TOKENS):
             chosen = [distinct[i] for i in batch]
-            placed = place(collate([Row((prompt,), (-1,), ()) for prompt in chosen]), self.role.device)
+            placed = to_device(collate([Row((prompt,), (-1,), ()) for prompt in chosen]), self.role.device)
             with self.cache.prompts([(samples[prompt], len(prompt)) for prompt in chosen]):
                 hidden = self._body(placed.ids, placed.positions, placed.mask)[0]
             stop = 0
@@ -242,14 +242,14 @@ class _Batch:
         self.cache.select(order)
         self.slots = [self.slots[slot] for slot in order]
         self.visible, self.length, self.noise = self.visible[order], self.length[order], self.noise[order]
-        self.layout = Step((self.width - self.length).tolist(), self.visible)
+        self.layout = DecodeLayout((self.width - self.length).tolist(), self.visible)
         if self.rules:
             self.rules.select(order)
         return order
 
     def _body(self, ids: Tensor, positions: Tensor, mask: Tensor) -> Float[Tensor, "row token hidden"]:
-        with self.role.trunk.precision(self.role.name):
-            out = trunk_of(self.model)(
+        with self.role.trunk.autocast(self.role.name):
+            out = body_of(self.model)(
                 input_ids=ids,
                 position_ids=positions,
                 attention_mask=mask,

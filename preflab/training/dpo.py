@@ -143,7 +143,7 @@ class DPOTraining:
             return 0
         found, n_tokens = torch.zeros(self.n_replies), 0
         for own, batch in forward_passes(self.rows, range(len(self.rows)), max_tokens=2 * self.config.max_tokens):
-            logp = batch.per_reply(self.reference.logprobs(batch)[0]).cpu()
+            logp = batch.sum_per_reply(self.reference.logprobs(batch)[0]).cpu()
             if not own:
                 continue
             found[self._replies(own)] = logp
@@ -169,7 +169,7 @@ class DPOTraining:
         n_comparisons = sum(self.pairs[i].n_comparisons for i in chosen)
         sums = dict.fromkeys(("loss", "tokens", "right", "clear", *_JUDGED), 0.0)
         for own, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
-            logp = batch.per_reply(self.role.logprobs(batch)[0])
+            logp = batch.sum_per_reply(self.role.logprobs(batch)[0])
             if not own:
                 keep_collectives_aligned(logp)
                 continue

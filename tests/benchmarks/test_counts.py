@@ -15,7 +15,7 @@ from benchmarks.workload import Item, load_items, random_model, source_of
 from preflab.data.dialogue import Dialogue
 from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role, Trunk
-from preflab.models.row_attention.row_support import trunk_of
+from preflab.models.row_attention.row_support import body_of
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.score import score_rows
@@ -59,10 +59,10 @@ class Run:
         return self.trunk.add_role(name, head=head)
 
     def counting(self) -> TokenCount:
-        bodies = [trunk_of(self.trunk.model)]
+        bodies = [body_of(self.trunk.model)]
         for name in self.trunk.names:
-            with self.trunk.playing(name) as model:
-                bodies.append(trunk_of(model))
+            with self.trunk.activate(name) as backbone:
+                bodies.append(body_of(backbone.model))
         return TokenCount(bodies)
 
 

@@ -8,7 +8,7 @@ from preflab.data.rows import Row
 
 
 def alone(row: Row) -> list[Row]:
-    return [row.alone(k) for k in range(len(row.replies))]
+    return [row.isolate(k) for k in range(len(row.replies))]
 
 
 def test_a_second_turn_hangs_on_the_reply_it_goes_on_from() -> None:

@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 
@@ -52,7 +53,7 @@ def test_a_tree_worked_out_by_hand() -> None:
     assert TREE.starts == (0, 2, 4, 5, 7)
     assert TREE.depths == (0, 2, 2, 4, 4)  # segments 3 and 4 continue 0 (2 tokens) and 1 (2 tokens)
     assert TREE.lineage(3) == [0, 1, 3]
-    assert TREE.alone(1) == Row.of([10, 11, 12, 13], [15, 16])
+    assert TREE.isolate(1) == Row.of([10, 11, 12, 13], [15, 16])
     assert TREE.path_tokens == 3 + 6 + 5
     expected = [
         [1, 0, 0, 0, 0, 0, 0, 0],
@@ -84,8 +85,8 @@ def test_segments_are_numbered_depth_first_and_on_from_row_to_row() -> None:
     # TREE depth first: 0, 1 with its children 3 and 4, then 2
     assert TREE.spans == ((0, 5), (1, 4), (4, 5), (2, 3), (3, 4))
     batch = collate([Row.of([5], [6, 7]), TREE])
-    assert batch.enter.tolist() == [0, 1, 1, 2, 2, 3, 3, 6, 4, 4, 5]
-    assert batch.leave.tolist() == [2, 2, 2, 7, 7, 6, 6, 7, 5, 5, 6]
+    assert batch.subtree_start.tolist() == [0, 1, 1, 2, 2, 3, 3, 6, 4, 4, 5]
+    assert batch.subtree_end.tolist() == [2, 2, 2, 7, 7, 6, 6, 7, 5, 5, 6]
 
 
 def test_a_row_may_hold_several_trees_that_do_not_see_each_other() -> None:
@@ -155,7 +156,7 @@ def compare(own: Role, rows: list[Row]) -> None:
         reply = 0
         for row in rows:
             for k in range(len(row.replies)):
-                alone = collate([row.alone(k)])
+                alone = collate([row.isolate(k)])
                 mine = batch.reply_of == reply
                 alone_logp, alone_entropy = own.logprobs(alone, temperature=0.7, with_entropy=True)
                 close = {"rtol": 1e-5, "atol": 1e-5}

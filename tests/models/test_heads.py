@@ -47,7 +47,7 @@ def test_values_and_gradients_equal_the_full_log_softmax(
         temperature=temperature,
         softcap=softcap,
         scale=scale,
-        at_once=chunk * VOCAB,
+        max_logits=chunk * VOCAB,
         with_entropy=True,
     )
     (logp * weights).sum().backward()
@@ -69,14 +69,14 @@ def test_two_tokens_by_hand() -> None:
     assert entropy.item() == pytest.approx(math.log(4) - 0.75 * math.log(3), abs=1e-6)
 
 
-@pytest.mark.parametrize("at_once", [VOCAB, 50, 10_000])
+@pytest.mark.parametrize("max_logits", [VOCAB, 50, 10_000])
 @pytest.mark.parametrize(
     ("temperature", "softcap", "scale"), [(1.0, None, 1.0), (0.7, None, 8.0), (1.0, 2.0, 1.0), (0.7, 2.0, 0.25)]
 )
 @pytest.mark.parametrize("frozen", ["hidden", "unembedding"])
 @pytest.mark.parametrize("with_entropy", [True, False])
 def test_gradients_are_the_same_when_one_side_is_frozen(
-    frozen: str, temperature: float, softcap: float | None, scale: float, at_once: int, with_entropy: bool
+    frozen: str, temperature: float, softcap: float | None, scale: float, max_logits: int, with_entropy: bool
 ) -> None:
     weights = torch.linspace(-1, 1, ITEMS)
     hidden, targets, unembedding = inputs()
@@ -86,7 +86,9 @@ def test_gradients_are_the_same_when_one_side_is_frozen(
     own_hidden, _, own_unembedding = inputs()
     (own_hidden if frozen == "hidden" else own_unembedding).requires_grad_(False)
     shape = {"temperature": temperature, "softcap": softcap, "scale": scale}
-    logp, _ = token_logprobs(own_hidden, targets, own_unembedding, at_once=at_once, with_entropy=with_entropy, **shape)
+    logp, _ = token_logprobs(
+        own_hidden, targets, own_unembedding, max_logits=max_logits, with_entropy=with_entropy, **shape
+    )
     (logp * weights).sum().backward()
     for own, expected in ((own_hidden, hidden), (own_unembedding, unembedding)):
         if own.requires_grad:
@@ -102,7 +104,7 @@ def test_float64_gradients_equal_finite_differences() -> None:
     weights = torch.linspace(-1, 1, ITEMS)
 
     def loss() -> Tensor:
-        return (token_logprobs(hidden, targets, unembedding, softcap=3.0, at_once=40)[0] * weights).sum()
+        return (token_logprobs(hidden, targets, unembedding, softcap=3.0, max_logits=40)[0] * weights).sum()
 
     loss().backward()
     for weight in (hidden, unembedding):
@@ -117,15 +119,15 @@ def test_float64_gradients_equal_finite_differences() -> None:
             assert float(weight.grad[at]) == pytest.approx((up - down) / 2e-2, rel=2e-2, abs=2e-3)
 
 
-@pytest.mark.parametrize("at_once", [2, 4, 100])
-def test_extreme_logits_stay_finite_block_by_block(at_once: int) -> None:
+@pytest.mark.parametrize("max_logits", [2, 4, 100])
+def test_extreme_logits_stay_finite_block_by_block(max_logits: int) -> None:
     # logits 300, -300, 299, 0, in any order of blocks: P(first) = e / (e + 1), all others nothing
     unembedding = torch.tensor([[300.0], [-300.0], [299.0], [0.0]])
     for order in ([0, 1, 2, 3], [1, 3, 2, 0], [3, 2, 1, 0]):
         hidden = torch.ones(2, 1, requires_grad=True)
         targets = torch.tensor([order.index(0), order.index(1)])
         logp, entropy = token_logprobs(
-            hidden, targets, unembedding[order].requires_grad_(), at_once=at_once, with_entropy=True
+            hidden, targets, unembedding[order].requires_grad_(), max_logits=max_logits, with_entropy=True
         )
         p = math.e / (math.e + 1)
         assert entropy is not None
@@ -161,7 +163,7 @@ def test_bf16_weights_give_gradients_close_to_full_precision() -> None:
     hidden, targets, unembedding = inputs()
     token_logprobs(hidden, targets, unembedding)[0].sum().backward()
     low = [t.detach().bfloat16().requires_grad_() for t in (hidden, unembedding)]
-    token_logprobs(low[0], targets, low[1], at_once=100)[0].sum().backward()
+    token_logprobs(low[0], targets, low[1], max_logits=100)[0].sum().backward()
     for own, exact in zip(low, (hidden, unembedding), strict=True):
         assert own.grad is not None
         assert own.grad.dtype == torch.bfloat16

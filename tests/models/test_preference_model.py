@@ -8,9 +8,10 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ModelError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.preference_model import load_preference_model
-from preflab.models.roles import AdapterConfig, Trunk
+from preflab.models.roles import Trunk
 from preflab.models.save import save_policy, save_preference_model
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.score import PreferenceScorer

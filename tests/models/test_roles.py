@@ -17,8 +17,9 @@ from transformers import (
 
 from preflab.data.rows import Row, RowBatch, collate
 from preflab.errors import ConfigError, ModelError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.models.row_attention.row_support import linear_names, logit_shape
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
@@ -123,22 +124,22 @@ def test_no_gradient_is_lost_whatever_runs_between_forward_and_backward(adapters
         assert key not in alone or torch.equal(w.grad if w.grad is not None else w, alone[key])
 
 
-def test_playing_may_be_nested_and_comes_back_to_the_outer_role() -> None:
+def test_active_roles_may_be_nested_and_comes_back_to_the_outer_role() -> None:
     own = trunk()
     a, b = own.add_role("a"), own.add_role("b")
     train(a)
     train(b, steps=5)
     expected = numbers(a)
     for inner in (b, own.reference()):
-        with own.playing("a"):
+        with own.activate("a"):
             numbers(inner)
             own.add_role(f"made_{inner.name}")
-            with own.playing("a") as model, torch.no_grad():
-                out = model.base_model(
+            with own.activate("a") as backbone, torch.no_grad():
+                out = backbone.model.base_model(
                     input_ids=batch().ids, position_ids=batch().positions, attention_mask=mask()
                 ).last_hidden_state.flatten()
             assert torch.equal(out, expected[: len(out)])
-    with own.playing(None), own.playing("a"):
+    with own.activate(None), own.activate("a"):
         assert torch.equal(numbers(a), expected)
 
 

@@ -17,8 +17,9 @@ from transformers import (
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, collate
 from preflab.errors import ModelError, RunError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_adapter, save_policy, save_preference_model
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder

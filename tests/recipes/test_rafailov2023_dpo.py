@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM
 from preflab.atomic_files import read_json
 from preflab.data.rows import Row, collate
 from preflab.errors import ConfigError, RunError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Trunk
+from preflab.models.roles import Trunk
 from preflab.models.tiny import tiny_model
 from preflab.recipes.rafailov2023_dpo import SCALES, Config
 from preflab.recipes.rafailov2023_dpo.report import write_report

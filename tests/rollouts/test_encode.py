@@ -316,7 +316,7 @@ TURNS = [
 
 
 def alone(row: Row) -> list[Row]:
-    return [row.alone(k) for k in range(len(row.replies))]
+    return [row.isolate(k) for k in range(len(row.replies))]
 
 
 def test_a_dialogue_with_two_replies_at_every_turn_is_one_row() -> None:

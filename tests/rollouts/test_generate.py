@@ -17,8 +17,9 @@ from transformers import GPT2Config, GPT2LMHeadModel
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, collate
 from preflab.errors import ConfigError, DataError, ModelError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.models.smollm2 import cache_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder
@@ -80,8 +81,8 @@ def test_greedy_tokens_are_those_of_transformers(name: str, bare: bool) -> None:
     seen = role.trunk.reference() if bare else role
     found = generate(seen, given, encoder, GREEDY)
     for prompt, (rollout,) in zip(given, found, strict=True):
-        with role.trunk.playing(seen.name) as model:
-            theirs = model.generate(
+        with role.trunk.activate(seen.name) as backbone:
+            theirs = backbone.model.generate(
                 torch.tensor([prompt]),
                 attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
                 max_new_tokens=GREEDY.max_new_tokens,
@@ -137,9 +138,9 @@ def test_greedy_tokens_under_rules_are_those_of_transformers(name: str, rules: d
     given = prompts(encoder)
     config = replace(GREEDY, **rules)
     found = [r[0].tokens for r in generate(role, given, encoder, config)]
-    with role.trunk.playing(role.name) as model:
+    with role.trunk.activate(role.name) as backbone:
         theirs = [
-            model.generate(
+            backbone.model.generate(
                 torch.tensor([prompt]),
                 attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
                 max_new_tokens=GREEDY.max_new_tokens,
@@ -179,8 +180,8 @@ def test_cut_and_ruled_log_probabilities_are_those_of_a_float64_oracle() -> None
     for rollout in (r for rs in found for r in rs):
         for k, (token, logp) in enumerate(zip(rollout.tokens, rollout.logprobs, strict=True)):
             said = [*rollout.prompt, *rollout.tokens[:k]]
-            with role.trunk.playing(role.name) as model, torch.no_grad():
-                logits = model(torch.tensor([said]), use_cache=False).logits[0, -1].double().tolist()
+            with role.trunk.activate(role.name) as backbone, torch.no_grad():
+                logits = backbone.model(torch.tensor([said]), use_cache=False).logits[0, -1].double().tolist()
             for t in set(said):
                 logits[t] = logits[t] / 1.3 if logits[t] > 0 else logits[t] * 1.3
             for a, b in pairwise(said):
@@ -211,7 +212,9 @@ def test_full_copies_of_a_bf16_model_sample_what_they_train() -> None:
     trunk = Trunk(LanguageModel(model, tiny_tokenizer(), "tiny", "", ""), None)
     role, encoder = trunk.add_role("policy"), Encoder(tiny_tokenizer(), max_tokens=120)
     kinds = set()
-    trunk._copies["policy"].model.layers[0].mlp.up_proj.register_forward_hook(lambda m, i, o: kinds.add(o.dtype))
+    with trunk.activate("policy") as backbone:
+        copied = backbone.model
+    copied.model.layers[0].mlp.up_proj.register_forward_hook(lambda m, i, o: kinds.add(o.dtype))
     ((rollout,),) = generate(role, prompts(encoder)[:1], encoder, SamplingConfig(max_new_tokens=8))
     expected = trainer_logprobs(role, rollout, 1.0)
     assert kinds == {torch.bfloat16}

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, collate
 from preflab.errors import DataError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts import score
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.score import PreferenceScorer, logprob_rows, score_rows
@@ -36,7 +37,7 @@ def test_scores_come_in_the_order_of_the_rows_whatever_the_batch(max_tokens: int
     assert sum(heard) == 7
     with torch.no_grad():
         for row, scores in zip(ROWS, found, strict=True):
-            alone = [ROLE.scores(collate([row.alone(k)]))[0] for k in range(len(row.replies))]
+            alone = [ROLE.scores(collate([row.isolate(k)]))[0] for k in range(len(row.replies))]
             torch.testing.assert_close(scores, torch.stack(alone), rtol=1e-5, atol=1e-5)
     assert not found[0].requires_grad
 
@@ -49,7 +50,7 @@ def test_log_probabilities_too(max_tokens: int, temperature: float) -> None:
     with torch.no_grad():
         for row, replies in zip(ROWS, found, strict=True):
             for k, logp in enumerate(replies):
-                alone, _ = ROLE.logprobs(collate([row.alone(k)]), temperature=temperature)
+                alone, _ = ROLE.logprobs(collate([row.isolate(k)]), temperature=temperature)
                 torch.testing.assert_close(logp, alone, rtol=1e-5, atol=1e-5)
 
 

@@ -21,8 +21,9 @@ import torch
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import SamplerError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig

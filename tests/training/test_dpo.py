@@ -10,8 +10,9 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder, encode_comparisons, encode_conversations
 from preflab.training.dpo import DPOConfig, DPOStep, DPOTraining
 from preflab.training.optimiser import OptimiserConfig

@@ -5,8 +5,9 @@ import torch
 from torch import nn
 
 from preflab.errors import ConfigError, ModelError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Trunk
+from preflab.models.roles import Trunk
 from preflab.training.ema import EMA, weights_of
 
 

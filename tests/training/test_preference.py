@@ -10,8 +10,9 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import collate
 from preflab.errors import ConfigError, DataError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, encode_conversations
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.preference import PreferenceConfig, PreferenceStep, PreferenceTraining, count_right
@@ -116,7 +117,7 @@ def test_loss_and_gradient_equal_an_oracle_that_runs_every_pair_apart(lapse: flo
     role, _, encoded = make()
     total = torch.zeros(())
     for row, comparison in zip(encoded.rows, encoded.comparisons, strict=True):
-        scores = [role.scores(collate([row.alone(k)]))[0] for k in range(len(row.replies))]
+        scores = [role.scores(collate([row.isolate(k)]))[0] for k in range(len(row.replies))]
         own = []
         for pair in comparison.pairs():
             p = torch.sigmoid(scores[pair.a] - scores[pair.b]) * (1 - lapse) + lapse / 2

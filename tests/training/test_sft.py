@@ -9,8 +9,9 @@ import torch
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder, encode_dialogues
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.sft import SFTConfig, SFTStep, SFTTraining
@@ -83,7 +84,7 @@ def test_a_dialogue_in_one_row_gives_what_its_turns_give_one_by_one() -> None:
     _, rows = make()
     assert [len(row.replies) for row in rows] == [2, 1, 3, 1, 1, 3]
     together, expected = first_step(CONFIG)
-    apart, found = first_step(CONFIG, [row.alone(k) for row in rows for k in range(len(row.replies))])
+    apart, found = first_step(CONFIG, [row.isolate(k) for row in rows for k in range(len(row.replies))])
     assert apart.loss == pytest.approx(together.loss, rel=1e-5)
     assert apart.n_tokens > together.n_tokens
     close(found, expected)

@@ -121,7 +121,7 @@ class SourceRecords:
                 refused[error.message] += 1
                 first.setdefault(error.message, f"{entry.path}:{entry.number}")
             except DataError as error:
-                raise error.at(entry.path, entry.number) from error
+                raise error.with_location(entry.path, entry.number) from error
             else:
                 ids.add(item.id)
                 items.append(item)

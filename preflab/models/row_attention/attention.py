@@ -1,7 +1,7 @@
 """Attention over rows that lie end to end: each row sees itself alone, and in it each token its ancestors.
 
 One attention function serves every model that goes through transformers' attention interface. On a CPU it runs row
-by row through SDPA, the branches of a row apart from each other (``row_pieces``), so that nothing is computed for
+by row through SDPA, the branches of a row apart from each other (``row_blocks``), so that nothing is computed for
 padding, between rows or between sisters; on a GPU it is FlexAttention over the
 whole batch, with blocks that hold nothing visible left out. A call without rows (sampling with a cache, a plain
 forward pass) is ordinary SDPA.
@@ -21,7 +21,7 @@ from transformers import AttentionInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from preflab.models.row_attention.decode_attention import Step, by_piece
+from preflab.models.row_attention.decode_attention import DecodeLayout, decode_attention
 from preflab.models.row_attention.row_blocks import RowBlock, row_blocks
 
 NAME = "preflab_rows"
@@ -43,12 +43,12 @@ class Rows(Protocol):
         ...
 
     @property
-    def enter(self) -> Int[Tensor, " token"]:
+    def subtree_start(self) -> Int[Tensor, " token"]:
         """Number of each token's segment, depth first."""
         ...
 
     @property
-    def leave(self) -> Int[Tensor, " token"]:
+    def subtree_end(self) -> Int[Tensor, " token"]:
         """One past the number of that segment's last descendant."""
         ...
 
@@ -73,7 +73,7 @@ class Rows(Protocol):
         ...
 
 
-class Placed(NamedTuple):
+class DeviceBatch(NamedTuple):
     """A batch on the model's device, with its mask."""
 
     ids: Int[Tensor, "1 token"]
@@ -84,15 +84,15 @@ class Placed(NamedTuple):
     targets: Int[Tensor, " item"]
 
 
-def place(rows: Rows, device: torch.device) -> Placed:
+def to_device(rows: Rows, device: torch.device) -> DeviceBatch:
     """Move a batch to a device and work out who sees whom."""
     tensors = (rows.ids, rows.positions, Layout.mask(rows, device), rows.read_at, rows.predict_at, rows.targets)
-    return Placed(*(tensor.to(device) for tensor in tensors))
+    return DeviceBatch(*(tensor.to(device) for tensor in tensors))
 
 
-def run_body(model: Any, placed: Placed, **inputs: Tensor) -> Float[Tensor, "1 token hidden"]:
+def run_body(model: Any, batch: DeviceBatch, **inputs: Tensor) -> Float[Tensor, "1 token hidden"]:
     """Last hidden states over a batch of rows, of a causal language model or of the body it stands on."""
-    inputs = {**inputs, "position_ids": placed.positions, "attention_mask": placed.mask}
+    inputs = {**inputs, "position_ids": batch.positions, "attention_mask": batch.mask}
     sharded = getattr(model, "run_rows", None)  # see ``parallel.shard``
     if sharded is not None:
         hidden: Tensor = sharded(**inputs, use_cache=False)
@@ -106,8 +106,8 @@ class Layout:
 
     def __init__(self, rows: Rows, device: torch.device) -> None:
         self.lengths = rows.lengths
-        self.enter, self.leave = rows.enter.to(device), rows.leave.to(device)
-        self._pieces: dict[torch.dtype, list[list[RowBlock]]] = {}
+        self.subtree_start, self.subtree_end = rows.subtree_start.to(device), rows.subtree_end.to(device)
+        self._row_blocks: dict[torch.dtype, list[list[RowBlock]]] = {}
 
     @classmethod
     def mask(cls, rows: Rows, device: torch.device) -> Bool[Tensor, "1 1 token token"]:
@@ -117,27 +117,27 @@ class Layout:
         mask.preflab_layout = cls(rows, device)  # type: ignore[attr-defined]
         return mask
 
-    def pieces(self, dtype: torch.dtype) -> list[list[RowBlock]]:
+    def row_blocks(self, dtype: torch.dtype) -> list[list[RowBlock]]:
         """Of each row: which of its tokens attend together, and to what."""
-        if dtype not in self._pieces:
-            spans = zip(*(torch.split(t, list(self.lengths)) for t in (self.enter, self.leave)), strict=True)
-            self._pieces[dtype] = [row_blocks(enter, leave, dtype) for enter, leave in spans]
-        return self._pieces[dtype]
+        if dtype not in self._row_blocks:
+            by_row = (torch.split(t, list(self.lengths)) for t in (self.subtree_start, self.subtree_end))
+            self._row_blocks[dtype] = [row_blocks(starts, ends, dtype) for starts, ends in zip(*by_row, strict=True)]
+        return self._row_blocks[dtype]
 
     @cached_property
-    def blocks(self) -> Any:
+    def flex_mask(self) -> Any:
         """FlexAttention's block mask over the whole batch."""
         from torch.nn.attention.flex_attention import create_block_mask
 
-        enter, leave, n = self.enter, self.leave, len(self.enter)
+        start, end, n = self.subtree_start, self.subtree_end, len(self.subtree_start)
         # A lambda, since FlexAttention counts the arguments, which a function that is checked in tests hides.
         return create_block_mask(
-            lambda _b, _h, i, j: (j <= i) & (enter[j] <= enter[i]) & (enter[i] < leave[j]),
+            lambda _b, _h, i, j: (j <= i) & (start[j] <= start[i]) & (start[i] < end[j]),
             None,
             None,
             n,
             n,
-            device=str(enter.device),
+            device=str(start.device),
         )
 
 
@@ -149,36 +149,36 @@ def row_attention(
     attention_mask: Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **more: Any,
+    **options: Any,
 ) -> tuple[Float[Tensor, "batch token head dim"], None]:
     """The attention function that transformers calls in every layer."""
-    layout: Layout | Step | None = getattr(attention_mask, "preflab_layout", None)
-    if isinstance(layout, Step):
-        return by_piece(query, key, value, layout, scaling).transpose(1, 2), None
+    layout: Layout | DecodeLayout | None = getattr(attention_mask, "preflab_layout", None)
+    if isinstance(layout, DecodeLayout):
+        return decode_attention(query, key, value, layout, scaling).transpose(1, 2), None
     if layout is None:
         return sdpa_attention_forward(  # type: ignore[no-any-return]
-            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **more
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **options
         )
-    attend = by_block if query.is_cuda else by_row
+    attend = flex_over_batch if query.is_cuda else sdpa_per_row
     return attend(query, key, value, layout, scaling).transpose(1, 2).contiguous(), None
 
 
-def by_row(
+def sdpa_per_row(
     query: Float[Tensor, "1 head token dim"],
     key: Float[Tensor, "1 group token dim"],
     value: Float[Tensor, "1 group token dim"],
     layout: Layout,
     scaling: float | None,
 ) -> Float[Tensor, "1 head token dim"]:
-    """SDPA of each piece of each row: for processors, where many small calls cost little beside the linear layers."""
+    """SDPA of each block of each row: for processors, where many small calls cost little beside the linear layers."""
     grouped = query.shape[1] != key.shape[1]
-    outs, at = list[Tensor](), 0
-    for n, pieces in zip(layout.lengths, layout.pieces(query.dtype), strict=True):
-        for start, stop, root, mask in pieces:
-            k, v = (_seen(t, at, at + start, at + stop, root) for t in (key, value))
+    outs, row_start = list[Tensor](), 0
+    for n, blocks in zip(layout.lengths, layout.row_blocks(query.dtype), strict=True):
+        for start, stop, root, mask in blocks:
+            k, v = (_visible_part(t, row_start, row_start + start, row_start + stop, root) for t in (key, value))
             outs.append(
                 F.scaled_dot_product_attention(
-                    query[:, :, at + start : at + stop],
+                    query[:, :, row_start + start : row_start + stop],
                     k,
                     v,
                     mask,
@@ -187,19 +187,19 @@ def by_row(
                     enable_gqa=grouped,
                 )
             )
-        at += n
+        row_start += n
     return torch.cat(outs, dim=2)
 
 
-def _seen(held: Tensor, row: int, start: int, stop: int, root: int) -> Tensor:
+def _visible_part(states: Tensor, row_start: int, start: int, stop: int, root: int) -> Tensor:
     """The first ``root`` tokens of a row and those from ``start`` to ``stop``."""
-    if start == row + root:
-        return held[:, :, row:stop]
-    own = held[:, :, start:stop]
-    return torch.cat((held[:, :, row : row + root], own), dim=2) if root else own
+    if start == row_start + root:
+        return states[:, :, row_start:stop]
+    block = states[:, :, start:stop]
+    return torch.cat((states[:, :, row_start : row_start + root], block), dim=2) if root else block
 
 
-def by_block(
+def flex_over_batch(
     query: Float[Tensor, "1 head token dim"],
     key: Float[Tensor, "1 group token dim"],
     value: Float[Tensor, "1 group token dim"],
@@ -208,13 +208,13 @@ def by_block(
 ) -> Float[Tensor, "1 head token dim"]:
     """FlexAttention over all rows at once: for GPUs."""
     grouped = query.shape[1] != key.shape[1]
-    flex = flex_for(query.device.type)
-    found: Tensor = flex(query, key, value, block_mask=layout.blocks, scale=scaling, enable_gqa=grouped)
-    return found
+    flex = flex_attention_for(query.device.type)
+    out: Tensor = flex(query, key, value, block_mask=layout.flex_mask, scale=scaling, enable_gqa=grouped)
+    return out
 
 
 @cache
-def flex_for(device: str) -> Any:
+def flex_attention_for(device: str) -> Any:
     """FlexAttention, compiled once for all shapes; as it is where that would not pay (a test on a processor)."""
     from torch.nn.attention.flex_attention import flex_attention
 

@@ -1,4 +1,4 @@
-"""Cutting a row into pieces that attend apart, so that sisters do not pay for each other.
+"""Cutting a row into blocks that attend apart, so that sisters do not pay for each other.
 
 All tokens below a root see the whole root and something of their own subtree. Attending over the row as a square
 computes, and masks away, what sisters would have seen of each other, and what the root would have seen of all of them:
@@ -13,7 +13,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
-PIECE_TOKENS = 128
+BLOCK_TOKENS = 128
 """Neighbouring subtrees attend together up to this size: a call costs something too."""
 
 
@@ -23,38 +23,45 @@ class RowBlock(NamedTuple):
     start: int
     stop: int
     root: int
-    mask: Float[Tensor, "token seen"] | None
+    mask: Float[Tensor, "token visible"] | None
     """0 where a token sees another and -inf where not, the root's tokens first; None: all before it."""
 
 
 def row_blocks(
-    enter: Int[Tensor, " token"], leave: Int[Tensor, " token"], dtype: torch.dtype, *, size: int = PIECE_TOKENS
+    subtree_start: Int[Tensor, " token"],
+    subtree_end: Int[Tensor, " token"],
+    dtype: torch.dtype,
+    *,
+    size: int = BLOCK_TOKENS,
 ) -> list[RowBlock]:
-    """The pieces of one row, in order, every token in one.
+    """The blocks of one row, in order, every token in one.
 
     Args:
-        enter, leave  spans of the tokens' segments (``data.rows.Row.spans``): a token sees those before it whose span
-                      holds its own.
+        subtree_start, subtree_end  [token]  spans of the tokens' segments (``data.rows.Row.spans``): a token sees those
+                                             before it whose span holds its own.
+        dtype                                of the masks.
+        size                                 tokens up to which neighbouring subtrees share a block.
     """
-    n = len(enter)
-    starts = [0, *(torch.nonzero(enter[1:] != enter[:-1]).flatten() + 1).tolist()]
-    spans = list(zip(enter[starts].tolist(), leave[starts].tolist(), strict=True))
+    n = len(subtree_start)
+    starts = [0, *(torch.nonzero(subtree_start[1:] != subtree_start[:-1]).flatten() + 1).tolist()]
+    spans = list(zip(subtree_start[starts].tolist(), subtree_end[starts].tolist(), strict=True))
     rooted = all(spans[0][0] <= e < spans[0][1] for e, _ in spans)
     chain = all(a[0] <= b[0] < a[1] for a, b in pairwise(spans))
     root = starts[1] if rooted and not chain and n > size else 0
     cuts = [root, *_cuts(spans, starts, n, size)] if root else [0]
-    found = [RowBlock(0, root, 0, None)] if root else []
+    blocks = [RowBlock(0, root, 0, None)] if root else []
     for start, stop in zip(cuts, (*cuts[1:], n), strict=True):
         if start < stop:
-            found.append(RowBlock(start, stop, root, _mask(enter[start:stop], leave[start:stop], root, dtype)))
-    return found
+            mask = _mask(subtree_start[start:stop], subtree_end[start:stop], root, dtype)
+            blocks.append(RowBlock(start, stop, root, mask))
+    return blocks
 
 
 def _cuts(spans: list[tuple[int, int]], starts: list[int], n: int, size: int) -> list[int]:
-    """Where, behind the root, a piece may begin and one does: no segment from there on has an ancestor before."""
+    """Where, behind the root, a block may begin and one does: no segment from there on has an ancestor before."""
     top = list[int]()  # the first segment of each segment's subtree below the root
-    for s, (enter, _) in enumerate(spans):
-        top.append(next((t for t in range(1, s) if spans[t][0] <= enter < spans[t][1]), s))
+    for s, (first, _) in enumerate(spans):
+        top.append(next((t for t in range(1, s) if spans[t][0] <= first < spans[t][1]), s))
     needed = n  # the earliest start that anything from here on needs
     free = set[int]()
     for s in reversed(range(1, len(spans))):
@@ -62,20 +69,21 @@ def _cuts(spans: list[tuple[int, int]], starts: list[int], n: int, size: int) ->
         if needed == starts[s]:
             free.add(starts[s])
     cuts, begun = list[int](), starts[1]
-    for here, after in zip(starts[2:], (*starts[3:], n), strict=True):
-        if here in free and after - begun > size:
-            cuts.append(here)
-            begun = here
+    for start, stop in zip(starts[2:], (*starts[3:], n), strict=True):
+        if start in free and stop - begun > size:
+            cuts.append(start)
+            begun = start
     return cuts
 
 
 def _mask(
-    enter: Int[Tensor, " token"], leave: Int[Tensor, " token"], root: int, dtype: torch.dtype
-) -> Float[Tensor, "token seen"] | None:
-    seen = ((enter[None, :] <= enter[:, None]) & (enter[:, None] < leave[None, :])).tril()
-    n = len(enter)
-    if root == 0 and int(seen.sum()) == n * (n + 1) // 2:
+    subtree_start: Int[Tensor, " token"], subtree_end: Int[Tensor, " token"], root: int, dtype: torch.dtype
+) -> Float[Tensor, "token visible"] | None:
+    starts = subtree_start[:, None]
+    visible = ((subtree_start[None, :] <= starts) & (starts < subtree_end[None, :])).tril()
+    n = len(subtree_start)
+    if root == 0 and int(visible.sum()) == n * (n + 1) // 2:
         return None
-    mask = torch.zeros(n, root + n, dtype=dtype, device=enter.device)
-    mask[:, root:].masked_fill_(~seen, float("-inf"))
+    mask = torch.zeros(n, root + n, dtype=dtype, device=subtree_start.device)
+    mask[:, root:].masked_fill_(~visible, float("-inf"))
     return mask

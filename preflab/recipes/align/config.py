@@ -7,8 +7,8 @@ from typing import Literal
 from preflab.checks import check_at_least
 from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import Precision
-from preflab.models.roles import AdapterConfig
 from preflab.rollouts.engine import IN_PROCESS
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.remote import check_address

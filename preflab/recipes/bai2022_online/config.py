@@ -10,8 +10,8 @@ from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.feedback.protocols.chat import Chat
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import Precision
-from preflab.models.roles import AdapterConfig
 from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.config import PolicyGradientConfig, check_sampling

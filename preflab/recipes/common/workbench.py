@@ -23,8 +23,9 @@ from preflab.data.split import split_by_prompt
 from preflab.errors import ConfigError, RunError
 from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline
 from preflab.evals.metrics.preference import evaluate_preferences
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import Precision, load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, fit_prompt
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig

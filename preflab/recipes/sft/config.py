@@ -6,8 +6,8 @@ from dataclasses import dataclass, field, replace
 from preflab.checks import check_at_least
 from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import Precision
-from preflab.models.roles import AdapterConfig
 from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.sft import SFTConfig

@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from preflab.data.rows import Row, RowBatch, collate
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Trunk
-from preflab.models.row_attention.attention import Layout, by_block, by_row, place, row_attention
+from preflab.models.roles import Trunk
+from preflab.models.row_attention.attention import Layout, flex_over_batch, row_attention, sdpa_per_row, to_device
 
 CPU = torch.device("cpu")
 ROWS = [
@@ -38,14 +39,14 @@ def dense(rows: list[Row], query: Tensor, key: Tensor, value: Tensor, scaling: f
 
 
 @pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile")  # as it is on a processor
-@pytest.mark.parametrize("attend", [by_row, by_block])
+@pytest.mark.parametrize("attend", [sdpa_per_row, flex_over_batch])
 @pytest.mark.parametrize("groups", [4, 2])
 @pytest.mark.parametrize("rows", [ROWS, LONG])
 def test_rows_end_to_end_attend_as_one_dense_softmax_says(  # type: ignore[no-untyped-def]
     attend, groups: int, rows: list[Row]
 ) -> None:
     batch = collate(rows)
-    dtype = torch.float64 if attend is by_row else torch.float32  # FlexAttention wants at most 32 bits
+    dtype = torch.float64 if attend is sdpa_per_row else torch.float32  # FlexAttention wants at most 32 bits
     query, key, value = inputs(batch, groups=groups, dtype=dtype)
     with torch.no_grad():
         found = attend(query, key, value, Layout(batch, CPU), 0.3)
@@ -60,18 +61,18 @@ def test_gradients_are_those_of_the_dense_softmax(rows: list[Row]) -> None:
     grads = []
     for way in ("rows", "dense"):
         q, k, v = (t.requires_grad_() for t in inputs(batch))
-        out = by_row(q, k, v, Layout(batch, CPU), 0.3) if way == "rows" else dense(rows, q, k, v, 0.3)
+        out = sdpa_per_row(q, k, v, Layout(batch, CPU), 0.3) if way == "rows" else dense(rows, q, k, v, 0.3)
         (out * weights).sum().backward()
         grads.append([q.grad, k.grad, v.grad])
     for mine, theirs in zip(*grads, strict=True):
         torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-9)
 
 
-def test_pieces_are_worked_out_once_a_batch() -> None:
+def test_blocks_of_rows_are_worked_out_once_a_batch() -> None:
     layout = Layout(collate(ROWS), CPU)
-    first = layout.pieces(torch.float32)
-    assert layout.pieces(torch.float32) is first
-    assert layout.pieces(torch.float64) is not first
+    first = layout.row_blocks(torch.float32)
+    assert layout.row_blocks(torch.float32) is first
+    assert layout.row_blocks(torch.float64) is not first
 
 
 @given(st.lists(st.integers(1, 6), min_size=1, max_size=6), st.integers(1, 3))
@@ -79,7 +80,7 @@ def test_pieces_are_worked_out_once_a_batch() -> None:
 def test_flex_blocks_hide_what_the_rows_hide(lengths: list[int], replies: int) -> None:
     rows = [Row.of(range(5, 5 + n), *([9] * (1 + k % 2) for k in range(replies))) for n in lengths]
     batch = collate(rows)
-    blocks = Layout(batch, CPU).blocks
+    blocks = Layout(batch, CPU).flex_mask
     index = torch.arange(batch.n_tokens)
     zero = torch.tensor(0)
     seen = blocks.mask_mod(zero, zero, index[:, None], index[None, :])
@@ -97,7 +98,7 @@ def test_a_call_without_rows_is_ordinary_attention() -> None:
 
 
 def test_the_mask_that_carries_the_layout_holds_one_element() -> None:
-    placed = place(collate(ROWS), CPU)
+    placed = to_device(collate(ROWS), CPU)
     assert placed.mask.shape == (1, 1, 18, 18)
     assert placed.mask.untyped_storage().nbytes() == 1
 

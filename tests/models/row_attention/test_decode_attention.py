@@ -5,7 +5,7 @@ import torch
 from torch import Tensor
 
 from preflab.models.row_attention import decode_attention
-from preflab.models.row_attention.decode_attention import Piece, Step, by_piece
+from preflab.models.row_attention.decode_attention import DecodeLayout, SampleGroup
 
 
 def brute(query: Tensor, key: Tensor, value: Tensor, starts: list[int], scaling: float) -> Tensor:
@@ -25,28 +25,28 @@ def brute(query: Tensor, key: Tensor, value: Tensor, starts: list[int], scaling:
 def test_attention_is_the_softmax_over_what_each_sample_holds(
     heads: int, groups: int, together: int, starts: list[int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decode_attention, "TOGETHER", together)
+    monkeypatch.setattr(decode_attention, "GROUP_SIZE", together)
     g = torch.Generator().manual_seed(0)
     room, columns = 12, 9
     query = torch.randn(5, heads, 1, 8, generator=g)
     key, value = (torch.randn(5, groups, room, 8, generator=g)[:, :, :columns] for _ in range(2))
     seen = torch.arange(room) >= torch.tensor(starts)[:, None]
-    found = by_piece(query, key, value, Step(starts, seen), 0.3)
+    found = decode_attention.decode_attention(query, key, value, DecodeLayout(starts, seen), 0.3)
     expected = brute(query, key, value, starts, 0.3)
     torch.testing.assert_close(found.double(), expected, rtol=1e-5, atol=1e-5)
 
 
-def test_neighbours_that_begin_together_are_one_piece_and_columns_before_them_are_left_out() -> None:
+def test_neighbours_that_begin_together_are_one_group_and_columns_before_them_are_left_out() -> None:
     starts = [40] * 20 + [38] * 14 + [10, 20]
-    step = Step(starts, torch.arange(64) >= torch.tensor(starts)[:, None])
-    assert step.pieces == [
-        Piece(slice(0, 16), 40, True),
-        Piece(slice(16, 32), 38, False),  # four of 40 and twelve of 38
-        Piece(slice(32, 36), 10, False),
+    layout = DecodeLayout(starts, torch.arange(64) >= torch.tensor(starts)[:, None])
+    assert layout.groups == [
+        SampleGroup(slice(0, 16), 40, True),
+        SampleGroup(slice(16, 32), 38, False),  # four of 40 and twelve of 38
+        SampleGroup(slice(32, 36), 10, False),
     ]
-    assert Step([7] * 40, torch.ones(40, 9, dtype=torch.bool)).pieces == [Piece(slice(0, 40), 7, True)]
-    assert step.additive(step.pieces[0], 50, torch.float32) is None
-    mask = step.additive(step.pieces[2], 50, torch.float32)
+    assert DecodeLayout([7] * 40, torch.ones(40, 9, dtype=torch.bool)).groups == [SampleGroup(slice(0, 40), 7, True)]
+    assert layout.additive(layout.groups[0], 50, torch.float32) is None
+    mask = layout.additive(layout.groups[2], 50, torch.float32)
     assert mask is not None
     assert mask.shape == (4, 1, 1, 40)
     assert (mask == 0).sum(-1).flatten().tolist() == [50 - 38, 50 - 38, 40, 30]

@@ -7,8 +7,9 @@ import pytest
 
 from preflab.data.dialogue import Dialogue, Message
 from preflab.errors import DataError, ModelError, SamplerError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Trunk
+from preflab.models.roles import Trunk
 from preflab.models.save import save_policy, save_preference_model
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate

@@ -16,8 +16,9 @@ import torch
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError, ModelError, SamplerError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import Engine, InProcess

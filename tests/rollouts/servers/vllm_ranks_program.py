@@ -8,8 +8,9 @@ import torch
 from preflab import distributed
 from preflab.data.dialogue import Dialogue
 from preflab.errors import SamplerError
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Trunk
+from preflab.models.roles import Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.remote import ServerConfig

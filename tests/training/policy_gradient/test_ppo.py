@@ -11,8 +11,9 @@ from torch import Tensor
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, collate
 from preflab.errors import ConfigError, TrainingStopped
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
@@ -72,11 +73,11 @@ def alone(role: Role, prefix: Sequence[int], tokens: Sequence[int], temperature:
     """Log-probabilities and values of one reply, from full logits of one plain sequence."""
     batch = collate([Row.of(prefix, tokens)])
     hidden = role.hidden(batch)
-    with role.trunk.playing(role.name) as model:
-        logits = hidden @ model.get_output_embeddings().weight.T
+    with role.trunk.activate(role.name) as backbone:
+        logits = hidden @ backbone.model.get_output_embeddings().weight.T
     at = range(len(prefix) - 1, len(prefix) + len(tokens) - 1)
     logp = torch.stack([(logits[i].double() / temperature).log_softmax(-1)[t] for i, t in zip(at, tokens, strict=True)])
-    has_head = role.name in role.trunk._heads
+    has_head = role.trunk.head_of(role.name) is not None
     return logp, role.head(hidden[list(at)]).double() if has_head else torch.zeros(len(tokens))
 
 

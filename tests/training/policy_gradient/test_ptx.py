@@ -49,9 +49,9 @@ def test_the_gradient_is_added_to_what_is_there_and_both_norms_are_told(max_toke
     n = sum(len(row.segments[1]) for row in ROWS)
     losses = []
     for row in ROWS:  # one by one, from full logits
-        with role.trunk.playing(role.name) as model:
+        with role.trunk.activate(role.name) as backbone:
             ids = torch.tensor([[*row.segments[0], *row.segments[1]]])
-            logp = model(input_ids=ids, use_cache=False).logits[0, :-1].log_softmax(-1)
+            logp = backbone.model(input_ids=ids, use_cache=False).logits[0, :-1].log_softmax(-1)
             losses.append(-logp.gather(-1, ids[0, 1:, None]).sum())
     loss = torch.stack(losses).sum() / n
     (2.0 * loss).backward()  # type: ignore[no-untyped-call]

@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from preflab.data.rows import Row
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.generate import Rollout
 from preflab.training.policy_gradient.advantages import Minibatch
 from preflab.training.policy_gradient.rollout_batch import (
@@ -90,8 +91,10 @@ def test_exact_kl_equals_a_sum_over_the_vocabulary_of_plain_forward_passes(trunk
             ids = torch.tensor([[*row.segments[0], *row.segments[s]]])
             logps = []
             for role in (policy, trunk.reference()):
-                with trunk.playing(role.name) as model, torch.no_grad():
-                    logps.append(model(input_ids=ids, use_cache=False).logits[0].div(0.8).double().log_softmax(-1))
+                with trunk.activate(role.name) as backbone, torch.no_grad():
+                    logps.append(
+                        backbone.model(input_ids=ids, use_cache=False).logits[0].div(0.8).double().log_softmax(-1)
+                    )
             at = slice(len(row.segments[0]) - 1, ids.shape[1] - 1)
             wanted.append(float((logps[0][at].exp() * (logps[0][at] - logps[1][at])).sum()))
     found = exact_kl_of_rows(policy, trunk.reference(), ROWS, temperature=0.8)

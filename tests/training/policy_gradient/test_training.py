@@ -12,8 +12,9 @@ from torch import Tensor
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError, ModelError, TrainingStopped
+from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
-from preflab.models.roles import AdapterConfig, Role, Trunk
+from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig

@@ -1,4 +1,4 @@
-"""Run a trunk in two halves, so that roles which differ only in the upper layers share the lower ones.
+"""Run a body in two halves, so that roles which differ only in the upper layers share the lower ones.
 
 With adapters on the topmost layers alone, everything below them is the same for policy, reference,
 value and preference model, and needs no gradient: it is computed once for a batch of rows, whoever asks.
@@ -12,29 +12,33 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from preflab.models.row_attention.attention import Placed, run_body
+from preflab.models.row_attention.attention import DeviceBatch, run_body
 
 
 class LayerSplit:
-    """A transformer body cut below layer ``at``. Build one with ``find_split``, which checks that it is exact."""
+    """A transformer body cut below layer ``cut``. Build one with ``find_split``, which checks that it is exact."""
 
-    def __init__(self, body: Any, at: int) -> None:
+    def __init__(self, body: Any, cut: int) -> None:
         self.body = body
-        self._halves = nn.ModuleList(body.layers[:at]), nn.ModuleList(body.layers[at:])
-        self._memo: tuple[Placed, Tensor] | None = None
+        self._halves = nn.ModuleList(body.layers[:cut]), nn.ModuleList(body.layers[cut:])
+        self._memo: tuple[DeviceBatch, Tensor] | None = None
 
     @torch.no_grad()
-    def lower(self, rows: Placed) -> Float[Tensor, "1 token hidden"]:
+    def lower(self, batch: DeviceBatch) -> Float[Tensor, "1 token hidden"]:
         """Hidden states below the cut; remembered for as long as the same batch is asked for."""
-        if self._memo is None or self._memo[0] is not rows:
+        if self._memo is None or self._memo[0] is not batch:
             with self._only(0):
-                self._memo = rows, run_body(self.body, rows, input_ids=rows.ids)
+                self._memo = batch, run_body(self.body, batch, input_ids=batch.ids)
         return self._memo[1]
 
-    def upper(self, rows: Placed, lower: Float[Tensor, "1 token hidden"]) -> Float[Tensor, "1 token hidden"]:
+    def upper(self, batch: DeviceBatch, lower: Float[Tensor, "1 token hidden"]) -> Float[Tensor, "1 token hidden"]:
         """From there to the last hidden state, with whatever adapter is active."""
         with self._only(1):
-            return run_body(self.body, rows, inputs_embeds=lower)
+            return run_body(self.body, batch, inputs_embeds=lower)
+
+    def forget(self) -> None:
+        """Let go of the remembered batch."""
+        self._memo = None
 
     @contextlib.contextmanager
     def _only(self, half: int) -> Iterator[None]:
@@ -49,21 +53,21 @@ class LayerSplit:
             self.body.layers, self.body.norm = layers, norm
 
 
-def find_split(body: Any, at: int, probe: Placed) -> LayerSplit | None:
+def find_split(body: Any, cut: int, probe: DeviceBatch) -> LayerSplit | None:
     """A split that gives the whole body's numbers on the probe rows; None for a body that cannot be split.
 
     Bodies that do more to their input embeddings than look them up (scaling, learned positions) give other
     numbers the second time round, and are left whole.
     """
     layers = getattr(body, "layers", None)
-    if not isinstance(layers, nn.ModuleList) or not hasattr(body, "norm") or not 0 < at < len(layers):
+    if not isinstance(layers, nn.ModuleList) or not hasattr(body, "norm") or not 0 < cut < len(layers):
         return None
-    split = LayerSplit(body, at)
+    split = LayerSplit(body, cut)
     with torch.no_grad():
-        whole = run_body(body, probe, input_ids=probe.ids)
+        expected = run_body(body, probe, input_ids=probe.ids)
         try:
-            halves = split.upper(probe, split.lower(probe))
+            hidden = split.upper(probe, split.lower(probe))
         except (RuntimeError, TypeError, ValueError, IndexError, AttributeError):
             return None
-    split._memo = None
-    return split if torch.equal(whole, halves) else None
+    split.forget()
+    return split if torch.equal(expected, hidden) else None
