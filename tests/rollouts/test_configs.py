@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from preflab.errors import ConfigError
-from preflab.models.roles import AdapterConfig
+from preflab.models.adapters import AdapterConfig
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.rollouts.servers.remote import ServerConfig
