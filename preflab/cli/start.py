@@ -112,11 +112,13 @@ def show_outcome(lines: Sequence[tuple[str, str, str]], title: str) -> None:
     from rich.table import Table
     from rich.text import Text
 
+    from preflab.reporting.format import ascii_text
+
     console = Console(width=None if sys.stdout.isatty() else 160, highlight=False)
     table = Table(title=Text(title), title_justify="left", box=None, show_header=False, pad_edge=False)
     table.add_column()
     table.add_column(overflow="fold")
     table.add_column(style="dim")
     for line in lines:
-        table.add_row(*(Text(cell) for cell in line))
+        table.add_row(*(Text(ascii_text(cell)) for cell in line))
     console.print(table)

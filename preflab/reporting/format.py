@@ -7,7 +7,8 @@ from preflab.maths.statistics import Estimate
 MINUS, DASH = "\N{MINUS SIGN}", "\N{EN DASH}"
 
 
-def _with_interval(estimate: Estimate | None, form: str, factor: int, unit: str) -> str:
+def with_interval(estimate: Estimate | None, form: str, factor: int = 1, unit: str = "") -> str:
+    """``57.1 % [50.2, 63.9]``: ``factor`` times the value in ``form``, its unit, and the interval."""
     if estimate is None:
         return "not measured"
     value, low, high = (number(factor * x, form) for x in (estimate.value, estimate.low, estimate.high))
@@ -16,22 +17,22 @@ def _with_interval(estimate: Estimate | None, form: str, factor: int, unit: str)
 
 def share(estimate: Estimate | None) -> str:
     """A share with its interval, in percent."""
-    return _with_interval(estimate, ".1f", 100, " %")
+    return with_interval(estimate, ".1f", 100, " %")
 
 
 def points(estimate: Estimate | None) -> str:
     """A difference of shares with its interval, in percentage points."""
-    return _with_interval(estimate, "+.1f", 100, " points")
+    return with_interval(estimate, "+.1f", 100, " points")
 
 
 def nats(estimate: Estimate | None) -> str:
     """A score or a difference of scores with its interval."""
-    return _with_interval(estimate, "+.2f", 1, "")
+    return with_interval(estimate, "+.2f")
 
 
 def elo(estimate: Estimate | None) -> str:
     """A rating, or a difference of ratings, on the Elo scale with its interval."""
-    return _with_interval(estimate, "+.0f", 1, "")
+    return with_interval(estimate, "+.0f")
 
 
 def in_unit(estimate: Estimate | None, unit: str) -> str:
@@ -40,7 +41,7 @@ def in_unit(estimate: Estimate | None, unit: str) -> str:
         return "undefined"
     if unit == "share":
         return share(estimate)
-    return _with_interval(estimate, ".1f" if unit == "words" else _signed(estimate), 1, "")
+    return with_interval(estimate, ".1f" if unit == "words" else _signed(estimate))
 
 
 def difference(estimate: Estimate | None, unit: str) -> str:
@@ -49,7 +50,7 @@ def difference(estimate: Estimate | None, unit: str) -> str:
         return "undefined"
     if unit == "share":
         return points(estimate)
-    return _with_interval(estimate, "+.1f" if unit == "words" else _signed(estimate), 1, "")
+    return with_interval(estimate, "+.1f" if unit == "words" else _signed(estimate))
 
 
 def _signed(estimate: Estimate) -> str:
@@ -73,6 +74,11 @@ def number(value: float | int | None, form: str = ",.0f") -> str:
         return DASH
     text = format(value, form)
     return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS).replace("inf", "∞")
+
+
+def ascii_text(text: str) -> str:
+    """The same in the characters that every terminal has."""
+    return text.replace(MINUS, "-").replace(DASH, "-").replace("∞", "inf")
 
 
 def duration(seconds: float | int | None) -> str:

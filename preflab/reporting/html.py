@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from preflab.conversion import to_json
-from preflab.maths.statistics import Estimate
 from preflab.reporting.format import difference, duration, elo, in_unit, nats, number, points, sample, share
 from preflab.reporting.plots import Series
 from preflab.run import flatten_settings
@@ -43,21 +42,6 @@ def render_page(path: Path, template: Path, **facts: Any) -> Path:
     part.write_text(page, encoding="utf-8")
     os.replace(part, path)
     return path
-
-
-def restore_estimates(value: Any) -> Any:
-    """Estimates, wherever they stand in a result, as what they were."""
-    if isinstance(value, Mapping):
-        if {"value", "low", "high", "n", "level"} <= value.keys():
-            return Estimate.from_json(dict(value))
-        return {key: restore_estimates(own) for key, own in value.items()}
-    return [restore_estimates(own) for own in value] if isinstance(value, list) else value
-
-
-def metric_lines(path: Path) -> list[Json]:
-    """Lines of the metrics; a last one that a kill cut off is left out."""
-    whole = path.read_text(encoding="utf-8") if path.exists() else ""
-    return [json.loads(line) for line in whole[: whole.rfind("\n") + 1].splitlines() if line]
 
 
 def repeat_command(start: str, scales: Mapping[str, Callable[[], Any]], facts: Json) -> str:

@@ -5,14 +5,14 @@ an interrupted run has a report too. Nothing is markup but what this module's te
 """
 
 from base64 import b64encode
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preflab.atomic_files import read_json
 from preflab.errors import RunError
-from preflab.reporting.html import Json, metric_lines, repeat_command, restore_estimates, truncate, write_page
+from preflab.reporting.html import Json, repeat_command, truncate, write_page
+from preflab.reporting.run_files import metrics_by_stage, read_results, read_run
 from preflab.run import flatten_settings
 
 LONGEST_TEXT = 2_000
@@ -107,26 +107,17 @@ def read_facts(folder: Path, recipe: str, stages: Mapping[str, str]) -> Facts:
     Raises:
         RunError: the folder is not a run of this recipe, or one of its files is damaged.
     """
-    whole = read_json(folder / "config.json")
-    if whole.get("recipe") != recipe:
-        raise RunError(f"{folder} is a run of {whole.get('recipe')!r}; this report is of the recipe {recipe!r}")
-    metrics: dict[str, list[Json]] = {}
-    for line in metric_lines(folder / "metrics.jsonl"):
-        metrics.setdefault(str(line["stage"]), []).append(line)
+    run = read_run(folder)
+    if run.recipe != recipe:
+        raise RunError(f"{folder} is a run of {run.recipe!r}; this report is of the recipe {recipe!r}")
     return Facts(
         folder=folder,
         recipe=recipe,
-        config=whole["config"],
-        record={"made_by": {}, "data": {}, "counts": {}, "model": {}} | read_json(folder / "record.json"),
-        results=results_of(folder, stages),
-        metrics=metrics,
+        config=run.config,
+        record=run.record,
+        results=read_results(folder, stages),
+        metrics=metrics_by_stage(folder),
     )
-
-
-def results_of(folder: Path, stages: Iterable[str]) -> Json:
-    """What the stages that have finished left behind; estimates as `Estimate`."""
-    paths = {name: folder / "results" / f"{name}.json" for name in stages}
-    return {name: restore_estimates(read_json(path)) for name, path in paths.items() if path.exists()}
 
 
 def write_report_page(

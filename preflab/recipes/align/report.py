@@ -17,8 +17,9 @@ from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.recipes.align.measure import JUDGES, preference_verdicts
-from preflab.reporting.html import metric_lines, over_steps, repeat_command, restore_estimates, truncate, write_page
+from preflab.reporting.html import over_steps, repeat_command, truncate, write_page
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
+from preflab.reporting.run_files import metric_lines, restore_estimates
 from preflab.run import flatten_settings
 
 STAGES = {

@@ -4,7 +4,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from preflab.reporting.closing_lines import Line, closing_lines, plain, read_results, share, signed
+from preflab.reporting.closing_lines import Line, closing_lines
+from preflab.reporting.format import nats, share, with_interval
+from preflab.reporting.run_files import read_results
 
 
 def summarise(folder: Path) -> list[Line]:
@@ -23,7 +25,7 @@ def summarise(folder: Path) -> list[Line]:
 
 def _preference(result: Mapping[str, Any]) -> Iterator[Line]:
     """Held-out accuracy, and what simple rules reach on the same pairs."""
-    yield "held-out accuracy", share(result["accuracy"]), f"{result['accuracy']['n']} pairs"
+    yield "held-out accuracy", share(result["accuracy"]), f"{result['accuracy'].n} pairs"
     for name, accuracy in result["baselines"].items():
         yield f"  by {name} alone", share(accuracy), str(result.get("baseline_notes", {}).get(name, ""))
 
@@ -33,7 +35,7 @@ def _policies(result: Mapping[str, Any], method: str) -> Iterator[Line]:
     for policy, label in (("best_of_n", f"best of {result['n']}"), ("ppo", method)):
         gain, wins, kl = (result[what][policy] for what in ("gain", "win_rate", "kl"))
         for judge, by in (("pm", "by its own model"), ("pm_judge", "by the second model")):
-            yield f"{label}: gain {by}", f"{signed(gain[judge])} nats", ""
+            yield f"{label}: gain {by}", f"{nats(gain[judge])} nats", ""
             yield f"{label}: wins {by}", share(wins[judge]), "against the policy as it was; half is chance"
-        text = f"{kl:.2f} nats" if isinstance(kl, int | float) else f"{plain(kl)} nats"
+        text = f"{kl:.2f} nats" if isinstance(kl, int | float) else f"{with_interval(kl, '.2f')} nats"
         yield f"{label}: KL", text, "log n - (n - 1)/n" if policy == "best_of_n" else "per reply"

@@ -4,7 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from preflab.atomic_files import read_json
-from preflab.reporting.closing_lines import Line, closing_lines, plain, read_results, share, signed
+from preflab.reporting.closing_lines import Line, closing_lines
+from preflab.reporting.format import elo as elo_text
+from preflab.reporting.format import nats, share, with_interval
+from preflab.reporting.run_files import read_results
 
 
 def summarise(folder: Path) -> list[Line]:
@@ -17,12 +20,16 @@ def summarise(folder: Path) -> list[Line]:
         if (fit := found.get(f"preference{k}")) is not None:
             own = fit["accuracy"].get(name)
             if own:
-                lines.append((f"{name}: held-out accuracy", share(own), f"{own['n']} pairs of the round"))
+                lines.append((f"{name}: held-out accuracy", share(own), f"{own.n} pairs of the round"))
             if fit["known"]:
                 lines.append((f"{name}: agrees with the known preference", share(fit["known"]), "without their errors"))
         if (measure := found.get(f"measure{k}")) is not None:
             lines.append(
-                (f"{name}: policy, gain and KL", f"{signed(measure['gain'])} nats", f"KL {plain(measure['kl'])}")
+                (
+                    f"{name}: policy, gain and KL",
+                    f"{nats(measure['gain'])} nats",
+                    f"KL {with_interval(measure['kl'], '.2f')}",
+                )
             )
             if measure["known"]:
                 lines.append((f"{name}: policy is liked better", share(measure["known"]["wins"]), "half is chance"))
@@ -42,9 +49,8 @@ def _ratings(found: dict[str, Any]) -> list[Line]:
     elo = found[f"collect{waves[-1]}"]["elo"]
     lines: list[Line] = []
     for name, rating in elo["ratings"].items():
-        low, high = (end if rating[k] is None else f"{rating[k]:+.0f}" for k, end in (("low", "-inf"), ("high", "inf")))
         if name != "start":
-            lines.append((f"Elo of {name}", f"{rating['value']:+.0f} [{low}, {high}]", "the start policy is at 0"))
+            lines.append((f"Elo of {name}", elo_text(rating), "the start policy is at 0"))
     return lines
 
 

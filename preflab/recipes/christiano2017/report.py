@@ -19,9 +19,9 @@ from preflab.reporting.report import (
     Table,
     picture,
     read_facts,
-    results_of,
     write_report_page,
 )
+from preflab.reporting.run_files import read_results
 
 INTERVALS = "Intervals are over seeds (Student's t), differences paired by seed."
 
@@ -48,7 +48,7 @@ def write_story(folder: Path, recipe: str, words: Callable[[Json], Words], scale
     """
     facts = read_facts(folder, recipe, {})
     stages = _stages(facts.config)
-    facts = replace(facts, results=results_of(folder, stages))
+    facts = replace(facts, results=read_results(folder, stages))
     return write_report_page(facts, stages, _story(facts, words(facts.config)), scales)
 
 

@@ -9,9 +9,9 @@ from preflab.evals.suites import SUITES
 from preflab.maths.statistics import Estimate
 from preflab.recipes.evaluate.items import write_items_page
 from preflab.reporting.format import in_unit, number, sample
-from preflab.reporting.html import restore_estimates
 from preflab.reporting.plots import Frame, dot_plot
 from preflab.reporting.report import Facts, Figure, Report, Section, Table, read_facts, write_report_page
+from preflab.reporting.run_files import restore_estimates
 
 BETTER = {"higher": "higher is better", "lower": "lower is better", "zero": "nearer to 0 is better", "": ""}
 MOST_ROWS = 60

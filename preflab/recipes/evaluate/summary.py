@@ -4,8 +4,9 @@ from pathlib import Path
 
 from preflab.atomic_files import read_json
 from preflab.recipes.evaluate.report import BETTER, headline, suite_results
-from preflab.reporting.closing_lines import Line, closing_lines, read_results
+from preflab.reporting.closing_lines import Line, closing_lines
 from preflab.reporting.format import in_unit
+from preflab.reporting.run_files import read_results
 
 
 def summarise(folder: Path) -> list[Line]:

@@ -4,7 +4,9 @@ from pathlib import Path
 
 from preflab.recipes.ganguli2023_self_correction.conditions import CONDITIONS
 from preflab.recipes.ganguli2023_self_correction.measures import HEADLINE
-from preflab.reporting.closing_lines import Line, closing_lines, read_results, signed
+from preflab.reporting.closing_lines import Line, closing_lines
+from preflab.reporting.format import with_interval
+from preflab.reporting.run_files import read_results
 
 
 def summarise(folder: Path) -> list[Line]:
@@ -20,7 +22,7 @@ def summarise(folder: Path) -> list[Line]:
             estimate, failed = own["measures"].get(name), own["items"] - own["scored"]
             remark = f"{failed} of {own['items']} not scored" if failed else f"{own['items']} items"
             what = f"{result['checkpoint']}, {result['benchmark']}: {name}, {CONDITIONS[condition][1]}"
-            lines.append((what, "undefined" if estimate is None else signed(estimate), remark))
+            lines.append((what, "undefined" if estimate is None else with_interval(estimate, "+.2f"), remark))
     if (compare := found.get("compare")) is not None:
         outcomes = [own["outcome"] for own in compare["verdicts"]]
         told = ", ".join(f"{outcomes.count(own)} {own}" for own in ("holds", "undecided", "fails"))

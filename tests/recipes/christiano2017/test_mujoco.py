@@ -12,7 +12,7 @@ from preflab.errors import ConfigError
 from preflab.recipes.christiano2017 import experiment
 from preflab.recipes.christiano2017 import mujoco as recipe
 from preflab.recipes.christiano2017.mujoco.summary import summarise
-from preflab.reporting.closing_lines import read_results
+from preflab.reporting.run_files import read_results
 from preflab.run import Run
 from preflab.runner.catalogue import recipe_named
 from preflab.runner.launch import launch
