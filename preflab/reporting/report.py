@@ -1,7 +1,7 @@
 """A plain ``report.html`` for any recipe: verdicts, then text, plots, tables and replies, cost, how to repeat it.
 
-A recipe says what its stages are called and gives the sections; everything is made from the files of the run folder, so
-an interrupted run has a report too. Nothing is markup but what this module's template says.
+A recipe names its stages and gives the sections. Everything is made from the files of the run folder, so an interrupted
+run has a report too. Text is escaped; only the plots, which `preflab.reporting.plots` made, are put in as markup.
 """
 
 from base64 import b64encode
@@ -21,11 +21,13 @@ LONGEST_TEXT = 2_000
 
 @dataclass(frozen=True, kw_only=True)
 class Figure:
-    """A plot as SVG (an empty one is left out) and how to read it."""
+    """A plot and how to read it."""
 
     svg: str
+    """From `preflab.reporting.plots`: it goes into the page as it is. An empty one is left out."""
     title: str
-    how: str
+    caption: str
+    """How to read it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,18 +41,19 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """A picture or a film within the page, and what it shows."""
+    """A picture or an animation within the page."""
 
     src: str
     """``data:image/...``: the page loads nothing."""
-    words: str
+    caption: str
+    """What it shows."""
 
 
-def picture(path: Path, words: str) -> list[Picture]:
-    """A GIF beside the report, within the page; none where it is not there."""
+def picture(path: Path, caption: str) -> list[Picture]:
+    """A GIF of the run folder, put into the page; none where it is not there."""
     if not path.is_file():
         return []
-    return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", words=words)]
+    return [Picture(src=f"data:image/gif;base64,{b64encode(path.read_bytes()).decode()}", caption=caption)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,25 +67,28 @@ class Section:
     pictures: Sequence[Picture] = ()
     tables: Sequence[Table] = ()
     examples: Sequence[Json] = ()
-    open: int = 6
+    unfolded_examples: int = 6
     """Examples that are shown at once; the others are folded away."""
     after: Sequence[str] = ()
+    """Paragraphs below the tables and examples."""
     links: Sequence[tuple[str, str]] = ()
-    """Words and where they lead: files beside the report."""
+    """Text and target of each link to a file of the run folder."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """What a recipe tells of a run."""
+    """The parts of a report that are a recipe's own."""
 
     title: str
-    lead: Sequence[str] = ()
-    notices: Sequence[tuple[str, str]] = ()
+    summary: Sequence[str] = ()
+    """Paragraphs at the top."""
+    warnings: Sequence[tuple[str, str]] = ()
+    """Kind and text of each, in boxes below the summary."""
     sections: Sequence[Section] = ()
     claims: bool = True
-    """Whether the recipe claims anything; without claims there is no table of verdicts."""
+    """Whether there is a table of verdicts."""
     intervals: str = "Intervals resample whole prompts; they do not cover the luck of one training run with one seed."
-    """What the intervals of the verdicts are over."""
+    """What the intervals of the verdicts cover, below their table."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,16 +127,18 @@ def read_facts(folder: Path, recipe: str, stages: Mapping[str, str]) -> Facts:
 
 
 def write_report_page(
-    facts: Facts, stages: Mapping[str, str], story: Report, scales: Mapping[str, Callable[[], Any]]
+    facts: Facts, stages: Mapping[str, str], report: Report, scales: Mapping[str, Callable[[], Any]]
 ) -> Path:
-    """Write ``report.html``; ``stages`` names what a finished run has, in order, with words for it."""
-    from markupsafe import Markup
+    """Write ``report.html``.
 
+    Args:
+        facts   of the run.
+        stages  of a finished run, in order: name -> label.
+        report  what the recipe adds.
+        scales  of the recipe: name -> function that makes its settings.
+    """
     record, name = facts.record, facts.folder.resolve().name
-    for section in story.sections:
-        for figure in section.figures:
-            object.__setattr__(figure, "svg", Markup(figure.svg))  # made by our own plots, the one thing not escaped
-    known = {
+    machine_facts = {
         "Python": record["made_by"].get("python"),
         "Cores": record["made_by"].get("cores"),
         "Numbers": record["model"].get("dtype"),
@@ -149,13 +157,13 @@ def write_report_page(
         stages=stages,
         status=_status(facts, stages),
         verdicts=facts.verdicts(),
-        title=story.title,
-        lead=story.lead,
-        notices=story.notices,
-        sections=story.sections,
-        claims=story.claims,
-        intervals=story.intervals,
-        facts=[(what, value) for what, value in known.items() if value is not None],
+        title=report.title,
+        summary=report.summary,
+        warnings=report.warnings,
+        sections=report.sections,
+        claims=report.claims,
+        intervals=report.intervals,
+        facts=[(label, value) for label, value in machine_facts.items() if value is not None],
         command=repeat_command(f"preflab run {facts.recipe}", scales, {"name": name, **vars(facts)}),
         settings=flatten_settings(facts.config),
     )
@@ -163,7 +171,7 @@ def write_report_page(
 
 def _status(facts: Facts, stages: Mapping[str, str]) -> str:
     """How far the run got."""
-    missing = [words for stage, words in stages.items() if stage not in facts.results]
+    missing = [label for stage, label in stages.items() if stage not in facts.results]
     if not missing:
         return "The run is complete."
     return (
@@ -172,32 +180,41 @@ def _status(facts: Facts, stages: Mapping[str, str]) -> str:
     )
 
 
-def example(number: int, one: Json, words: Mapping[str, str]) -> Json:
-    """A prompt and replies side by side, as the template shows them; ``words`` names each policy."""
-    turns = one["prompt"]
+def example(number: int, comparison: Json, policy_names: Mapping[str, str]) -> Json:
+    """A prompt and replies side by side, as the template shows them.
+
+    Args:
+        comparison    ``prompt`` (turns), ``category``, and by policy ``replies`` and the scores of the ``judge``.
+        policy_names  policy -> its name on the page.
+    """
+    turns = comparison["prompt"]
     prompt = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
     return {
         "number": number,
-        "category": one["category"],
+        "category": comparison["category"],
         "prompt": truncate(prompt, LONGEST_TEXT),
-        "replies": [(words[who], truncate(text, LONGEST_TEXT)) for who, text in one["replies"].items()],
-        "scores": {words[who]: one["judge"].get(who) for who in one["replies"]},
+        "replies": [
+            (policy_names[policy], truncate(text, LONGEST_TEXT)) for policy, text in comparison["replies"].items()
+        ],
+        "scores": {policy_names[policy]: comparison["judge"].get(policy) for policy in comparison["replies"]},
     }
 
 
 def data_section(facts: Facts, heads: Mapping[str, str]) -> Section:
-    """What was learned from and measured on; ``heads`` names the counts of the stage ``data`` that are by part."""
-    found, data = facts.results.get("data"), facts.record["data"]
-    if found is None:
+    """What was trained and measured on.
+
+    Args:
+        heads  key of the stage ``data`` that counts something in each part -> heading of its column.
+    """
+    counts, data = facts.results.get("data"), facts.record["data"]
+    if counts is None:
         return Section(anchor="data", title="The data", text=["The data have not been read yet."])
-    parts = list(next(iter(found[key] for key in heads)))
-    rows = [[part.replace("_", " "), *(f"{found[key][part]:,}" for key in heads)] for part in parts]
-    after = [f"Left out when reading: {n:,} x {why}." for why, n in (data.get("refused") or {}).items()]
-    for part, own in facts.record["counts"].items():
-        if own.get("refused"):
-            after.append(
-                f"Left out of {part.replace('_', ' ')}: {len(own['refused'])}; {'; '.join(own['refused'][:3])}."
-            )
+    parts = list(next(iter(counts[key] for key in heads)))
+    rows = [[part.replace("_", " "), *(f"{counts[key][part]:,}" for key in heads)] for part in parts]
+    after = [f"Left out when reading: {n:,} x {reason}." for reason, n in (data.get("refused") or {}).items()]
+    for part, part_counts in facts.record["counts"].items():
+        if refused := part_counts.get("refused"):
+            after.append(f"Left out of {part.replace('_', ' ')}: {len(refused)}; {'; '.join(refused[:3])}.")
     return Section(
         anchor="data",
         title="The data",

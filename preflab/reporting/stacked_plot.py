@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 
 from preflab.errors import ConfigError
-from preflab.reporting.plots import COLOURS, GREY, Frame, _dress, _figure, _settings, _shown, _svg
+from preflab.reporting.plots import COLOURS, GREY, Frame, apply_frame, new_figure, plot_style, printable, to_svg
 
 MOST_ROWS = 60
-"""Rows that can be read; of more, evenly spaced ones are shown."""
+"""Of more rows, evenly spaced ones are shown."""
 HATCHES = ("", "///", "...", "xxx")
 
 
@@ -28,14 +28,14 @@ def stacked_plot(
         return ""
     if len(rows) > MOST_ROWS:
         rows = [rows[round(i * (len(rows) - 1) / (MOST_ROWS - 1))] for i in range(MOST_ROWS)]
-    with _settings(frame.name):
-        figure, axes = _figure(frame, height=1.0 + 0.17 * len(rows))
-        handles, places = [], list(range(len(rows)))
+    with plot_style(frame.name):
+        figure, axes = new_figure(frame, height=1.0 + 0.17 * len(rows))
+        handles, positions = [], list(range(len(rows)))
         left = [0.0] * len(rows)
         for k, part in enumerate(parts):
             widths = [shares[k] for _, shares, _ in rows]
             bars = axes.barh(
-                places,
+                positions,
                 widths,
                 left=left,
                 height=0.8,
@@ -53,10 +53,10 @@ def stacked_plot(
             handles.append(
                 axes.scatter(x, y, s=14, color="white", edgecolors=GREY, linewidths=1.0, zorder=5, label=mark)
             )
-        axes.set_yticks(places, [_shown(label) for label, _, _ in rows], fontsize=7)
+        axes.set_yticks(positions, [printable(label) for label, _, _ in rows], fontsize=7)
         axes.set_ylim(len(rows) - 0.4, -0.6)
         axes.set_xlim(0, 1)
         axes.grid(visible=False)
-        _dress(axes, frame)
+        apply_frame(axes, frame)
         figure.legend(handles=handles, loc="outside upper left", ncols=4, handletextpad=0.5)
-        return _svg(figure, frame)
+        return to_svg(figure, frame)

@@ -1,8 +1,8 @@
 """Plots of a study of human judgements, as SVG that a page with a strict policy may hold.
 
-The collection site allows no inline styles. So looks stand in presentation attributes here (``fill="#333"``), never
-in ``style``; nothing is loaded and nothing runs. Everything comes as plain numbers and estimates: these plots know no
-store and no pages. Empty data give an empty string. Names (of annotators, categories, policies) may be any text.
+The collection site allows no inline styles. So styles are written as presentation attributes (``fill="#333"``), never
+in ``style``. Nothing is loaded and nothing runs. Input is plain numbers and estimates: these plots know no store and no
+pages. Empty data give an empty string. Names (of annotators, categories, policies) may be any text.
 """
 
 import re
@@ -14,14 +14,14 @@ from preflab.maths.statistics import Estimate
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot
 
 MOST_ROWS = 40
-"""Rows of a plot; more cannot be read, and the description says how many were left out."""
+"""Rows of a plot; the description says how many were left out."""
 SHARES = {
     "gold": "gold items as expected",
     "consistency": "repeats as before",
     "agreement": "agreement with others",
     "left": "left one picked",
 }
-"""What is drawn of an annotator, and how it is called."""
+"""Share of an annotator -> its label."""
 _SVG, _XLINK = "http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"
 _ALLOWED = frozenset(
     f"{group}{part}".rstrip("-")
@@ -33,19 +33,19 @@ _ALLOWED = frozenset(
     }.items()
     for part in parts
 )
-"""Properties that are presentation attributes too, of those that matplotlib uses."""
+"""CSS properties that exist as presentation attributes, of those that matplotlib uses."""
 _FONT = re.compile(r"(?P<style>italic |oblique )?(?P<weight>\d+ |bold )?(?P<size>[\d.]+px) (?P<family>.+)")
 _UNITS = ((2 * 86_400_000, 86_400_000, "days"), (2 * 3_600_000, 3_600_000, "hours"), (0, 60_000, "minutes"))
 
 
 def progress_plot(
-    progress: Sequence[tuple[int, int]], *, wanted: int | None = None, name: str = "study-progress"
+    progress: Sequence[tuple[int, int]], *, target: int | None = None, name: str = "study-progress"
 ) -> str:
     """Judgements that count, over time.
 
     Args:
-        progress  (milliseconds since 1970, how many there were by then), in order of time.
-        wanted    how many the study asks for; marked where it is not far beyond what is there.
+        progress  (milliseconds since 1970, judgements up to then), in order of time.
+        target    judgements that the study asks for; drawn as a line unless it is over three times the count.
         name      prefix of the ids.
     """
     if not progress:
@@ -53,19 +53,19 @@ def progress_plot(
     start, end = progress[0][0], progress[-1][0]
     unit_ms, unit = next((ms, word) for least, ms, word in _UNITS if end - start >= least)
     n = progress[-1][1]
-    shown = wanted is not None and wanted <= 3 * n
-    described = f"{n} judgements that count in {(end - start) / unit_ms:.3g} {unit}"
+    within_view = target is not None and target <= 3 * n
+    description = f"{n} judgements that count in {(end - start) / unit_ms:.3g} {unit}"
     frame = Frame(
         name=name,
         title="Judgements over time",
-        description=described + (f", of {wanted} wanted." if wanted is not None else "."),
+        description=description + (f", of {target} wanted." if target is not None else "."),
         x_label=f"{unit} since the first judgement",
         y_label="judgements",
-        across=((float(wanted), f"{wanted} wanted"),) if shown and wanted is not None else (),
-        y_limits=(0.0, 1.12 * max(n, wanted if shown and wanted is not None else 0)),
+        hlines=((float(target), f"{target} wanted"),) if within_view and target is not None else (),
+        y_limits=(0.0, 1.12 * max(n, target if within_view and target is not None else 0)),
     )
-    times = [(at - start) / unit_ms for at, _ in progress]
-    return _plain(curve_plot([Series(label="judgements", x=times, y=[k for _, k in progress])], frame))
+    times = [(time_ms - start) / unit_ms for time_ms, _ in progress]
+    return _without_styles(curve_plot([Series(label="judgements", x=times, y=[k for _, k in progress])], frame))
 
 
 def agreement_plot(
@@ -83,11 +83,11 @@ def agreement_plot(
         description="Raw agreement is the share of equal answers; alpha takes off what chance gives: 0 is chance, "
         "1 is full agreement. Bars are 95 % intervals." + _left_out(len(rows)),
         x_label="agreement",
-        upright=((0.0, "chance (alpha)"),),
+        vlines=((0.0, "chance (alpha)"),),
         x_limits=(_lowest([alpha for _, _, alpha in rows]), 1.04),
     )
     drawn = [(label, (raw, alpha)) for label, raw, alpha in rows[:MOST_ROWS]]
-    return _plain(dot_plot(drawn, ["raw agreement", "alpha"], frame))
+    return _without_styles(dot_plot(drawn, ["raw agreement", "alpha"], frame))
 
 
 def annotators_plot(rows: Sequence[tuple[str, Mapping[str, Estimate | None]]], *, name: str = "study-quality") -> str:
@@ -111,11 +111,11 @@ def annotators_plot(rows: Sequence[tuple[str, Mapping[str, Estimate | None]]], *
         "half of the choices." + _left_out(len(rows)),
         x_label="share",
         x_percent=True,
-        upright=((0.5, "1/2"),),
+        vlines=((0.5, "1/2"),),
         x_limits=(-0.03, 1.03),
     )
     drawn = [(label, [shares.get(key) for key in measured]) for label, shares in rows[:MOST_ROWS]]
-    return _plain(dot_plot(drawn, [SHARES[key] for key in measured], frame))
+    return _without_styles(dot_plot(drawn, [SHARES[key] for key in measured], frame))
 
 
 def elo_plot(ratings: Mapping[str, Estimate], *, reference: str = "", name: str = "study-elo") -> str:
@@ -133,9 +133,9 @@ def elo_plot(ratings: Mapping[str, Estimate], *, reference: str = "", name: str 
         description=f"With 95 % intervals; 0 is {reference or 'the mean of all policies'}. 100 Elo ahead wins 64 % of "
         "the time, 400 Elo 91 %." + _left_out(len(ratings)),
         x_label=f"Elo above {reference or 'the mean'}",
-        upright=((0.0, ""),),
+        vlines=((0.0, ""),),
     )
-    return _plain(dot_plot([(label, [elo]) for label, elo in best_first[:MOST_ROWS]], ["Elo"], frame))
+    return _without_styles(dot_plot([(label, [elo]) for label, elo in best_first[:MOST_ROWS]], ["Elo"], frame))
 
 
 def _left_out(rows: int) -> str:
@@ -148,8 +148,8 @@ def _lowest(estimates: Sequence[Estimate | None]) -> float:
     return max(-1.04, min([0.0, *ends]) - 0.04)
 
 
-def _plain(svg: str) -> str:
-    """The same picture with presentation attributes in the place of styles."""
+def _without_styles(svg: str) -> str:
+    """The same SVG with presentation attributes in place of styles."""
     if not svg:
         return ""
     ET.register_namespace("", _SVG)
@@ -164,14 +164,14 @@ def _plain(svg: str) -> str:
 
 
 def _attributes(style: str) -> dict[str, str]:
-    """Presentation attributes that say what a style says; what has none is dropped."""
-    found: dict[str, str] = {}
+    """Presentation attributes of the properties of a style; a property that has none is dropped."""
+    attributes: dict[str, str] = {}
     for declaration in style.split(";"):
         key, _, value = (part.strip() for part in declaration.partition(":"))
         font = _FONT.fullmatch(value) if key == "font" else None  # matplotlib before 3.9 writes the short form
         if font is not None:
             parts = {f"font-{part}": text.strip() for part, text in font.groupdict().items() if text}
-            found |= parts
+            attributes |= parts
         elif key in _ALLOWED:
-            found[key] = value
-    return found
+            attributes[key] = value
+    return attributes

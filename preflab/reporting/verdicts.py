@@ -1,4 +1,4 @@
-"""What a run says of a claim: it holds, it fails, or the sample is too small to tell."""
+"""Verdict on a claim: it holds, it fails, or the sample is too small to decide."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -10,14 +10,17 @@ Outcome = Literal["holds", "fails", "undecided"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """One claim, judged by one number with an interval."""
+    """A claim, and the estimate that decides it."""
 
     claim: str
     outcome: Outcome
     estimate: Estimate
     threshold: float
+    """In the unit of the estimate."""
     unit: str
+    """Such as "nats", "points" (of shares, in [0, 1]) or "Elo"."""
     source: str = ""
+    """Paper that makes the claim; empty where it is ours."""
 
 
 def claim_above(claim: str, estimate: Estimate, threshold: float, *, unit: str, source: str = "") -> Verdict:

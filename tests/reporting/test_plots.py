@@ -49,7 +49,7 @@ def test_title_and_description_are_there_for_those_who_cannot_see() -> None:
 
 
 def test_text_stays_text() -> None:
-    found = texts(curve_plot([line(), line("other", colour=1)], replace(FRAME, across=((0.3, "half way"),))))
+    found = texts(curve_plot([line(), line("other", colour=1)], replace(FRAME, hlines=((0.3, "half way"),))))
     assert {"step", "nats", "score", "other", "half way"} <= set(found)
 
 
@@ -105,7 +105,7 @@ def test_gaps_and_unbounded_intervals_are_left_out() -> None:
 
 
 def test_errors_become_two_standard_errors_to_either_side() -> None:
-    made = Series.of_errors("kl", [1, 2, 3], [1.0, None, 2.0], [0.25, 0.1, None])
+    made = Series.from_errors("kl", [1, 2, 3], [1.0, None, 2.0], [0.25, 0.1, None])
     assert made.low == [0.5, None, None]
     assert made.high == [1.5, None, None]
 

@@ -12,7 +12,7 @@ from preflab.maths.statistics import Estimate
 from preflab.reporting.study_plots import (
     MOST_ROWS,
     _attributes,
-    _plain,
+    _without_styles,
     agreement_plot,
     annotators_plot,
     elo_plot,
@@ -37,7 +37,7 @@ def some(value: float, reach: float = 0.1) -> Estimate:
 
 def all_plots(*labels: str) -> list[str]:
     return [
-        progress_plot([(0, 1), (HOUR, 20), (5 * HOUR, 60)], wanted=100),
+        progress_plot([(0, 1), (HOUR, 20), (5 * HOUR, 60)], target=100),
         agreement_plot([(label, some(0.8), some(0.6)) for label in labels] + [("other", some(0.7), None)]),
         annotators_plot([(label, {"gold": some(0.9, 0.05), "left": some(0.5)}) for label in (*labels, "bob")]),
         elo_plot({label: some(120.0 - k, 30.0) for k, label in enumerate((*labels, "base"))}),
@@ -112,8 +112,8 @@ def test_time_has_a_fitting_unit(span: int, unit: str) -> None:
 
 
 def test_what_is_wanted_is_marked_unless_it_is_far_away() -> None:
-    near = progress_plot([(0, 1), (HOUR, 60)], wanted=100)
-    far = progress_plot([(0, 1), (HOUR, 60)], wanted=10_000)
+    near = progress_plot([(0, 1), (HOUR, 60)], target=100)
+    far = progress_plot([(0, 1), (HOUR, 60)], target=10_000)
     assert "100 wanted" in texts(near) and "10000 wanted" not in texts(far)
     assert "60 judgements that count in 60 minutes, of 10000 wanted." in far
 
@@ -145,7 +145,7 @@ def test_an_unknown_share_is_refused() -> None:
 def test_a_link_to_the_outside_is_refused() -> None:
     outside = '<svg xmlns="http://www.w3.org/2000/svg"><use href="https://example.org/#a"/></svg>'
     with pytest.raises(ConfigError, match="own parts only"):
-        _plain(outside)
+        _without_styles(outside)
 
 
 def test_ids_differ_between_plots_of_one_page(plots: list[str]) -> None:

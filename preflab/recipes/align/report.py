@@ -17,7 +17,7 @@ from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.recipes.align.measure import JUDGES, preference_verdicts
-from preflab.reporting.html import over_steps, repeat_command, truncate, write_page
+from preflab.reporting.html import metric_series, repeat_command, truncate, write_page
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
 from preflab.reporting.run_files import metric_lines, restore_estimates
 from preflab.run import flatten_settings
@@ -179,18 +179,20 @@ def _preference_plots(r: Json, metrics: Mapping[str, list[Json]], config: Json) 
     rows += [(name, [result and result["baselines"].get(name) for result in both]) for name in baselines]
     split = [(name, [result and result["by_category"].get(name) for result in both]) for name in categories]
     chance, label = ((0.5, "chance"),), "share of unseen pairs judged rightly"
-    accuracy = Frame(name="accuracy", title="Accuracy and baselines", x_label=label, x_percent=True, upright=chance)
+    accuracy = Frame(name="accuracy", title="Accuracy and baselines", x_label=label, x_percent=True, vlines=chance)
     bins = {name: result["calibration"] for name, result in zip(MODELS, both, strict=True) if result is not None}
     curves = [(k, MODELS[k], metrics[stage]) for k, stage in enumerate(("preference", "preference_judge"))]
     passes = config["preference"]["epochs"]
     total = r["preference"]["steps"] if "preference" in r else 0
     ends = tuple((total * e / passes + 0.5, f"pass {e + 1}") for e in range(1, passes)) if total else ()
     loss = Frame(name="loss", title="Loss in training", x_label="step", y_label="nats per comparison",
-                 across=((math.log(2), "knows nothing: ln 2"),), upright=ends, whole_steps=True)  # fmt: skip
-    right = replace(loss, name="trainright", title="Accuracy in training", y_label="share of pairs", across=chance)
+                 hlines=((math.log(2), "knows nothing: ln 2"),), vlines=ends, integer_x=True)  # fmt: skip
+    right = replace(loss, name="trainright", title="Accuracy in training", y_label="share of pairs", hlines=chance)
     reliable = Frame(name="reliability", title="Reliability", y_label="how often it was", height=3.4,
                      x_label="predicted probability that the first is better")  # fmt: skip
-    trained = {key: [over_steps(name, own, key, colour=k) for k, name, own in curves] for key in ("loss", "accuracy")}
+    trained = {
+        key: [metric_series(name, own, key, colour=k) for k, name, own in curves] for key in ("loss", "accuracy")
+    }
     return {
         "accuracy": dot_plot(rows, MODELS, accuracy),
         "categories": dot_plot(split, MODELS, replace(accuracy, name="categories", title="Accuracy by category")),
@@ -203,12 +205,12 @@ def _preference_plots(r: Json, metrics: Mapping[str, list[Json]], config: Json) 
 def _best_of_n_plots(curve: list[Json]) -> dict[str, str]:
     n = [p["n"] for p in curve]
     series = [
-        Series.of_estimates(f"judged by the {MODELS[k]}", n, [p[key] for p in curve], colour=k)
+        Series.from_estimates(f"judged by the {MODELS[k]}", n, [p[key] for p in curve], colour=k)
         for k, key in enumerate(("score", "judge_score"))
     ]
     frame = Frame(name="bon", title="Best-of-n: score by n", x_label="n, replies to choose from", x_powers_of_two=True,
-                  y_label="score, nats (base = 0)", across=((0.0, "base policy"),))  # fmt: skip
-    kl = replace(frame, name="bonkl", title="Best-of-n: KL by n", y_label="KL, nats per reply (at most)", across=())
+                  y_label="score, nats (base = 0)", hlines=((0.0, "base policy"),))  # fmt: skip
+    kl = replace(frame, name="bonkl", title="Best-of-n: KL by n", y_label="KL, nats per reply (at most)", hlines=())
     return {
         "best_of_n": curve_plot(series, frame),
         "best_of_n_kl": curve_plot([Series(label="KL", x=n, y=[p["kl"] for p in curve], colour=2)], kl),
@@ -223,21 +225,21 @@ def _ppo_plots(steps: list[Json], config: Json) -> dict[str, str]:
     near = ((limit, "limit"),) if limit is not None and max((s["kl"] for s in steps), default=0) > limit / 2 else ()
     panels: dict[str, tuple[str, str, list[Series], tuple[tuple[float, str], ...]]] = {
         "score": ("Score and reward", "nats", [
-            over_steps("score", steps, "score", error),
-            over_steps("reward", steps, "reward", colour=1, style="dashed")], ()),
+            metric_series("score", steps, "score", error),
+            metric_series("reward", steps, "reward", colour=1, style="dashed")], ()),
         "kl": ("KL from the original policy", "nats per reply", [
-            over_steps("KL", steps, "kl", [s.get("kl_error") for s in steps])], near),
-        "entropy": ("Entropy", "nats per token", [over_steps("entropy", steps, "entropy")], ()),
-        "length": ("Length of replies", "tokens", [over_steps("tokens", steps, "reply_tokens")], ()),
-        "ended": ("Replies that end by themselves", "share", [over_steps("ended", steps, "ended_share")], ()),
-        "clip": ("Clipped updates", "share of tokens", [over_steps("clipped", steps, "clip_fraction")], ()),
-        "explained": ("Explained variance", "share", [over_steps("explained", steps, "explained_variance")],
+            metric_series("KL", steps, "kl", [s.get("kl_error") for s in steps])], near),
+        "entropy": ("Entropy", "nats per token", [metric_series("entropy", steps, "entropy")], ()),
+        "length": ("Length of replies", "tokens", [metric_series("tokens", steps, "reply_tokens")], ()),
+        "ended": ("Replies that end by themselves", "share", [metric_series("ended", steps, "ended_share")], ()),
+        "clip": ("Clipped updates", "share of tokens", [metric_series("clipped", steps, "clip_fraction")], ()),
+        "explained": ("Explained variance", "share", [metric_series("explained", steps, "explained_variance")],
                       ((0.0, "no better than a constant"),)),
-        "gap": ("Sampler against trainer", "nats per token", [over_steps("gap", steps, "sampler_gap")], ()),
+        "gap": ("Sampler against trainer", "nats per token", [metric_series("gap", steps, "sampler_gap")], ()),
     }  # fmt: skip
     return {
-        name: curve_plot(series, Frame(name=f"ppo{name}", title=title, x_label="step", y_label=unit, across=across,
-                                       whole_steps=True, width=3.5, height=2.2))
+        name: curve_plot(series, Frame(name=f"ppo{name}", title=title, x_label="step", y_label=unit, hlines=across,
+                                       integer_x=True, width=3.5, height=2.2))
         for name, (title, unit, series, across) in panels.items()
     }  # fmt: skip
 
@@ -254,11 +256,11 @@ def _root_kl_plot(steps: list[Json], r: Json) -> str:
         curve = r["best_of_n"]["curve"]
         x = [math.sqrt(p["kl"]) for p in curve]
         own = [p["score"] for p in curve]
-        series.append(Series.of_estimates("best-of-n (held-out)", x, own, style="both", colour=1))
+        series.append(Series.from_estimates("best-of-n (held-out)", x, own, style="both", colour=1))
     if "measure" in r:
         kl, gain = r["measure"]["kl"]["ppo"], r["measure"]["gain"]["ppo"]["pm"]
         at, low, high = ([math.sqrt(max(0.0, v))] if math.isfinite(v) else [None] for v in (kl.value, kl.low, kl.high))
-        end = Series.of_estimates("PPO, final (held-out)", at, [gain], style="points", colour=2)
+        end = Series.from_estimates("PPO, final (held-out)", at, [gain], style="points", colour=2)
         series.append(replace(end, x_low=low, x_high=high))
     frame = Frame(name="rootkl", title="Score against the square root of KL", x_label="square root of KL, in root nats",
                   y_label="score by the first model, nats", height=3.4)  # fmt: skip
@@ -271,7 +273,7 @@ def _win_plots(measure: Json) -> dict[str, str]:
     rows = [(name, [own[judge] for judge in JUDGES]) for name, own in who.items()]
     by = [(name, [None, own]) for name, own in measure["win_rate_by_category"].items()]
     frame = Frame(name="wins", title="Win rates over the base policy", x_label=label, x_percent=True,
-                  upright=((0.5, "no change"),))  # fmt: skip
+                  vlines=((0.5, "no change"),))  # fmt: skip
     own = replace(frame, name="winsby", title="Win rate of PPO by category, second model")
     judges = [f"judged by the {m}" for m in MODELS]
     return {"wins": dot_plot(rows, judges, frame), "wins_by_category": dot_plot(by, judges, own)}

@@ -6,7 +6,7 @@ from pathlib import Path
 from preflab.atomic_files import read_json
 from preflab.maths.statistics import Estimate
 from preflab.reporting.format import DASH, elo, nats, number, share
-from preflab.reporting.html import Json, over_steps
+from preflab.reporting.html import Json, metric_series
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot
 from preflab.reporting.report import (
     Facts,
@@ -59,8 +59,8 @@ def _story(facts: Facts) -> Report:
                 data_section(facts, heads)]  # fmt: skip
     return Report(
         title=f"{config['rounds']} rounds of online training of {model}",
-        lead=_lead(facts),
-        notices=_notices(facts),
+        summary=_lead(facts),
+        warnings=_notices(facts),
         sections=[s for s in sections if s.text or s.figures or s.tables or s.examples],
     )
 
@@ -154,7 +154,7 @@ def _elo(facts: Facts) -> Section:
     ratings = _ratings(facts)
     order = sorted(ratings, key=lambda name: (name != "start", name))
     frame = Frame(name="elo", title="Elo of each policy", x_label="Elo, the policy that all start from at 0",
-                  upright=((0.0, "start"),))  # fmt: skip
+                  vlines=((0.0, "start"),))  # fmt: skip
     rows = [[name, *(elo(facts.results[f"collect{k}"]["elo"]["ratings"].get(name)) for k in waves)] for name in order]
     told = facts.results[f"collect{waves[-1]}"]["elo"]
     ties = sum(facts.results[f"collect{k}"]["ties"] for k in waves)
@@ -167,7 +167,7 @@ def _elo(facts: Facts) -> Section:
             Figure(
                 svg=dot_plot([(name, [ratings[name]]) for name in order], ["Elo"], frame) if order else "",
                 title="Ratings by all choices so far",
-                how="further right was preferred more often; 100 Elo ahead wins 64 % of choices, 200 Elo 76 %.",
+                caption="further right was preferred more often; 100 Elo ahead wins 64 % of choices, 200 Elo 76 %.",
             )
         ],
         tables=[Table(caption="Elo after each round, by all choices until then [95 % interval]",
@@ -184,7 +184,7 @@ def _preference(facts: Facts) -> Section:
     sets = list(dict.fromkeys(name for k in fitted for name in r[f"preference{k}"]["accuracy"]))
     label = "share of held-out pairs judged rightly"
     frame = Frame(name="pm", title="Accuracy by set and model", x_label=label, x_percent=True,
-                  upright=((0.5, "chance"),))  # fmt: skip
+                  vlines=((0.5, "chance"),))  # fmt: skip
     lines = [(name, [r[f"preference{k}"]["accuracy"].get(name) for k in fitted]) for name in sets]
     rows = []
     for k in fitted:
@@ -200,19 +200,20 @@ def _preference(facts: Facts) -> Section:
         for k in fitted
     ]
     losses = [
-        over_steps(f"model {k}", facts.metrics.get(f"preference{k}", []), "loss", colour=k, style="line")
+        metric_series(f"model {k}", facts.metrics.get(f"preference{k}", []), "loss", colour=k, style="line")
         for k in fitted
     ]
     curve = Frame(name="pmloss", title="Loss in training", x_label="step", y_label="nats per comparison",
-                  across=((0.6931, "knows nothing: ln 2"),), whole_steps=True)  # fmt: skip
+                  hlines=((0.6931, "knows nothing: ln 2"),), integer_x=True)  # fmt: skip
     return Section(
         anchor="preference",
         title="Preference models",
         figures=[
             Figure(svg=dot_plot(lines, [f"model {k}" for k in fitted], frame), title="Accuracy by set and model",
-                   how="a row for each held-out set; sets of later rounds are of better policies and harder, so that "
-                   "a lower number there is no step back."),
-            Figure(svg=curve_plot(losses, curve), title="Loss", how="one point a batch, before it is learned from."),
+                   caption="a row for each held-out set; sets of later rounds are of better policies and harder, so "
+                   "that a lower number there is no step back."),
+            Figure(svg=curve_plot(losses, curve), title="Loss",
+                   caption="one point a batch, before it is learned from."),
         ],
         tables=[
             Table(caption="Accuracy on held-out pairs [95 % interval]",
@@ -262,11 +263,11 @@ def _policies(facts: Facts) -> Section:
     trained = _numbers(facts, "policy")
     if not trained:
         return Section(anchor="policies", title="Policies")
-    frame = Frame(name="kl", title="KL in training", x_label="step", y_label="nats per reply", whole_steps=True)
-    score = Frame(name="score", title="Score in training", x_label="step", y_label="nats", whole_steps=True)
+    frame = Frame(name="kl", title="KL in training", x_label="step", y_label="nats per reply", integer_x=True)
+    score = Frame(name="score", title="Score in training", x_label="step", y_label="nats", integer_x=True)
 
     def over(key: str) -> list[Series]:
-        return [over_steps(f"policy {k}", facts.metrics.get(f"policy{k}", []), key, colour=k) for k in trained]
+        return [metric_series(f"policy {k}", facts.metrics.get(f"policy{k}", []), key, colour=k) for k in trained]
 
     rows = [["by the last preference model, " + name.replace("_", " "), nats(e)]
             for name, e in r.get("compare", {}).get("gain", {}).items()]  # fmt: skip
@@ -277,9 +278,10 @@ def _policies(facts: Facts) -> Section:
         anchor="policies",
         title="Policies",
         figures=[
-            Figure(svg=curve_plot(over("score"), score), title="Score", how="by each policy's own preference model; "
-                   "the start policy is at 0. Models differ, so lines of different policies cannot be compared."),
-            Figure(svg=curve_plot(over("kl"), frame), title="KL", how="how far from the start policy."),
+            Figure(svg=curve_plot(over("score"), score), title="Score",
+                   caption="by each policy's own preference model; the start policy is at 0. Models differ, so lines "
+                   "of different policies cannot be compared."),
+            Figure(svg=curve_plot(over("kl"), frame), title="KL", caption="how far from the start policy."),
         ],
         tables=[Table(caption="Gain over the start policy on held-out prompts [95 % interval]", heads=["", "nats"],
                       rows=rows)] if rows else [],

@@ -65,13 +65,13 @@ def _stages(config: Json) -> dict[str, str]:
 def _story(facts: Facts, words: Words) -> Report:
     """Lead, curves, correlation and table; as much of it as there is."""
     if "compare" not in facts.results:
-        return Report(title=words.title, lead=["Not all agents are trained yet, so there is nothing to tell."])
+        return Report(title=words.title, summary=["Not all agents are trained yet, so there is nothing to tell."])
     returns = facts.results["compare"]["returns"]
     told = [f"{in_unit(own, '')} with {words_of(arm)}" for arm, own in returns.items() if arm not in VARIANTS]
     start = in_unit(facts.results["untrained"]["mean"], "")
     lead = [f"{words.measure}, at the end of training: {'; '.join(told)}; {start} untrained. {words.agent}"]
     sections = [_curves(facts, words.measure), _correlations(facts), _arms(facts, words.measure)]
-    return Report(title=words.title, lead=lead, notices=_notices(facts), intervals=INTERVALS, sections=sections)
+    return Report(title=words.title, summary=lead, warnings=_notices(facts), intervals=INTERVALS, sections=sections)
 
 
 def _notices(facts: Facts) -> list[tuple[str, str]]:
@@ -109,13 +109,13 @@ def _curves(facts: Facts, measure: str) -> Section:
         frame = Frame(name=name, title=title, x_label="environment steps", y_label="true return")
         how = f"{measure}; means over {config['seeds']} seeds with 95 % intervals. The table below says what each is."
         if name == "labels" or arms != [middle]:
-            figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
+            figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=how))
     return Section(anchor="returns", title="Return over training", figures=figures)
 
 
 def _series(label: str, at: Sequence[float], curve: Sequence[Estimate | None], colour: int) -> Series:
     told = [(x, y) for x, y in zip(at, curve, strict=True) if y is not None]
-    return Series.of_estimates(label, [x for x, _ in told], [y for _, y in told], colour=colour)
+    return Series.from_estimates(label, [x for x, _ in told], [y for _, y in told], colour=colour)
 
 
 def _correlations(facts: Facts) -> Section:
@@ -127,7 +127,7 @@ def _correlations(facts: Facts) -> Section:
         title = f"Learned against true return, {words_of(arm)}"
         frame = Frame(name=f"agree-{arm}", title=title, x_label="true return", y_label="return handed over")
         how = "a point is one of the last hundred episodes of seed 0; a reward that is right makes a rising line."
-        figures.append(Figure(svg=curve_plot(series, frame), title=title, how=how))
+        figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=how))
     return Section(anchor="agreement", title="Does the learned reward agree with the true one?", figures=figures)
 
 

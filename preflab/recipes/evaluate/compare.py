@@ -116,8 +116,6 @@ def _asked(folder: Path, name: str) -> Any:
 
 def write_comparison(found: Comparison, runs: str, page: str | None) -> Path:
     """Write the page of a comparison; by default beside the runs."""
-    from markupsafe import Markup
-
     name = re.sub(r"[^\w.-]+", "-", f"compare-{found.a}-{found.b}")
     path = Path(runs).expanduser() / f"{name}.html" if page is None else Path(page).expanduser()
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,11 +136,11 @@ def write_comparison(found: Comparison, runs: str, page: str | None) -> Path:
         ]
         frame = Frame(
             name=f"gap-{unit}", title=title, x_label=f"{found.b} minus {found.a}"[:60], x_percent=unit == "share",
-            upright=((0.0, "no difference"),), width=6.2,
+            vlines=((0.0, "no difference"),), width=6.2,
         )  # fmt: skip
         svg = dot_plot(dots, ["difference"], frame) if dots else ""
         how = "Bars are 95 % intervals of the paired difference; one that does not touch 0 is a difference."
-        figures += [Figure(svg=Markup(svg), title=title, how=how)] if svg else []
+        figures += [Figure(svg=svg, title=title, caption=how)] if svg else []
     changed = {suite: _changed(own.changed) for suite, own in found.suites.items() if own.changed}
     return render_page(
         path, Path(__file__).with_name("compare.html.j2"), found=found, tables=tables, figures=figures, changed=changed,

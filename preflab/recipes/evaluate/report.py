@@ -56,7 +56,7 @@ def _story(facts: Facts, results: Mapping[str, Any], pages: Mapping[str, Path | 
     if passed:
         notices.append(("Not measured", "; ".join(f"{name}: {why}" for name, why in passed.items())))
     sections = [_overview(results)] + [_suite(name, result, pages.get(name)) for name, result in results.items()]
-    return Report(title=f"How {who} measures up", lead=lead, notices=notices, sections=sections, claims=False)
+    return Report(title=f"How {who} measures up", summary=lead, warnings=notices, sections=sections, claims=False)
 
 
 def _overview(results: Mapping[str, Any]) -> Section:
@@ -128,10 +128,10 @@ def _figures(anchor: str, result: Mapping[str, Any]) -> list[Figure]:
             description="One dot a group of items, with its 95 % interval.",
             x_label=shown[0]["name"],
             x_percent=unit == "share",
-            upright=((0.0, ""),) if unit in ("score", "correlation") else (),
+            vlines=((0.0, ""),) if unit in ("score", "correlation") else (),
         )
         how = f"{shown[0]['how']} Bars are 95 % intervals; few items make long ones."
-        figures.append(Figure(svg=dot_plot(rows, [shown[0]["name"]], frame), title=frame.title, how=how))
+        figures.append(Figure(svg=dot_plot(rows, [shown[0]["name"]], frame), title=frame.title, caption=how))
     return figures
 
 

@@ -26,14 +26,14 @@ def _estimate(result: Json, key: str, name: str) -> Estimate | None:
 
 def conditions_plot(benchmark: str, results: Sequence[Json], keys: Sequence[str], name: str) -> Figure:
     """A row a condition, one marker a checkpoint where they are few; otherwise a row a checkpoint."""
-    frame = Frame(name=f"{benchmark}-conditions", title=f"{name} by condition", x_label=name, upright=((0.0, "none"),))
+    frame = Frame(name=f"{benchmark}-conditions", title=f"{name} by condition", x_label=name, vlines=((0.0, "none"),))
     if len(results) <= 5:
         labels = [own["checkpoint"] for own in results]
         rows = [(words(key), [_estimate(own, key, name) for own in results]) for key in keys]
-        return Figure(svg=dot_plot(rows, labels, frame), title=f"{name} by condition", how=BARS)
+        return Figure(svg=dot_plot(rows, labels, frame), title=f"{name} by condition", caption=BARS)
     few = list(keys[:5])
     rows = [(own["checkpoint"], [_estimate(own, key, name) for key in few]) for own in results]
-    return Figure(svg=dot_plot(rows, [words(key) for key in few], frame), title=f"{name} by checkpoint", how=BARS)
+    return Figure(svg=dot_plot(rows, [words(key) for key in few], frame), title=f"{name} by checkpoint", caption=BARS)
 
 
 def by_axis(benchmark: str, results: Sequence[Json], keys: Sequence[str], name: str) -> list[Figure]:
@@ -70,10 +70,10 @@ def _curve(
         known = [(a, e) for a, e in zip(x, own, strict=True) if e is not None]
         if known:
             at, estimates = [a for a, _ in known], [e for _, e in known]
-            series.append(Series.of_estimates(words(key), at, estimates, style="both", colour=k))
-    frame = Frame(name=anchor, title=f"{name} against {label}", x_label=label, y_label=name, across=((0.0, "none"),),
-                  whole_steps=whole)  # fmt: skip
-    return Figure(svg=curve_plot(series, frame), title=f"{name} against {label}", how=BARS)
+            series.append(Series.from_estimates(words(key), at, estimates, style="both", colour=k))
+    frame = Frame(name=anchor, title=f"{name} against {label}", x_label=label, y_label=name, hlines=((0.0, "none"),),
+                  integer_x=whole)  # fmt: skip
+    return Figure(svg=curve_plot(series, frame), title=f"{name} against {label}", caption=BARS)
 
 
 def occupations(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Figure]:
@@ -90,7 +90,7 @@ def occupations(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Figure
         svg = stacked_plot(rows, ["female", "neutral", "male"], frame, mark="women in the statistics")
         how = "occupations in order of their share of women (points); where points and blue bars end alike, pronouns " \
               "mirror the statistics."  # fmt: skip
-        figures.append(Figure(svg=svg, title=title, how=how))
+        figures.append(Figure(svg=svg, title=title, caption=how))
     return figures
 
 
@@ -110,4 +110,4 @@ def calibration(found: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Figure
                   y_label="female of gendered pronouns", diagonal=True, x_limits=whole, y_limits=whole,
                   height=3.4)  # fmt: skip
     how = "a point an occupation; on the diagonal the model does what it was told."
-    return [Figure(svg=curve_plot(series, frame), title="Told the statistics", how=how)]
+    return [Figure(svg=curve_plot(series, frame), title="Told the statistics", caption=how)]

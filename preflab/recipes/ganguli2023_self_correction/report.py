@@ -77,8 +77,8 @@ def _story(facts: Facts) -> Report:
     sections += [_reductions(r), _paraphrases(facts), _pronouns(facts), _thoughts(r), _data(r)]
     return Report(
         title="Moral self-correction: what an instruction takes off a model's bias",
-        lead=_lead(r),
-        notices=notices,
+        summary=_lead(r),
+        warnings=notices,
         sections=[own for own in sections if own.text or own.figures or own.tables],
     )
 

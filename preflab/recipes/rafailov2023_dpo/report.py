@@ -4,7 +4,7 @@ import math
 from pathlib import Path
 
 from preflab.reporting.format import MINUS, nats, number, sample, share
-from preflab.reporting.html import Json, over_steps
+from preflab.reporting.html import Json, metric_series
 from preflab.reporting.plots import Frame, curve_plot, dot_plot, reliability_plot
 from preflab.reporting.report import (
     Facts,
@@ -58,8 +58,8 @@ def _story(facts: Facts) -> Report:
     model = facts.record["model"].get("name") or config["policy"]
     return Report(
         title=f"Fitting {model} to preferences with {name}",
-        lead=_lead(r, name),
-        notices=_notices(r),
+        summary=_lead(r, name),
+        warnings=_notices(r),
         sections=[s for s in sections if s.text or s.figures or s.tables or s.examples],
     )
 
@@ -125,16 +125,18 @@ def sft_section(sft: Json, steps: list[Json]) -> Section:
             for when in ("before", "after")]  # fmt: skip
     rows.append(["gain", nats(sft["gain"])])
     seen = [s for s in steps if s.get("held_out_loss") is not None]
-    series = [over_steps("training batches", steps, "loss"),
-              over_steps("held-out, at the end of a pass", seen, "held_out_loss", style="both", colour=1)]  # fmt: skip
+    series = [
+        metric_series("training batches", steps, "loss"),
+        metric_series("held-out, at the end of a pass", seen, "held_out_loss", style="both", colour=1),
+    ]
     frame = Frame(name="sft", title="SFT: loss", x_label="step", y_label="nats per reply token",
-                  across=((sft["before"].value, "held-out, before"),), whole_steps=True)  # fmt: skip
+                  hlines=((sft["before"].value, "held-out, before"),), integer_x=True)  # fmt: skip
     return Section(
         anchor="sft",
         title="Fine-tuning",
         figures=[Figure(svg=curve_plot(series, frame), title="Loss",
-                        how="one point a batch, before it is learned from; where the held-out points rise while the "
-                        "line falls, the policy learns the training replies by heart.")],
+                        caption="one point a batch, before it is learned from; where the held-out points rise while "
+                        "the line falls, the policy learns the training replies by heart.")],
         tables=[Table(caption="Nats per reply token on held-out replies [95 % interval]", heads=["", "nats"],
                       rows=rows)],
     )  # fmt: skip
@@ -146,29 +148,29 @@ def _fit(facts: Facts, name: str) -> Section:
         return Section(anchor="fit", title=name)
     knows_nothing = math.log(2) if config["loss"] == "dpo" else 0.25 / config["beta"] ** 2
     unit = "nats per comparison" if config["loss"] == "dpo" else "squared nats"
-    loss = Frame(name="loss", title="Loss", x_label="step", y_label=unit, whole_steps=True,
-                 across=((knows_nothing, "the reference"),))  # fmt: skip
+    loss = Frame(name="loss", title="Loss", x_label="step", y_label=unit, integer_x=True,
+                 hlines=((knows_nothing, "the reference"),))  # fmt: skip
     right = Frame(name="accuracy", title="Accuracy in training", x_label="step", y_label="share of pairs",
-                  whole_steps=True, across=((0.5, "chance"),))  # fmt: skip
-    reward = Frame(name="rewards", title="Implicit rewards", x_label="step", y_label="nats", whole_steps=True,
-                   across=((0.0, "the reference"),))  # fmt: skip
+                  integer_x=True, hlines=((0.5, "chance"),))  # fmt: skip
+    reward = Frame(name="rewards", title="Implicit rewards", x_label="step", y_label="nats", integer_x=True,
+                   hlines=((0.0, "the reference"),))  # fmt: skip
     logp = Frame(name="logp", title="Log-probability of whole replies", x_label="step", y_label="nats",
-                 whole_steps=True)  # fmt: skip
+                 integer_x=True)  # fmt: skip
 
     def both(key: str) -> list[object]:
-        return [over_steps("better reply", steps, f"chosen_{key}"),
-                over_steps("worse reply", steps, f"rejected_{key}", colour=1, style="dashed")]  # fmt: skip
+        return [metric_series("better reply", steps, f"chosen_{key}"),
+                metric_series("worse reply", steps, f"rejected_{key}", colour=1, style="dashed")]  # fmt: skip
 
     figures = [
-        Figure(svg=curve_plot([over_steps("loss", steps, "loss")], loss), title="Loss",
-               how="one point a batch, before it is learned from; after the first pass the pairs are known."),
-        Figure(svg=curve_plot([over_steps("accuracy", steps, "accuracy")], right), title="Accuracy in training",
-               how="share of clear pairs whose better reply has the larger implicit reward."),
+        Figure(svg=curve_plot([metric_series("loss", steps, "loss")], loss), title="Loss",
+               caption="one point a batch, before it is learned from; after the first pass the pairs are known."),
+        Figure(svg=curve_plot([metric_series("accuracy", steps, "accuracy")], right), title="Accuracy in training",
+               caption="share of clear pairs whose better reply has the larger implicit reward."),
         Figure(svg=curve_plot(both("reward"), reward), title="Implicit rewards",  # type: ignore[arg-type]
-               how="the gap between the two is what is fitted. Both falling is common: the better reply becomes "
+               caption="the gap between the two is what is fitted. Both falling is common: the better reply becomes "
                "less probable too, only less so."),
         Figure(svg=curve_plot(both("logp"), logp), title="Log-probabilities",  # type: ignore[arg-type]
-               how="of the replies of each batch under the policy; batches differ, so it jumps."),
+               caption="of the replies of each batch under the policy; batches differ, so it jumps."),
     ]  # fmt: skip
     rows = f"{facts.results['dpo']['rows']:,} rows, " if "dpo" in facts.results else ""
     beta = f"beta {config['beta']:g}, label smoothing {config['label_smoothing']:g}"
@@ -182,15 +184,15 @@ def _unseen(r: Json, name: str) -> Section:
     own = r["dpo"]
     label = "share of unseen pairs judged rightly"
     frame = Frame(name="unseen", title="Accuracy and baselines", x_label=label, x_percent=True,
-                  upright=((0.5, "chance"),))  # fmt: skip
+                  vlines=((0.5, "chance"),))  # fmt: skip
     lines = [("implicit rewards", [own["accuracy"]]), *((b, [e]) for b, e in own["baselines"].items())]
     reliable = Frame(name="reliability", title="Reliability", y_label="how often it was", height=3.4,
                      x_label="predicted probability that the first is better")  # fmt: skip
     figures = [
         Figure(svg=dot_plot(lines, [name], frame), title="Accuracy on unseen pairs",
-               how="further right is better; bars are 95 % intervals over prompts."),
+               caption="further right is better; bars are 95 % intervals over prompts."),
         Figure(svg=reliability_plot({name: own["calibration"]}, reliable), title="Reliability",
-               how="points on the diagonal mean that the probabilities can be taken at their word."),
+               caption="points on the diagonal mean that the probabilities can be taken at their word."),
     ]  # fmt: skip
     rows = [["implicit rewards", share(own["accuracy"]), sample(own["accuracy"])]]
     rows += [[b, share(e), sample(e)] for b, e in own["baselines"].items()]

@@ -42,7 +42,7 @@ def _story(facts: Facts) -> Report:
             f"{number(own['after'].value, '.3f')} after: a gain of {nats(own['gain'])} nats a token."
         ]
     model = facts.record["model"].get("name") or facts.config["policy"]
-    return Report(title=f"Fine-tuning {model} on good replies", lead=lead, sections=sections)
+    return Report(title=f"Fine-tuning {model} on good replies", summary=lead, sections=sections)
 
 
 def _replies(r: dict[str, object]) -> Section:

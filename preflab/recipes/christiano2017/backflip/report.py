@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from preflab.reporting.format import number
-from preflab.reporting.html import over_steps
+from preflab.reporting.html import metric_series
 from preflab.reporting.plots import Frame, curve_plot
 from preflab.reporting.report import Facts, Figure, Report, Section, Table, picture, read_facts, write_report_page
 
@@ -32,7 +32,7 @@ def _story(facts: Facts) -> Report:
             f"{number(sum(r['learn']['labels'].values()))} labels."
         ]
     sections = [_turns(facts), _learning(facts)]
-    return Report(title="A backflip from comparisons", lead=lead, sections=sections, claims=False)
+    return Report(title="A backflip from comparisons", summary=lead, sections=sections, claims=False)
 
 
 def _turns(facts: Facts) -> Section:
@@ -58,14 +58,14 @@ def _learning(facts: Facts) -> Section:
     height = Frame(name="height", title="Height", x_label="steps", y_label="torso, m")
     figures = [
         Figure(
-            svg=curve_plot([over_steps("accuracy", steps, "held_out_accuracy")], right),
+            svg=curve_plot([metric_series("accuracy", steps, "held_out_accuracy")], right),
             title="Accuracy of the predicted reward",
-            how="share of decided labels outside each member's bootstrap whose better clip it predicts.",
+            caption="share of decided labels outside each member's bootstrap whose better clip it predicts.",
         ),
         Figure(
-            svg=curve_plot([over_steps("height", steps, "height")], height),
+            svg=curve_plot([metric_series("height", steps, "height")], height),
             title="Height of the torso",
-            how="mean over steps and copies; it stands at 1.25 m and lies below 0.3 m.",
+            caption="mean over steps and copies; it stands at 1.25 m and lies below 0.3 m.",
         ),
     ]
     tables = []

@@ -31,7 +31,7 @@ def write_report(folder: Path) -> Path:
 def _story(facts: Facts) -> Report:
     title = "A constant reward, with and without fixed horizons"
     if "compare" not in facts.results:
-        return Report(title=title, lead=["Not all agents are trained yet, so there is nothing to tell."])
+        return Report(title=title, summary=["Not all agents are trained yet, so there is nothing to tell."])
     own = facts.results["compare"]
     lead = [
         "No label was given and no reward learned: every agent was paid the same for every step. Where a fall ended "
@@ -42,13 +42,13 @@ def _story(facts: Facts) -> Report:
     if all(verdict["outcome"] == "holds" for verdict in own["verdicts"]):
         lead.append("A result on a task whose episodes end early says little of the reward that was learned.")
     seeds = "Intervals are over seeds (Student's t), differences paired by seed."
-    return Report(title=title, lead=lead, intervals=seeds, sections=[_curves(facts)])
+    return Report(title=title, summary=lead, intervals=seeds, sections=[_curves(facts)])
 
 
 def _curves(facts: Facts) -> Section:
     own = facts.results["compare"]
     series = [
-        Series.of_estimates(words, own["steps"], own["curves"][arm], colour=k)
+        Series.from_estimates(words, own["steps"], own["curves"][arm], colour=k)
         for k, (arm, words) in enumerate(ARMS.items())
     ]
     frame = Frame(
@@ -67,7 +67,7 @@ def _curves(facts: Facts) -> Section:
     return Section(
         anchor="balanced",
         title="How long the pole stands",
-        figures=[Figure(svg=curve_plot(series, frame), title=frame.title, how=how)],
+        figures=[Figure(svg=curve_plot(series, frame), title=frame.title, caption=how)],
         tables=[
             Table(caption="After training", heads=["Agent", "Steps until the fall", "Falls in training"], rows=rows)
         ],
