@@ -69,6 +69,16 @@ def _load_shards(path: Path) -> dict[str, "Tensor"]:
     return state
 
 
+def with_prefix(prefix: str, state: Mapping[str, "Tensor"]) -> dict[str, "Tensor"]:
+    """The same tensors with ``prefix`` before each name (``policy/``, ``agent.``), so that parts share a checkpoint."""
+    return {f"{prefix}{name}": tensor for name, tensor in state.items()}
+
+
+def strip_prefix(state: Mapping[str, "Tensor"], prefix: str) -> dict[str, "Tensor"]:
+    """The tensors whose names begin with ``prefix``, under what follows it."""
+    return {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
+
+
 def remove(path: Path) -> None:
     """Delete a checkpoint of either kind."""
     if path.is_dir():

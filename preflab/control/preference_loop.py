@@ -19,6 +19,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.checkpoint import strip_prefix, with_prefix
 from preflab.checks import check_above, check_at_least, check_within, refuse_unread
 from preflab.config_overrides import check_types
 from preflab.control.agents.agent import Agent
@@ -30,7 +31,6 @@ from preflab.control.interleaved_updates import CollectedRewards, collect_with_u
 from preflab.control.rewards.ensemble import RewardEnsemble
 from preflab.control.rewards.label_log import ClipLabeller, LabelLog
 from preflab.control.rewards.labels import Label, Labels
-from preflab.control.state_tensors import strip_prefix, with_prefix
 from preflab.control.trajectory import Trajectory, rollout
 from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.query_selection import Disagreement, Schedule, check_points, disagreement, labels_due, most_disputed
@@ -334,24 +334,24 @@ class PreferenceLoop:
             if clips and getattr(clips[0], part) is not None
         }
         return {
-            **with_prefix("agent", self.agent.state()),
-            **with_prefix("ensemble", self.ensemble.state()),
-            **with_prefix("env", self.env.state()),
-            **with_prefix("episodes", self.episodes.state()),
-            **with_prefix("clips", parts),
+            **with_prefix("agent.", self.agent.state()),
+            **with_prefix("ensemble.", self.ensemble.state()),
+            **with_prefix("env.", self.env.state()),
+            **with_prefix("episodes.", self.episodes.state()),
+            **with_prefix("clips.", parts),
             "own": torch.frombuffer(bytearray(json.dumps(own).encode()), dtype=torch.uint8),
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on where another stopped."""
         own = json.loads(bytes(state["own"].numpy()).decode())
-        self.agent.load_state(strip_prefix(state, "agent"))
-        self.ensemble.load_state(strip_prefix(state, "ensemble"))
-        self.env.load_state(strip_prefix(state, "env"))
-        self.episodes.load_state(strip_prefix(state, "episodes"))
+        self.agent.load_state(strip_prefix(state, "agent."))
+        self.ensemble.load_state(strip_prefix(state, "ensemble."))
+        self.env.load_state(strip_prefix(state, "env."))
+        self.episodes.load_state(strip_prefix(state, "episodes."))
         self.step, self.rounds, self.ready = own["step"], own["rounds"], own["ready"]
         self.asked = {(int(a), int(b)) for a, b in own["asked"]}
-        self.store.restore(_clips(own["clips"], strip_prefix(state, "clips")), own["next"])
+        self.store.restore(_clips(own["clips"], strip_prefix(state, "clips.")), own["next"])
         self.labels = Labels(keep=self.config.keep)
         for told in own["labels"]:
             label = Label(**told)

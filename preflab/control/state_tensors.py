@@ -5,6 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor, nn
 
+from preflab.checkpoint import strip_prefix
+
 
 def module_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Copies of the weights and of the optimiser's moments."""
@@ -16,20 +18,9 @@ def module_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[st
 
 def load_module_state(module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:
     """Put back what `module_state` gave; learning rates are left as they are."""
-    module.load_state_dict(strip_prefix(state, "weights"))
+    module.load_state_dict(strip_prefix(state, "weights."))
     moments: dict[int, dict[str, Tensor]] = {}
-    for key, value in strip_prefix(state, "optimiser").items():
+    for key, value in strip_prefix(state, "optimiser.").items():
         i, name = key.split(".", 1)
         moments.setdefault(int(i), {})[name] = value.clone()
     optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
-
-
-def with_prefix(prefix: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same under ``prefix.``, so that several parts share one checkpoint."""
-    return {f"{prefix}.{name}": value for name, value in state.items()}
-
-
-def strip_prefix(state: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """What stands under ``prefix.``, without it."""
-    start = prefix + "."
-    return {name.removeprefix(start): value for name, value in state.items() if name.startswith(start)}

@@ -7,13 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from preflab.checkpoint import strip_prefix, with_prefix
 from preflab.control.agents.agent import Agent
 from preflab.control.environments.env import VectorEnv
 from preflab.control.episodes import Episodes
 from preflab.control.interleaved_updates import collect_with_updates
 from preflab.control.preference_loop import LoopConfig
 from preflab.control.running_stats import RunningMeanStd
-from preflab.control.state_tensors import strip_prefix, with_prefix
 from preflab.control.trajectory import Trajectory
 
 
@@ -62,17 +62,17 @@ class TrueRewardLoop:
     def state(self) -> dict[str, Tensor]:
         """Everything that the future depends on."""
         return {
-            **with_prefix("agent", self.agent.state()),
-            **with_prefix("env", self.env.state()),
-            **with_prefix("episodes", self.episodes.state()),
+            **with_prefix("agent.", self.agent.state()),
+            **with_prefix("env.", self.env.state()),
+            **with_prefix("episodes.", self.episodes.state()),
             "scale": self.scale.state(),
             "step": torch.tensor(self.step),
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Go on where another stopped."""
-        self.agent.load_state(strip_prefix(state, "agent"))
-        self.env.load_state(strip_prefix(state, "env"))
-        self.episodes.load_state(strip_prefix(state, "episodes"))
+        self.agent.load_state(strip_prefix(state, "agent."))
+        self.env.load_state(strip_prefix(state, "env."))
+        self.episodes.load_state(strip_prefix(state, "episodes."))
         self.scale.load_state(state["scale"])
         self.step = int(state["step"])

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from preflab import distributed
+from preflab.checkpoint import strip_prefix, with_prefix
 from preflab.data.rows import Row, RowBatch, batches_by_length, collate
 from preflab.errors import ConfigError
 from preflab.models.roles import Role
@@ -72,11 +73,10 @@ def keep_collectives_aligned(numbers: Tensor) -> None:
 
 def fit_state(role: Role, optimiser: Optimiser) -> dict[str, Tensor]:
     """Weights and optimiser as tensors that safetensors can hold."""
-    weights = {f"weights/{k}": v for k, v in role.state().items()}
-    return weights | {f"optimiser/{k}": v for k, v in optimiser.state().items()}
+    return with_prefix("weights/", role.state()) | with_prefix("optimiser/", optimiser.state())
 
 
 def load_fit_state(role: Role, optimiser: Optimiser, state: Mapping[str, Tensor]) -> None:
     """Put back what ``fit_state`` gave."""
-    role.load_state({k.removeprefix("weights/"): v for k, v in state.items() if k.startswith("weights/")})
-    optimiser.load_state({k.removeprefix("optimiser/"): v for k, v in state.items() if k.startswith("optimiser/")})
+    role.load_state(strip_prefix(state, "weights/"))
+    optimiser.load_state(strip_prefix(state, "optimiser/"))

@@ -14,13 +14,14 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from preflab.checkpoint import strip_prefix, with_prefix
 from preflab.checks import check_above, check_at_least, check_within, refuse_unread
 from preflab.config_overrides import check_types
 from preflab.control.clips import Clip
 from preflab.control.rewards.labelled_pairs import Pairs
 from preflab.control.rewards.labels import Label, Labels
 from preflab.control.running_stats import RunningMeanStd
-from preflab.control.state_tensors import load_module_state, module_state, strip_prefix, with_prefix
+from preflab.control.state_tensors import load_module_state, module_state
 from preflab.errors import ConfigError, DataError, TrainingStopped
 from preflab.maths.preference import preference_loss
 
@@ -283,7 +284,7 @@ class RewardEnsemble:
         found = {"epochs": torch.tensor(self.epochs), "l2": torch.tensor(self.l2, dtype=torch.float64)}
         found["running"] = torch.stack([own.state() for own in self.running])
         for m, (member, optimiser) in enumerate(zip(self.members, self._optimisers, strict=True)):
-            found |= with_prefix(f"member{m}", module_state(member, optimiser))
+            found |= with_prefix(f"member{m}.", module_state(member, optimiser))
         return found
 
     def load_state(self, state: dict[str, Tensor]) -> None:
@@ -292,7 +293,7 @@ class RewardEnsemble:
         for own, kept in zip(self.running, state["running"], strict=True):
             own.load_state(kept)
         for m, (member, optimiser) in enumerate(zip(self.members, self._optimisers, strict=True)):
-            load_module_state(member, optimiser, strip_prefix(state, f"member{m}"))
+            load_module_state(member, optimiser, strip_prefix(state, f"member{m}."))
 
 
 def _accuracy(gap: Float[Tensor, " label"], prob_left: Float[Tensor, " label"]) -> float | None:
