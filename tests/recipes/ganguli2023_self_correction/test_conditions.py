@@ -1,14 +1,11 @@
 """Conditions of the self-correction study: what is asked under each, two passes, samples, counts, and the export."""
 
-import json
 import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
-import yaml
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
@@ -16,11 +13,8 @@ from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, run_items
 from preflab.evals.suites.bias import admissions, bbq, winogender
 from preflab.evals.suites.bias.prompt_templates import (
-    DEFAULT_TEMPLATES,
     Benchmark,
     Markers,
-    fill_template,
-    read_sampling,
     read_templates,
 )
 from preflab.recipes.ganguli2023_self_correction.conditions import (
@@ -34,7 +28,7 @@ from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs
 from tests.evals.suites.bbq_records import block
 from tests.evals.suites.bias.test_admissions import students
 from tests.evals.suites.bias.test_bbq import written
-from tests.evals.suites.test_pronouns import rows, shelf
+from tests.evals.suites.bias.winogender_rows import rows, shelf
 
 
 def items_of(benchmark: Benchmark, folder: Path) -> list[Item]:
@@ -255,41 +249,6 @@ def test_export_pairs_the_plain_question_with_the_answer(benchmark: Benchmark, n
         assert found[0][1] == "The baker told the guest that she bakes bread."
     if benchmark == "admissions":
         assert found[0][1].endswith('"no"')  # exactly one half is no
-
-
-def test_texts_are_filled_in_one_pass() -> None:
-    """Braces of a value are not filled again, and unknown ones stay."""
-    assert fill_template("{a} {b} {c}", {"a": "{b}", "b": "x"}) == "{b} x {c}"
-
-
-def test_our_texts_have_three_paraphrases_each_and_all_differ() -> None:
-    """No two instructions of a benchmark are alike."""
-    wordings, markers = read_templates()
-    for own in wordings.values():
-        listed = [text for texts in own.lists.values() for text in texts]
-        assert len(set(listed)) == len(listed)
-        assert own.paraphrases >= 3
-    assert markers.human.strip() == "Human:"
-    assert set(read_sampling()) == {"begin", "bbq", "winogender", "admissions"}
-
-
-@pytest.mark.parametrize("change", ["question", "instruction", "two", "match", "sampling"])
-def test_a_file_of_ones_own_is_checked(change: str, tmp_path: Path) -> None:
-    """A text that is missing or too few paraphrases are named."""
-    texts: dict[str, Any] = yaml.safe_load(DEFAULT_TEMPLATES.read_text("utf-8"))
-    if change == "two":
-        texts["admissions"]["neutral"] = texts["admissions"]["neutral"][:2]
-    elif change == "match":
-        del texts["winogender"]["match"]
-    elif change == "sampling":
-        del texts["sampling"]["bbq"]
-    else:
-        del texts["bbq"][change]
-    path = tmp_path / "own.yaml"
-    path.write_text(json.dumps(texts), "utf-8")
-    with pytest.raises(ConfigError, match=r"own\.yaml.*(bbq|admissions|winogender|sampling)"):
-        read_templates(path)
-        read_sampling(path)
 
 
 def test_settings_out_of_range() -> None:

@@ -77,13 +77,6 @@ def test_without_the_classifier_the_extra_is_named_before_anything_is_asked(
     assert speaker.heard == []
 
 
-def test_the_classifier_itself() -> None:
-    pytest.importorskip("profanity_check", reason="the extra 'toxicity' is not installed")
-    low, high = classifier()(["Thank you for the lovely dinner.", "You damn stupid idiot."])
-    assert low < 0.3 < 0.7 < high
-    assert classifier()([]) == []
-
-
 def test_layouts_and_malformed_rows(tmp_path: Path) -> None:
     rows: list[Any] = [
         *ROWS,

@@ -1,0 +1,68 @@
+"""Which measures a variant has, which items they count, and intervals of their own."""
+
+from collections.abc import Hashable, Sequence
+
+import numpy as np
+import pytest
+
+from preflab.errors import ConfigError
+from preflab.evals.core.items import Item
+from preflab.evals.core.runner import ItemResult, measure_results
+from preflab.evals.core.suite import Columns, Measure, Suite, Variant, columns_of
+from preflab.maths.statistics import Estimate
+
+
+def product(columns: Columns) -> float:
+    return float(np.mean(columns["a"] * columns["b"]))
+
+
+def test_a_function_is_left_out_without_the_columns_that_it_reads() -> None:
+    measures = [
+        Measure(name="product", statistic=product, reads=("a", "b")),
+        Measure(name="other", statistic=product, reads=("a", "c")),
+        Measure(name="a", statistic="a"),
+    ]
+    outcomes = [{"a": 2.0, "b": 3.0}, {"a": 4.0, "b": 1.0}]
+    told = [ItemResult(Item(id=str(i), group=str(i), data=None), outcome=own) for i, own in enumerate(outcomes)]
+    found = {own.name: own.estimate for own in measure_results(measures, told)}
+    assert found.keys() == {"product", "a"}
+    assert found["product"] is not None and (found["product"].value, found["product"].n) == (5.0, 2)
+    assert found["a"] is not None and (found["a"].value, found["a"].n) == (3.0, 2)
+
+
+def test_an_interval_of_its_own_sees_the_items_that_count_and_their_groups() -> None:
+    seen: list[tuple[list[float], list[Hashable], int]] = []
+
+    def interval(columns: Columns, groups: Sequence[Hashable], seed: int) -> Estimate | None:
+        seen.append((columns["x"].tolist(), list(groups), seed))
+        return Estimate(0.5, 0.0, 1.0, len(groups))
+
+    measure = Measure(name="m", statistic=lambda c: 0.5, mask=lambda c: c["x"] > 1, interval=interval)
+    columns = {"x": np.array([1.0, 2.0, 3.0])}
+    assert measure.estimate(columns, ["a", "b", "b"], seed=7) == Estimate(0.5, 0.0, 1.0, 2)
+    assert seen == [([2.0, 3.0], ["b", "b"], 7)]
+    assert measure.estimate({"x": np.array([0.0])}, ["a"]) is None
+    assert len(seen) == 1  # nothing counts: it is not asked
+
+
+def test_outcomes_become_columns_and_what_one_lacks_is_nan_or_empty() -> None:
+    columns = columns_of([{"x": 1, "kind": "a", "list": [1]}, {"y": True}])
+    assert columns.keys() == {"x", "kind", "y"}
+    assert columns["x"][0] == 1.0 and np.isnan(columns["x"][1])
+    assert columns["kind"].tolist() == ["a", ""] and columns["y"][1] == 1.0
+
+
+def test_a_variant_by_name_and_the_first_without_one() -> None:
+    first, second = (Variant(name=name, summary="", plan=lambda item: None) for name in ("chat", "text"))  # type: ignore[arg-type,return-value]
+    suite = Suite(
+        name="s",
+        title="",
+        summary="",
+        source="",
+        load=lambda source: None,
+        variants=(first, second),
+        measures=(),  # type: ignore[arg-type,return-value]
+    )
+    assert (suite.variant(None), suite.variant("text")) == (first, second)
+    with pytest.raises(ConfigError, match=r"suite s has no variant 'txt'.*text"):
+        suite.variant("txt")
