@@ -26,17 +26,17 @@ _VARIABLES = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
 
 def world_size() -> int:
     """How many processes work on this run together; 1 outside `process_group`."""
-    return int(_dist().get_world_size()) if _joined() else 1
+    return int(_dist().get_world_size()) if _is_distributed() else 1
 
 
 def rank() -> int:
     """Which of them this is, from 0."""
-    return int(_dist().get_rank()) if _joined() else 0
+    return int(_dist().get_rank()) if _is_distributed() else 0
 
 
 def local_rank() -> int:
     """Which of the processes on this machine this is: the number of its GPU."""
-    return int(os.environ.get("LOCAL_RANK", "0")) if _joined() else 0
+    return int(os.environ.get("LOCAL_RANK", "0")) if _is_distributed() else 0
 
 
 def is_rank_zero() -> bool:
@@ -70,11 +70,11 @@ def process_group(*, timeout_seconds: float = 600.0) -> Iterator[None]:
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
     if torch.cuda.is_available():
         torch.cuda.set_device(int(os.environ["LOCAL_RANK"]))
-    before = signal.signal(signal.SIGTERM, _stopped)
-    with _others():
+    before = signal.signal(signal.SIGTERM, _raise_stopped)
+    with _explain_lost_peers():
         _dist().init_process_group(backend, timeout=timedelta(seconds=timeout_seconds))
     try:
-        with _others():
+        with _explain_lost_peers():
             yield
     finally:
         _dist().destroy_process_group()
@@ -86,7 +86,7 @@ def shutdown() -> None:
 
     Torch's process groups, torn down after sharded models were used, now and then abort a process whose work is done.
     """
-    if not _joined():
+    if not _is_distributed():
         return
     import sys
 
@@ -101,9 +101,9 @@ def shard_batches(batches: Sequence[list[Item]]) -> list[list[Item]]:
 
     All get the same number, so that they stay in step: where the batches run out, an empty one.
     """
-    world, own = world_size(), rank()
+    world, this_rank = world_size(), rank()
     rounds = -(-len(batches) // world)
-    return [batches[i] if (i := n * world + own) < len(batches) else [] for n in range(rounds)]
+    return [batches[i] if (i := n * world + this_rank) < len(batches) else [] for n in range(rounds)]
 
 
 def tokens_per_rank(max_tokens: int, n_tokens: int) -> int:
@@ -113,7 +113,7 @@ def tokens_per_rank(max_tokens: int, n_tokens: int) -> int:
 
 def all_reduce_sum(tensor: "Tensor") -> "Tensor":
     """The sum over all processes, in place; every one has it."""
-    if _joined():
+    if _is_distributed():
         _dist().all_reduce(tensor)
     return tensor
 
@@ -123,30 +123,30 @@ def all_reduce_gradients(weights: "Sequence[Tensor]") -> None:
 
     A weight that no process has a gradient for keeps none.
     """
-    own = [weight for weight in weights if not hasattr(weight, "full_tensor")]
-    if not _joined() or not own:
+    unsharded = [weight for weight in weights if not hasattr(weight, "full_tensor")]
+    if not _is_distributed() or not unsharded:
         return
     import torch
 
-    counts = all_reduce_sum(torch.tensor([float(weight.grad is not None) for weight in own]))
-    used = [weight for weight, count in zip(own, counts.tolist(), strict=True) if count]
+    counts = all_reduce_sum(torch.tensor([float(weight.grad is not None) for weight in unsharded]))
+    used = [weight for weight, count in zip(unsharded, counts.tolist(), strict=True) if count]
     for weight in used:
         if weight.grad is None:  # this process had nothing to do with it
             weight.grad = torch.zeros_like(weight)
     grads = [weight.grad for weight in used if weight.grad is not None]
-    together = all_reduce_sum(torch.cat([grad.flatten() for grad in grads])) if grads else torch.empty(0)
-    for grad, piece in zip(grads, torch.split(together, [grad.numel() for grad in grads]), strict=True):
+    flat = all_reduce_sum(torch.cat([grad.flatten() for grad in grads])) if grads else torch.empty(0)
+    for grad, piece in zip(grads, torch.split(flat, [grad.numel() for grad in grads]), strict=True):
         grad.copy_(piece.view_as(grad))
 
 
-def all_reduced_gradients(gradients: "Iterable[Tensor]") -> "list[Tensor]":
+def copy_reduced_gradients(gradients: "Iterable[Tensor]") -> "list[Tensor]":
     """Gradients added up over all processes, as copies; sharded ones are summed already."""
-    return [g if hasattr(g, "full_tensor") or not _joined() else all_reduce_sum(g.clone()) for g in gradients]
+    return [g if hasattr(g, "full_tensor") or not _is_distributed() else all_reduce_sum(g.clone()) for g in gradients]
 
 
 def all_reduce_metrics(numbers: dict[str, float]) -> dict[str, float]:
     """Sums over all processes of numbers by name; what a process has no number for counts 0."""
-    if not _joined():
+    if not _is_distributed():
         return numbers
     parts: list[dict[str, float]] = [{} for _ in range(world_size())]
     _dist().all_gather_object(parts, numbers)
@@ -172,7 +172,7 @@ def shard_like(tensor: "Tensor", like: "Tensor") -> "Tensor":
 
 def gather_batches(items: Sequence[Item]) -> list[Item]:
     """What all processes made of a list that was dealt out item by item (``everything[rank::world]``), in order."""
-    if not _joined():
+    if not _is_distributed():
         return list(items)
     parts: list[list[Item]] = [[] for _ in range(world_size())]
     _dist().all_gather_object(parts, list(items))
@@ -181,12 +181,12 @@ def gather_batches(items: Sequence[Item]) -> list[Item]:
 
 def broadcast(value: Item) -> Item:
     """The first rank's value, for all."""
-    if not _joined():
+    if not _is_distributed():
         return value
     box: list[Any] = [value if is_rank_zero() else None]
     _dist().broadcast_object_list(box, src=0)
-    found: Item = box[0]
-    return found
+    first_ranks: Item = box[0]
+    return first_ranks
 
 
 @contextlib.contextmanager
@@ -196,7 +196,7 @@ def rank_zero_first() -> Iterator[bool]:
     Raises:
         RunError: for the others, what stopped the first.
     """
-    if not _joined():
+    if not _is_distributed():
         yield True
         return
     problem: str | None = None
@@ -210,7 +210,7 @@ def rank_zero_first() -> Iterator[bool]:
         raise RunError(f"rank 0 stopped: {stopped}")
 
 
-def _joined() -> bool:
+def _is_distributed() -> bool:
     """Whether this process works with others (asked often: torch is looked at only where it is loaded already)."""
     import sys
 
@@ -223,26 +223,26 @@ def _dist() -> Any:
     return torch.distributed
 
 
-KEPT = "What was saved is kept: start the same command again to go on"
+_HOW_TO_RESUME = "What was saved is kept: start the same command again to go on"
 
 
-def _stopped(*_: object) -> None:
+def _raise_stopped(*_: object) -> None:
     """What ``torchrun`` asks of all when one has died."""
-    raise RunError(f"rank {os.environ['RANK']} was told to stop, as when another process dies. {KEPT}")
+    raise RunError(f"rank {os.environ['RANK']} was told to stop, as when another process dies. {_HOW_TO_RESUME}")
 
 
 @contextlib.contextmanager
-def _others() -> Iterator[None]:
+def _explain_lost_peers() -> Iterator[None]:
     """Say what a broken connection between processes means."""
     try:
         yield
     except RuntimeError as error:
         if not _is_lost(error):
             raise
-        own, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
+        failed_rank, world = os.environ.get("RANK", "0"), os.environ.get("WORLD_SIZE", "1")
         raise RunError(
-            f"rank {own} of {world} lost the others: another process died or did not answer "
-            f"({str(error).splitlines()[0]:.120}). {KEPT}"
+            f"rank {failed_rank} of {world} lost the others: another process died or did not answer "
+            f"({str(error).splitlines()[0]:.120}). {_HOW_TO_RESUME}"
         ) from error
 
 

@@ -10,19 +10,19 @@ Advance = Callable[..., None]
 
 
 @contextlib.contextmanager
-def progress(label: str, total: int, unit: str, done: int = 0, *, quiet: bool = False) -> Iterator[Advance]:
+def progress(label: str, total: int, unit: str, completed: int = 0, *, quiet: bool = False) -> Iterator[Advance]:
     """Show progress on standard error; yields ``advance``."""
     if quiet:
         yield lambda n=1, note="": None
     elif sys.stderr.isatty():
-        with _bar(label, total, unit, done) as advance:
+        with _bar(label, total, unit, completed) as advance:
             yield advance
     else:
-        yield _lines(label, total, unit, done)
+        yield _lines(label, total, unit, completed)
 
 
 @contextlib.contextmanager
-def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Advance]:
+def _bar(label: str, total: int, unit: str, completed: int) -> Iterator[Advance]:
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -46,7 +46,7 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Advance]:
     )
     started = time.monotonic()
     with Progress(*columns, console=Console(stderr=True)) as bars:
-        task = bars.add_task(label, total=total, completed=done, unit=unit, note="", rate="")
+        task = bars.add_task(label, total=total, completed=completed, unit=unit, note="", rate="")
         count = 0
 
         def advance(n: int = 1, note: str = "") -> None:
@@ -60,7 +60,7 @@ def _bar(label: str, total: int, unit: str, done: int) -> Iterator[Advance]:
         yield advance
 
 
-def _lines(label: str, total: int, unit: str, done: int) -> Advance:
+def _lines(label: str, total: int, unit: str, completed: int) -> Advance:
     started = last = time.monotonic()
     count = 0
 
@@ -68,13 +68,13 @@ def _lines(label: str, total: int, unit: str, done: int) -> Advance:
         nonlocal count, last
         count += n
         now = time.monotonic()
-        if now - last >= 10 or done + count >= total:
+        if now - last >= 10 or completed + count >= total:
             last = now
             rate = count / max(1e-9, now - started)
-            left = max(0, total - done - count) / rate if rate else None
+            left = max(0, total - completed - count) / rate if rate else None
             tail = f"  {note}" if note.strip() else ""
             left_text = "?" if left is None else f"{left // 60:.0f}:{left % 60:02.0f}"
-            line = f"{label:<26} {done + count}/{total} {unit}  {rate:.2f}/s  left {left_text}{tail}"
+            line = f"{label:<26} {completed + count}/{total} {unit}  {rate:.2f}/s  left {left_text}{tail}"
             print(line, file=sys.stderr, flush=True)
 
     return advance

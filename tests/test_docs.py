@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from preflab.data.sources import recognise, source_named
+from preflab.data.sources import get_source, recognise
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
@@ -141,7 +141,7 @@ def test_every_record_of_bring_your_own_is_of_the_format_it_stands_under() -> No
         name = heading.removeprefix("### ").strip("`")
         for record in map(json.loads, block.splitlines()):
             assert recognise(record).name == name
-            assert len(source_named(name).read(record).replies) >= 2
+            assert len(get_source(name).read(record).replies) >= 2
             seen[name] = seen.get(name, 0) + 1
     assert set(seen) == {"preflab_jsonl", "ultrafeedback", "openai_chat", "hh", "trl"}
 

@@ -101,10 +101,10 @@ class Comparison:
     def best(self) -> tuple[str, ...]:
         """The replies that nothing was judged better than; several where they are tied, each text once."""
         if self.prob_first is None:
-            found = [reply for reply, rank in zip(self.replies, self.ranks, strict=True) if rank == min(self.ranks)]
+            best = [reply for reply, rank in zip(self.replies, self.ranks, strict=True) if rank == min(self.ranks)]
         else:
-            found = [r for r, p in zip(self.replies, (self.prob_first, 1 - self.prob_first), strict=True) if p >= 0.5]
-        return tuple(dict.fromkeys(found))
+            best = [r for r, p in zip(self.replies, (self.prob_first, 1 - self.prob_first), strict=True) if p >= 0.5]
+        return tuple(dict.fromkeys(best))
 
     def reorder(self, order: Sequence[int]) -> "Comparison":
         """The same judgement with the replies in another order: new reply k is old reply ``order[k]``."""

@@ -18,15 +18,15 @@ def group_by_conversation(comparisons: Sequence[Comparison]) -> list[list[Compar
         conversations, by the first appearance of any of their comparisons; in each, earlier turns first. A comparison
         that nothing goes on from and that goes on from nothing is a conversation of its own.
     """
-    said: dict[tuple[Message, ...], int] = {}  # prompt and reply of a comparison -> its conversation
+    conversation_after: dict[tuple[Message, ...], int] = {}  # prompt and reply of a comparison -> its conversation
     conversation_of: dict[int, int] = {}
     for i in sorted(range(len(comparisons)), key=lambda i: len(comparisons[i].prompt.messages)):
         messages = comparisons[i].prompt.messages
-        before = (said.get(messages[:n]) for n in range(len(messages) - 1, 0, -1))
-        own = next((found for found in before if found is not None), i)
-        conversation_of[i] = own
+        earlier = (conversation_after.get(messages[:n]) for n in range(len(messages) - 1, 0, -1))
+        conversation = next((number for number in earlier if number is not None), i)
+        conversation_of[i] = conversation
         for reply in comparisons[i].replies:
-            said.setdefault((*messages, Message("assistant", reply)), own)
+            conversation_after.setdefault((*messages, Message("assistant", reply)), conversation)
     joined: dict[int, list[int]] = {}
     for i in range(len(comparisons)):
         joined.setdefault(conversation_of[i], []).append(i)
@@ -50,17 +50,17 @@ def graft(row: Row, prefix: Sequence[int], *replies: Sequence[int]) -> Row | Non
         the larger row; None if the prefix does not begin as the row does.
     """
     prefix = tuple(prefix)
-    at, held = _deepest(row, prefix)
-    if at < 0:
+    parent, shared = _deepest(row, prefix)
+    if parent < 0:
         return None
     segments, parents = list(row.segments), list(row.parents)
-    if held < len(prefix):
-        segments.append(prefix[held:])
-        parents.append(at)
-        at = len(segments) - 1
+    if shared < len(prefix):
+        segments.append(prefix[shared:])
+        parents.append(parent)
+        parent = len(segments) - 1
     first = len(segments)
     segments += [tuple(reply) for reply in replies]
-    parents += [at] * len(replies)
+    parents += [parent] * len(replies)
     return Row(tuple(segments), tuple(parents), (*row.replies, *range(first, len(segments))))
 
 

@@ -60,7 +60,7 @@ class Summary:
             f"longer reply wins  {wins}",
             "",
             f"{'lengths':<20}" + "".join(f"{label:>9}" for label in _LABELS),
-            *(f"{what:<20}" + "".join(f"{n:>9}" for n in numbers) for what, numbers in self.lengths.items()),
+            *(f"{name:<20}" + "".join(f"{n:>9}" for n in numbers) for name, numbers in self.lengths.items()),
             "",
             "first comparison",
             self.example,
@@ -134,8 +134,8 @@ def _longer_wins(comparisons: Sequence[Comparison]) -> float | None:
 def _counts(counts: Mapping[str, int] | Mapping[int, int]) -> str:
     """``name: count`` for the first few and a sum for the rest."""
     named = [f"{name if name != '' else '(none)'}: {count}" for name, count in counts.items()]
-    rest = sum(list(counts.values())[_NAMED:])
-    return printable(", ".join(named[:_NAMED]) + (f", {len(named) - _NAMED} more: {rest}" if rest else ""))
+    remaining = sum(list(counts.values())[_NAMED:])
+    return printable(", ".join(named[:_NAMED]) + (f", {len(named) - _NAMED} more: {remaining}" if remaining else ""))
 
 
 def _example(comparison: Comparison) -> str:

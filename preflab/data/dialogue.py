@@ -57,13 +57,13 @@ class Dialogue:
         Raises:
             DataError: a message lacks ``role`` or ``content``, or holds something else than text.
         """
-        found = []
+        parsed = []
         for n, message in enumerate(messages):
             if not isinstance(message, Mapping) or "role" not in message or "content" not in message:
                 raise DataError(f"message {n} needs 'role' and 'content', got {message!r:.80}", field="messages")
             _check(message["role"], message["content"])
-            found.append(Message(cast(Role, message["role"]), cast(str, message["content"])))
-        return cls(tuple(found))
+            parsed.append(Message(cast(Role, message["role"]), cast(str, message["content"])))
+        return cls(tuple(parsed))
 
     def to_json(self) -> list[dict[str, str]]:
         """OpenAI-style messages."""

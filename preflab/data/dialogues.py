@@ -40,22 +40,22 @@ def load_dialogues(name: str | Path) -> LoadedDialogues:
     path = Path(name)
     if not path.is_file():
         raise DataError("no such file; expected records with 'messages', or with 'prompt' and 'reply'", path=path)
-    kept: list[Dialogue] = []
+    dialogues: list[Dialogue] = []
     refused: Counter[str] = Counter()
     first_refused: dict[str, str] = {}
-    for found in read_records(path):
+    for located in read_records(path):
         try:
-            kept.append(_dialogue(found.record))
+            dialogues.append(_dialogue(located.record))
         except RecordRefused as refusal:
             refused[refusal.message] += 1
-            first_refused.setdefault(refusal.message, f"{found.path}:{found.number}")
+            first_refused.setdefault(refusal.message, f"{located.path}:{located.number}")
         except DataError as error:
-            raise error.with_location(found.path, found.number) from error
-    if not kept:
+            raise error.with_location(located.path, located.number) from error
+    if not dialogues:
         raise DataError(f"every record was refused: {dict(refused)}", path=path)
-    records = len(kept) + sum(refused.values())
+    records = len(dialogues) + sum(refused.values())
     return LoadedDialogues(
-        dialogues=kept,
+        dialogues=dialogues,
         source=str(name),
         digest=digest_of([path]),
         records=records,

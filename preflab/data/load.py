@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 
 from preflab.data.comparison import Comparison
-from preflab.data.sources import hub, recognise, source_named
-from preflab.data.sources.files import SUFFIXES, Found, digest_of, holds_records, read_records
+from preflab.data.sources import get_source, hub, recognise
+from preflab.data.sources.files import SUFFIXES, LocatedRecord, digest_of, holds_records, read_records
 from preflab.data.sources.source import Source
 from preflab.errors import ConfigError, DataError, RecordRefused
 
@@ -20,7 +20,7 @@ STARTER = "starter"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Loaded:
+class LoadedComparisons:
     """What was read, from where, and what was left out and why."""
 
     comparisons: list[Comparison]
@@ -45,7 +45,7 @@ class Loaded:
 
 def load_comparisons(
     name: str | Path, *, format: str | None = None, split: str | None = None, limit: int | None = None
-) -> Loaded:
+) -> LoadedComparisons:
     """Read comparisons, whatever they are stored as.
 
     Args:
@@ -63,7 +63,7 @@ def load_comparisons(
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}")
-    source = None if format is None else source_named(format)
+    source = None if format is None else get_source(format)
     with ExitStack() as stack:
         if name == STARTER:
             packaged = stack.enter_context(as_file(files("preflab.data") / "starter" / "starter.jsonl"))
@@ -75,7 +75,7 @@ def load_comparisons(
         return _read(records, source, str(name), digest, limit)
 
 
-def _open(name: str | Path, split: str | None) -> tuple[Iterator[Found], str]:
+def _open(name: str | Path, split: str | None) -> tuple[Iterator[LocatedRecord], str]:
     """The records behind a name, and their digest."""
     path = Path(name)
     if path.is_file():
@@ -88,72 +88,74 @@ def _open(name: str | Path, split: str | None) -> tuple[Iterator[Found], str]:
             f"{', '.join(SUFFIXES)}, a folder of those, or owner/name of a data set on the hub",
             path=name,
         )
-    return hub.hub_set(name, split)
+    return hub.read_hub_set(name, split)
 
 
-def _open_file(path: Path, split: str | None) -> tuple[Iterator[Found], str]:
+def _open_file(path: Path, split: str | None) -> tuple[Iterator[LocatedRecord], str]:
     """One file, which has no splits."""
     if split is not None:
         raise ConfigError(f"{path} is a single file and has no split {split!r}")
     return read_records(path), digest_of([path])
 
 
-def _open_folder(folder: Path, split: str | None) -> tuple[Iterator[Found], str]:
+def _open_folder(folder: Path, split: str | None) -> tuple[Iterator[LocatedRecord], str]:
     """All files of records right inside a folder, by name; or a set that ``datasets`` saved there."""
     if hub.is_saved_set(folder):
-        return hub.saved_set(folder, split), digest_of(sorted(folder.rglob("*.arrow")))
-    found = sorted(path for path in folder.iterdir() if path.is_file() and holds_records(path))
-    if not found:
+        return hub.read_saved_set(folder, split), digest_of(sorted(folder.rglob("*.arrow")))
+    candidates = sorted(path for path in folder.iterdir() if path.is_file() and holds_records(path))
+    if not candidates:
         raise DataError(f"this folder holds no file ending in {', '.join(SUFFIXES)}", path=folder)
-    chosen = [path for path in found if split is None or re.split(r"[.-]", path.name)[0] == split]
+    chosen = [path for path in candidates if split is None or re.split(r"[.-]", path.name)[0] == split]
     if not chosen:
         raise ConfigError(
-            f"{folder} has no file called {split}.* or {split}-*, only {', '.join(p.name for p in found)}"
+            f"{folder} has no file called {split}.* or {split}-*, only {', '.join(p.name for p in candidates)}"
         )
     return chain.from_iterable(map(read_records, chosen)), digest_of(chosen)
 
 
-def _read(records: Iterator[Found], source: Source | None, name: str, digest: str, limit: int | None) -> Loaded:
+def _read(
+    records: Iterator[LocatedRecord], source: Source | None, name: str, digest: str, limit: int | None
+) -> LoadedComparisons:
     """Every record turned into a comparison or a counted refusal."""
-    kept: list[Comparison] = []
+    comparisons: list[Comparison] = []
     refused: Counter[str] = Counter()
     first_refused: dict[str, str] = {}
-    for found in records:
+    for located in records:
         try:
             if source is None:
-                source = recognise(found.record)
-            kept.append(_with_origin(source.read(found.record), found))
+                source = recognise(located.record)
+            comparisons.append(_with_origin(source.read(located.record), located))
         except RecordRefused as refusal:
             refused[refusal.message] += 1
-            first_refused.setdefault(refusal.message, f"{found.path}:{found.number}")
+            first_refused.setdefault(refusal.message, f"{located.path}:{located.number}")
         except DataError as error:
-            raise _located(error, found, source) from error
-        if len(kept) == limit:
+            raise _with_place(error, located, source) from error
+        if len(comparisons) == limit:
             break
     if source is None:
         raise DataError("is empty; expected at least one record", path=name)
-    loaded = Loaded(
-        comparisons=kept,
+    loaded = LoadedComparisons(
+        comparisons=comparisons,
         source=name,
         format=source.name,
         digest=digest,
-        records=len(kept) + refused.total(),
+        records=len(comparisons) + refused.total(),
         refused=dict(refused),
         first_refused=first_refused,
     )
-    if not kept:
+    if not comparisons:
         raise DataError(f"nothing usable\n{loaded.render()}", path=name)
     return loaded
 
 
-def _located(error: DataError, found: Found, source: Source | None) -> DataError:
+def _with_place(error: DataError, located: LocatedRecord, source: Source | None) -> DataError:
     """The error with file, line and what the format holds."""
     expected = "" if source is None else f"; a record of format {source.name} has {source.columns}"
-    return DataError(error.message + expected, path=found.path, line=found.number, field=error.field)
+    return DataError(error.message + expected, path=located.path, line=located.number, field=error.field)
 
 
-def _with_origin(comparison: Comparison, found: Found) -> Comparison:
+def _with_origin(comparison: Comparison, located: LocatedRecord) -> Comparison:
     """The comparison with data set and id filled in where the record named none."""
     origin = comparison.provenance
-    dataset, identity = origin.dataset or Path(found.path).name, origin.id or str(found.number)
+    dataset, identity = origin.dataset or Path(located.path).name, origin.id or str(located.number)
     return replace(comparison, provenance=replace(origin, dataset=dataset, id=identity))

@@ -30,11 +30,11 @@ def load_prompts(path: str | Path) -> list[Dialogue]:
     if path.name.endswith((".txt", ".txt.gz")):
         return _lines(path)
     prompts = []
-    for found in read_records(path):
+    for located in read_records(path):
         try:
-            prompts.append(_prompt(column(found.record, "prompt")))
+            prompts.append(_prompt(column(located.record, "prompt")))
         except DataError as error:
-            raise error.with_location(found.path, found.number) from error
+            raise error.with_location(located.path, located.number) from error
     return prompts
 
 
@@ -42,12 +42,12 @@ def _lines(path: Path) -> list[Dialogue]:
     """A prompt from each line that is not blank."""
     try:
         with open_text(path) as lines:
-            found = [Dialogue.of(line.strip()) for line in lines if line.strip()]
+            prompts = [Dialogue.of(line.strip()) for line in lines if line.strip()]
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"cannot be read: {error}", path=path) from error
-    if not found:
+    if not prompts:
         raise DataError("is empty; expected one prompt a line", path=path)
-    return found
+    return prompts
 
 
 def _prompt(value: object) -> Dialogue:

@@ -29,18 +29,18 @@ def load_texts(path: str | Path) -> Iterator[str]:
     if not path.is_file() or not _holds_text(path):
         raise DataError(f"is no file of text; expected one ending in {endings}", path=path)
     if not holds_records(path):
-        yield _whole(path)
+        yield _read_document(path)
         return
-    for found in read_records(path):
+    for located in read_records(path):
         try:
-            document = text(found.record, "text")
+            document = text(located.record, "text")
         except DataError as error:
-            raise error.with_location(found.path, found.number) from error
+            raise error.with_location(located.path, located.number) from error
         if document.strip():
             yield document
 
 
-def _whole(path: Path) -> str:
+def _read_document(path: Path) -> str:
     """A file that is one document."""
     try:
         with open_text(path) as stream:

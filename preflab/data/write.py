@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from preflab.data.comparison import Comparison
-from preflab.data.sources import source_named
+from preflab.data.sources import get_source
 from preflab.data.sources.source import Source
 from preflab.errors import ConfigError, DataError, RecordRefused
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WriteSummary:
     """What was written where, and what the format could not hold."""
 
     path: Path
@@ -25,7 +25,9 @@ class Written:
     """Reason -> how many pairs (of a comparison that the format cannot hold, all of its pairs) were left out for it."""
 
 
-def write_comparisons(comparisons: Iterable[Comparison], path: str | Path, *, format: str = "preflab_jsonl") -> Written:
+def write_comparisons(
+    comparisons: Iterable[Comparison], path: str | Path, *, format: str = "preflab_jsonl"
+) -> WriteSummary:
     """Write JSON lines, gzipped if the name ends in .gz. The file appears whole or not at all.
 
     ``preflab_jsonl`` keeps everything. ``hh``, ``trl`` and ``ultrafeedback`` hold a record for each pair; ties,
@@ -35,10 +37,10 @@ def write_comparisons(comparisons: Iterable[Comparison], path: str | Path, *, fo
         ConfigError: the format cannot be written, or the name does not end in .jsonl or .jsonl.gz.
         DataError: there is nothing to write.
     """
-    path, source = Path(path), source_named(format)
+    path, source = Path(path), get_source(format)
     if not path.name.endswith((".jsonl", ".jsonl.gz")):
         raise ConfigError(f"expected a name ending in .jsonl or .jsonl.gz, got {path}")
-    text, records, left_out = text_of(comparisons, source)
+    text, records, left_out = to_json_lines(comparisons, source)
     if not records:
         raise DataError(
             f"nothing to write; left out: {dict(left_out) or 'nothing, there were no comparisons'}", path=path
@@ -47,10 +49,10 @@ def write_comparisons(comparisons: Iterable[Comparison], path: str | Path, *, fo
     unfinished = path.with_name(f".{path.name}.unfinished")
     unfinished.write_bytes(_gzipped(text.encode()) if path.name.endswith(".gz") else text.encode())
     unfinished.replace(path)
-    return Written(path=path, format=format, records=records, left_out=dict(left_out))
+    return WriteSummary(path=path, format=format, records=records, left_out=dict(left_out))
 
 
-def text_of(comparisons: Iterable[Comparison], source: Source) -> tuple[str, int, Counter[str]]:
+def to_json_lines(comparisons: Iterable[Comparison], source: Source) -> tuple[str, int, Counter[str]]:
     """JSON lines of what the format can hold, how many they are, and a count of the rest."""
     records, left_out = _records(comparisons, source)
     return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), len(records), left_out

@@ -13,12 +13,12 @@ from typing import Any
 import sqlalchemy as sa
 
 from preflab import __version__
-from preflab.data.sources import source_named
+from preflab.data.sources import get_source
 from preflab.data.store import log, schema
 from preflab.data.store.judgements import Judgement
 from preflab.data.store.open import NEWEST, Store
 from preflab.data.store.studies import definition_of, find_study
-from preflab.data.write import text_of
+from preflab.data.write import to_json_lines
 from preflab.errors import ConfigError, NotThere, StoreError
 from preflab.feedback.labellers.human import comparisons_of, counted
 
@@ -82,7 +82,7 @@ def export(
         text, records = "".join(f"{line}\n" for line in lines), len(lines)
     else:
         learned = comparisons_of(store, study, weakest=weakest, up_to=horizon)
-        text, records, more = text_of(learned.comparisons, source_named(format))
+        text, records, more = to_json_lines(learned.comparisons, get_source(format))
         left_out = {**learned.left_out, **more}
     revisions = sorted({j.says["revision"] for j in judged if j.says is not None})
     manifest = {

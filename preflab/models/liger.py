@@ -1,8 +1,8 @@
 """Liger's fused output layer where it is installed and there is a GPU; everything here is optional.
 
 Liger computes gradients on its way forward for a loss that is a plain sum, and its backward pass then knows one
-factor only. Log-probabilities with a factor of their own for each item (PPO, DPO) fit that where the output layer
-is frozen: the gradient of each hidden state is its own, and ours to scale. Where the output layer is trained, its
+factor only. Log-probabilities with a factor of their gradient for each item (PPO, DPO) fit that where the output layer
+is frozen: the gradient of each hidden state is its gradient, and ours to scale. Where the output layer is trained, its
 gradient mixes all items, and `models.heads` does the work.
 
 Not run on a GPU yet: tests hold the dispatch and the arithmetic around the kernel, with a stand-in for it.
@@ -62,8 +62,8 @@ class _Fused(torch.autograd.Function):
             surprise = liger_loss()(unembedding, states, targets)
             if not ctx.needs_input_grad[0]:
                 return -surprise.float()
-            (own,) = torch.autograd.grad(surprise.sum(), states)
-        ctx.save_for_backward(own)
+            (gradient,) = torch.autograd.grad(surprise.sum(), states)
+        ctx.save_for_backward(gradient)
         ctx.slope, ctx.dtype = slope, hidden.dtype
         return -surprise.detach().float()
 
@@ -71,5 +71,5 @@ class _Fused(torch.autograd.Function):
     @once_differentiable  # type: ignore[untyped-decorator]
     def backward(ctx: Any, factor: Tensor) -> tuple[Tensor | None, ...]:
         """Each item's gradient times its factor."""
-        (own,) = ctx.saved_tensors
-        return (own.float() * (-ctx.slope * factor)[:, None]).to(ctx.dtype), None, None, None
+        (gradient,) = ctx.saved_tensors
+        return (gradient.float() * (-ctx.slope * factor)[:, None]).to(ctx.dtype), None, None, None

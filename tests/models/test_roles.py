@@ -1,7 +1,5 @@
 """Roles on one trunk: who shares what, who is left alone, which models are refused."""
 
-from types import SimpleNamespace
-from typing import Any
 
 import pytest
 import torch
@@ -20,7 +18,6 @@ from preflab.errors import ConfigError, ModelError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.models.row_attention.row_support import linear_names, logit_shape
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
 LOW_RANK = AdapterConfig(rank=2, alpha=4.0)
@@ -320,40 +317,6 @@ def test_other_families_pass_the_check_train_and_agree_with_their_own_logits(
     before = float(role.logprobs(batch())[0].detach().sum())
     train(role, rate=0.003)
     assert float(role.logprobs(batch())[0].detach().sum()) > before
-
-
-def test_linear_layers_are_found_whatever_a_family_calls_them() -> None:
-    assert linear_names(random_model(FAMILIES["gpt2"]).model) == ["c_attn", "c_fc", "c_proj"]
-    assert "lm_head" not in linear_names(tiny_model())
-
-
-def test_the_bending_of_logits_is_read_from_the_configuration() -> None:
-    assert logit_shape(SimpleNamespace()) == {"softcap": None, "scale": 1.0}
-    assert logit_shape(SimpleNamespace(logits_scaling=8)) == {"softcap": None, "scale": 0.125}
-    assert logit_shape(SimpleNamespace(logit_scale=0.25)) == {"softcap": None, "scale": 0.25}
-    assert logit_shape(SimpleNamespace(final_logit_softcapping=30)) == {"softcap": 30.0, "scale": 1.0}
-    assert logit_shape(SimpleNamespace(final_logit_softcapping=0)) == {"softcap": None, "scale": 1.0}
-
-
-@pytest.mark.parametrize("ignored", ["attention_mask", "position_ids"])
-def test_a_model_that_ignores_masks_or_positions_is_refused(ignored: str) -> None:
-    model = tiny_model()
-    inner = model.model.forward
-
-    def forward(*args: Any, **kwargs: Any) -> Any:
-        kwargs[ignored] = None
-        return inner(*args, **kwargs)
-
-    model.model.forward = forward
-    with pytest.raises(ModelError, match="ignores custom positions or masks"):
-        Trunk(LanguageModel(model, tiny_tokenizer(), "x", "", ""), LOW_RANK)
-
-
-def test_a_model_whose_logits_are_not_its_output_layer_is_refused() -> None:
-    model = tiny_model()
-    model.lm_head.register_forward_hook(lambda m, i, o: o + torch.arange(o.shape[-1]))
-    with pytest.raises(ModelError, match="not its output layer"):
-        Trunk(LanguageModel(model, tiny_tokenizer(), "x", "", ""), LOW_RANK)
 
 
 def test_a_bf16_trunk_keeps_adapters_and_heads_in_full_precision() -> None:

@@ -20,7 +20,7 @@ SOURCES: dict[str, Source] = {
 """Every format by name, the most specific first: the first that recognises a record has it."""
 
 
-def source_named(name: str) -> Source:
+def get_source(name: str) -> Source:
     """The format of that name."""
     if name not in SOURCES:
         raise ConfigError(f"unknown format {name!r}; known are {', '.join(SOURCES)}")
@@ -36,5 +36,5 @@ def recognise(record: Record) -> Source:
     for source in SOURCES.values():
         if source.recognise(record):
             return source
-    known = "\n".join(f"  {source.name}: {source.columns}" for source in SOURCES.values())
-    raise DataError(f"unknown format; found columns {', '.join(record) or '(none)'}; expected one of\n{known}")
+    formats = "\n".join(f"  {source.name}: {source.columns}" for source in SOURCES.values())
+    raise DataError(f"unknown format; found columns {', '.join(record) or '(none)'}; expected one of\n{formats}")

@@ -17,7 +17,7 @@ SUFFIXES = (".jsonl", ".jsonl.gz", ".json", ".json.gz", ".parquet")
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class LocatedRecord:
     """A record and its place."""
 
     record: Record
@@ -31,7 +31,7 @@ def holds_records(path: Path) -> bool:
     return path.name.endswith(SUFFIXES)
 
 
-def read_records(path: Path) -> Iterator[Found]:
+def read_records(path: Path) -> Iterator[LocatedRecord]:
     """The records of one file, in order.
 
     Raises:
@@ -40,12 +40,13 @@ def read_records(path: Path) -> Iterator[Found]:
     if not holds_records(path):
         raise DataError(f"expected a file ending in {', '.join(SUFFIXES)}", path=path)
     numbered = _parquet_records(path) if path.name.endswith(".parquet") else _json_records(path)
-    found = None
+    is_empty = True
     for number, record in numbered:
         if not isinstance(record, dict):
             raise DataError(f"expected an object, found {type(record).__name__}", path=path, line=number)
-        yield (found := Found(record, str(path), number))
-    if found is None:
+        is_empty = False
+        yield LocatedRecord(record, str(path), number)
+    if is_empty:
         raise DataError("is empty; expected at least one record", path=path)
 
 

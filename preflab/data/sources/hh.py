@@ -31,10 +31,10 @@ def parse_turns(string: str) -> tuple[Message, ...]:
     Raises:
         RecordRefused: the string does not start with a marker.
     """
-    before, *rest = _MARKER.split(string)
-    if before or not rest:
+    before, *turns = _MARKER.split(string)
+    if before or not turns:
         raise RecordRefused(r"a text does not start with \n\nHuman: or \n\nAssistant:")
-    names, bodies = rest[0::2], rest[1::2]
+    names, bodies = turns[0::2], turns[1::2]
     return tuple(Message(_ROLE[name], body.removeprefix(" ")) for name, body in zip(names, bodies, strict=True))
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Message
-from preflab.data.sources.record import column, last_replies_compared, messages, provenance, whole, wrong_type
+from preflab.data.sources.record import column, full_dialogue, last_replies_compared, messages, provenance, wrong_type
 from preflab.data.sources.source import Record, Source
 
 _FINE_TUNED_SIDES = ("preferred_output", "non_preferred_output")
@@ -23,13 +23,13 @@ def read(record: Record) -> Comparison:
     """One record; a side is a text, one message, or messages with or without the prompt before them."""
     names = ("chosen", "rejected")
     if "input" in record:
-        given = record["input"]
-        if not isinstance(given, Mapping) or "messages" not in given:
-            raise wrong_type("input", "an object with 'messages'", given)
-        said, names = messages(given["messages"], "input.messages"), _FINE_TUNED_SIDES
+        prompt_input = record["input"]
+        if not isinstance(prompt_input, Mapping) or "messages" not in prompt_input:
+            raise wrong_type("input", "an object with 'messages'", prompt_input)
+        prompt, names = messages(prompt_input["messages"], "input.messages"), _FINE_TUNED_SIDES
     else:
-        said = messages(column(record, "messages"), "messages")
-    chosen, rejected = (whole(said, _side(column(record, name), name)) for name in names)
+        prompt = messages(column(record, "messages"), "messages")
+    chosen, rejected = (full_dialogue(prompt, _side(column(record, name), name)) for name in names)
     return last_replies_compared(chosen, rejected, provenance=provenance(record))
 
 

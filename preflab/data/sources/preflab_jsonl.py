@@ -53,15 +53,15 @@ def _reasons(why: object) -> dict[tuple[int, int], str]:
         return {}
     if not isinstance(why, Mapping):
         raise wrong_type("why", 'an object like {"0>1": "reason"}', why)
-    found = {}
+    reasons = {}
     for key, reason in why.items():
         if reason is None:  # a table has every key in every row
             continue
         match = re.fullmatch(r"([0-9]+)>([0-9]+)", key)
         if match is None or not isinstance(reason, str):
             raise DataError(f'expected entries like "0>1": "reason", found {key!r:.40}: {reason!r:.40}', field="why")
-        found[int(match[1]), int(match[2])] = reason
-    return found
+        reasons[int(match[1]), int(match[2])] = reason
+    return reasons
 
 
 def _provenance(record: Record) -> Provenance:
@@ -85,11 +85,11 @@ def _provenance(record: Record) -> Provenance:
 def write(comparison: Comparison) -> Iterator[dict[str, object]]:
     """The one record that carries everything the comparison knows."""
     origin = comparison.provenance
-    known = {"dataset": origin.dataset, "annotator": origin.annotator, "policies": list(origin.policies)}
+    details = {"dataset": origin.dataset, "annotator": origin.annotator, "policies": list(origin.policies)}
     optional: dict[str, object] = {
         "prob_first": comparison.prob_first,
         "strength": comparison.strength,
-        "provenance": {name: value for name, value in known.items() if value} or None,
+        "provenance": {name: value for name, value in details.items() if value} or None,
     }
     yield {
         "id": origin.id,

@@ -21,9 +21,9 @@ def column(record: Record, name: str) -> object:
     return record[name]
 
 
-def wrong_type(name: str, expected: str, found: object) -> DataError:
+def wrong_type(name: str, expected: str, value: object) -> DataError:
     """The error for a column that holds something else than it should."""
-    return DataError(f"expected {expected}, found {type(found).__name__} {found!r:.60}", field=name)
+    return DataError(f"expected {expected}, found {type(value).__name__} {value!r:.60}", field=name)
 
 
 def text(record: Record, name: str) -> str:
@@ -71,12 +71,12 @@ def messages(value: object, name: str) -> tuple[Message, ...]:
     )
     if not complete:
         raise wrong_type(name, "a list of messages with 'role' and 'content'", value)
-    found = []
+    parsed = []
     for message in cast(list[Mapping[str, object]], value):
         if message["role"] not in ROLES:
             raise RecordRefused(f"a message has another role than {', '.join(ROLES)}", field=name)
-        found.append(Message(message["role"], _content(message["content"], name)))
-    return tuple(found)
+        parsed.append(Message(message["role"], _content(message["content"], name)))
+    return tuple(parsed)
 
 
 def _content(value: object, name: str) -> str:
@@ -97,7 +97,7 @@ def prompt_messages(value: object, name: str) -> tuple[Message, ...]:
 
 
 def comparison(
-    prompt: Sequence[Message], replies: Sequence[str], ranks: Sequence[int] = (0, 1), **more: Any
+    prompt: Sequence[Message], replies: Sequence[str], ranks: Sequence[int] = (0, 1), **fields: Any
 ) -> Comparison:
     """A comparison, unless its content makes it useless.
 
@@ -114,7 +114,7 @@ def comparison(
         prompt=Dialogue(tuple(prompt)),
         replies=tuple(replies),
         ranks=tuple(ranks),
-        **more,
+        **fields,
     )
 
 
@@ -129,7 +129,7 @@ def is_unicode(string: str) -> bool:
     return True
 
 
-def last_replies_compared(chosen: Sequence[Message], rejected: Sequence[Message], **more: Any) -> Comparison:
+def last_replies_compared(chosen: Sequence[Message], rejected: Sequence[Message], **fields: Any) -> Comparison:
     """Two whole dialogues that are the same up to their last reply.
 
     Raises:
@@ -143,10 +143,10 @@ def last_replies_compared(chosen: Sequence[Message], rejected: Sequence[Message]
         raise RecordRefused("the two sides differ before the last reply")
     if len(chosen) == 1:
         raise RecordRefused("the prompt is empty", field="prompt")
-    return comparison(chosen[:-1], (chosen[-1].text, rejected[-1].text), **more)
+    return comparison(chosen[:-1], (chosen[-1].text, rejected[-1].text), **fields)
 
 
-def whole(prompt: Sequence[Message], side: Sequence[Message]) -> tuple[Message, ...]:
+def full_dialogue(prompt: Sequence[Message], side: Sequence[Message]) -> tuple[Message, ...]:
     """The whole dialogue, whether ``side`` repeats the prompt or only continues it.
 
     Raises:

@@ -11,6 +11,7 @@ from preflab.data.dialogue import Message
 from preflab.data.sources.record import (
     column,
     comparison,
+    full_dialogue,
     is_messages,
     last_replies_compared,
     messages,
@@ -18,7 +19,6 @@ from preflab.data.sources.record import (
     prompt_messages,
     provenance,
     text,
-    whole,
 )
 from preflab.data.sources.source import Record, Source
 from preflab.errors import RecordRefused
@@ -35,18 +35,18 @@ def read(record: Record) -> Comparison:
     if isinstance(column(record, "chosen"), str):
         chosen, rejected = text(record, "chosen"), text(record, "rejected")
         if "prompt" in record:
-            said = prompt_messages(record["prompt"], "prompt")
+            prompt = prompt_messages(record["prompt"], "prompt")
         else:
             cut = _shared_words(chosen, rejected)
-            said = (Message("user", chosen[:cut]),)
+            prompt = (Message("user", chosen[:cut]),)
             chosen, rejected = chosen[cut:], rejected[cut:]
         return comparison(
-            said, (chosen, rejected), strength=optional_number(record, "margin"), provenance=provenance(record)
+            prompt, (chosen, rejected), strength=optional_number(record, "margin"), provenance=provenance(record)
         )
     sides = [messages(column(record, side), side) for side in ("chosen", "rejected")]
     if "prompt" in record:
-        said = prompt_messages(record["prompt"], "prompt")
-        sides = [whole(said, side) for side in sides]
+        prompt = prompt_messages(record["prompt"], "prompt")
+        sides = [full_dialogue(prompt, side) for side in sides]
     return last_replies_compared(*sides, strength=optional_number(record, "margin"), provenance=provenance(record))
 
 

@@ -1,4 +1,4 @@
-"""UltraFeedback-binarized: whole dialogues as messages, each with the score a model gave it.
+"""UltraFeedback-binarized: full_dialogue dialogues as messages, each with the score a model gave it.
 
 The strength of the preference is the difference of the scores. Equal scores are a tie, whatever the columns
 are called: the released data pick a ``chosen`` there all the same.
@@ -10,12 +10,12 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Message
 from preflab.data.sources.record import (
     column,
+    full_dialogue,
     last_replies_compared,
     messages,
     optional_number,
     prompt_messages,
     provenance,
-    whole,
     wrong_type,
 )
 from preflab.data.sources.source import Record, Source
@@ -29,8 +29,8 @@ def recognise(record: Record) -> bool:
 
 def read(record: Record) -> Comparison:
     """One record."""
-    said = prompt_messages(column(record, "prompt"), "prompt")
-    chosen, rejected = (whole(said, messages(column(record, side), side)) for side in ("chosen", "rejected"))
+    prompt = prompt_messages(column(record, "prompt"), "prompt")
+    chosen, rejected = (full_dialogue(prompt, messages(column(record, side), side)) for side in ("chosen", "rejected"))
     strength = _score(record, "score_chosen") - _score(record, "score_rejected")
     if not strength >= 0:
         raise RecordRefused("rejected has the higher score")
@@ -58,20 +58,20 @@ def write(comparison: Comparison) -> Iterator[dict[str, object]]:
     Raises:
         RecordRefused: the prompt is more than one user turn, which this format's column cannot hold.
     """
-    said = comparison.prompt.messages
-    if len(said) != 1 or said[0].role != "user":
+    prompt = comparison.prompt.messages
+    if len(prompt) != 1 or prompt[0].role != "user":
         raise RecordRefused("this format's prompt is one user turn")
     for pair in comparison.pairs(ties=False):
         best, worst = (pair.a, pair.b) if pair.prob_a > 0.5 else (pair.b, pair.a)
-        known = comparison.strength if len(comparison.replies) == 2 else None
-        sides = ([*said, Message("assistant", comparison.replies[k])] for k in (best, worst))
+        strength = comparison.strength if len(comparison.replies) == 2 else None
+        sides = ([*prompt, Message("assistant", comparison.replies[k])] for k in (best, worst))
         chosen, rejected = ([message.to_json() for message in side] for side in sides)
         yield {
-            "prompt": said[0].text,
+            "prompt": prompt[0].text,
             "prompt_id": comparison.provenance.id,
             "chosen": chosen,
             "rejected": rejected,
-            "score_chosen": float(known or 1.0),
+            "score_chosen": float(strength or 1.0),
             "score_rejected": 0.0,
         }
 

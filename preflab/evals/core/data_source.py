@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from importlib.resources import files as packaged_files
 from pathlib import Path
 
-from preflab.data.sources.files import Found, digest_of, holds_records, open_text, read_records
-from preflab.data.sources.hub import hub_set
+from preflab.data.sources.files import LocatedRecord, digest_of, holds_records, open_text, read_records
+from preflab.data.sources.hub import read_hub_set
 from preflab.data.sources.record import is_unicode
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
@@ -72,7 +72,7 @@ class DataSource:
             repository, _, split = hub.partition(":")
             owner, name, *config = repository.split("/", 2)
             try:
-                records, digest = hub_set(f"{owner}/{name}", split or None, *config)
+                records, digest = read_hub_set(f"{owner}/{name}", split or None, *config)
             except DataError as error:
                 hint = f"--data FOLDER reads files instead (suite {suite}: {' or '.join(names)})"
                 raise DataError(f"{error.message}. {hint}", path=error.path) from error
@@ -90,7 +90,7 @@ class DataSource:
 class SourceRecords:
     """Records with the file and line that each came from."""
 
-    records: Iterator[Found]
+    records: Iterator[LocatedRecord]
     digest: str
     sources: Sequence[str]
 
@@ -144,12 +144,12 @@ def _is_readable(path: Path) -> bool:
     return path.is_file() and (holds_records(path) or path.suffix in TABLES)
 
 
-def _all_records(paths: Sequence[Path]) -> Iterator[Found]:
+def _all_records(paths: Sequence[Path]) -> Iterator[LocatedRecord]:
     for path in paths:
         yield from _table_records(path) if path.suffix in TABLES else read_records(path)
 
 
-def _table_records(path: Path) -> Iterator[Found]:
+def _table_records(path: Path) -> Iterator[LocatedRecord]:
     """Rows of a CSV or TSV file with a line of heads; the number is that of the row's last line."""
     try:
         with open_text(path) as lines:
@@ -161,6 +161,6 @@ def _table_records(path: Path) -> Iterator[Found]:
                         path=path,
                         line=reader.line_num,
                     )
-                yield Found(dict(row), str(path), reader.line_num)
+                yield LocatedRecord(dict(row), str(path), reader.line_num)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DataError(f"cannot be read: {error}", path=path) from error

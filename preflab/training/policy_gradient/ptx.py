@@ -82,7 +82,7 @@ class Pretraining:
 
 def norm_of(gradients: Mapping[str, Tensor]) -> float:
     """Euclidean norm of all gradients taken together, summed over processes first."""
-    return float(gradient_norm(distributed.all_reduced_gradients(gradients.values()))) if gradients else 0.0
+    return float(gradient_norm(distributed.copy_reduced_gradients(gradients.values()))) if gradients else 0.0
 
 
 def rows_of_text(encoder: Encoder, texts: Iterable[str], *, example_tokens: int) -> list[Row]:

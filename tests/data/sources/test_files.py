@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from preflab.data.sources.files import Found, digest_of, read_records
+from preflab.data.sources.files import LocatedRecord, digest_of, read_records
 from preflab.errors import DataError
 
 RECORDS: list[dict[str, object]] = [{"prompt": f"q{n}", "n": n} for n in range(3)]
@@ -36,13 +36,17 @@ def write(path: Path, content: str | bytes) -> Path:
 )
 def test_text_containers_give_the_same_records(tmp_path: Path, name: str, content: str) -> None:
     path = write(tmp_path / name, content)
-    assert list(read_records(path)) == [Found(record, str(path), n) for n, record in enumerate(RECORDS, start=1)]
+    assert list(read_records(path)) == [
+        LocatedRecord(record, str(path), n) for n, record in enumerate(RECORDS, start=1)
+    ]
 
 
 def test_parquet_gives_the_same_records(tmp_path: Path) -> None:
     path = tmp_path / "a.parquet"
     pq.write_table(pa.Table.from_pylist(RECORDS), path)
-    assert list(read_records(path)) == [Found(record, str(path), n) for n, record in enumerate(RECORDS, start=1)]
+    assert list(read_records(path)) == [
+        LocatedRecord(record, str(path), n) for n, record in enumerate(RECORDS, start=1)
+    ]
 
 
 def test_blank_lines_hold_no_record_but_count_as_lines(tmp_path: Path) -> None:

@@ -5,12 +5,12 @@ import pytest
 from preflab.data.dialogue import Message
 from preflab.data.sources.record import (
     comparison,
+    full_dialogue,
     last_replies_compared,
     messages,
     optional_number,
     optional_text,
     text,
-    whole,
 )
 from preflab.errors import DataError, RecordRefused
 
@@ -96,8 +96,8 @@ def test_sides_that_do_not_belong_together_are_refused(
 
 def test_a_side_may_repeat_the_prompt_or_continue_it() -> None:
     system = Message("system", "be brief")
-    assert whole([ASK], [YES]) == (ASK, YES)
-    assert whole([ASK], [ASK, YES]) == (ASK, YES)
-    assert whole([ASK], [system, ASK, YES]) == (system, ASK, YES)
+    assert full_dialogue([ASK], [YES]) == (ASK, YES)
+    assert full_dialogue([ASK], [ASK, YES]) == (ASK, YES)
+    assert full_dialogue([ASK], [system, ASK, YES]) == (system, ASK, YES)
     with pytest.raises(RecordRefused, match="does not continue the prompt"):
-        whole([ASK], [Message("user", "other"), YES])
+        full_dialogue([ASK], [Message("user", "other"), YES])

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from preflab.data.sources import SOURCES, recognise, source_named
+from preflab.data.sources import SOURCES, get_source, recognise
 from preflab.errors import ConfigError, DataError
 
 USER, REPLY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
@@ -37,4 +37,4 @@ def test_an_unknown_form_is_answered_with_the_known_ones() -> None:
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
     with pytest.raises(ConfigError, match="'csv'; known are preflab_jsonl, ultrafeedback, openai_chat, hh, trl"):
-        source_named("csv")
+        get_source("csv")

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from preflab.data.dialogue import Dialogue
-from preflab.data.sources.files import Found
+from preflab.data.sources.files import LocatedRecord
 from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields
@@ -83,7 +83,7 @@ def load(source: DataSource) -> Items:
     return replace(records, records=(_with_behaviour(located) for located in records.records)).items(item)
 
 
-def _with_behaviour(located: Found) -> Found:
+def _with_behaviour(located: LocatedRecord) -> LocatedRecord:
     """The record with its behaviour, which published files have in their name."""
     if "behaviour" in located.record:
         return located
