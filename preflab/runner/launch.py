@@ -18,6 +18,7 @@ from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError, RunError
 from preflab.run import Run
 from preflab.runner.catalogue import Recipe, recipe_named
+from preflab.runner.earlier_layout import refuse_earlier_layout
 
 _ENDINGS = re.compile(r"(\.(jsonl|json|parquet|gguf|gz))+$")
 
@@ -118,8 +119,13 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
     """Run a recipe in its folder, taking up what is there. False when it was already finished.
 
     A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind.
+
+    Raises:
+        RunError: the folder is of an earlier layout, belongs to other settings, or is in use.
     """
     is_new = distributed.broadcast(not folder.exists())
+    if (folder / "config.json").exists():
+        refuse_earlier_layout(folder)
     with _open(recipe, folder, config, quiet=quiet) as run:
         before = finished_stages(folder)
         if not run.quiet:
@@ -130,7 +136,9 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
             if is_new and distributed.is_rank_zero() and not (folder / "state.json").exists():
                 shutil.rmtree(folder, ignore_errors=True)
             raise
-        return finished_stages(folder) != before
+        finished = finished_stages(folder)
+        run.record("ended", stages=finished)  # what 'preflab publish' asks for: the recipe came to its end
+        return finished != before
 
 
 def _announce(folder: Path, finished: list[str], *, resumed: bool) -> None:
@@ -149,7 +157,12 @@ def finished_stages(folder: Path) -> list[str]:
 
 
 def recipe_of(folder: Path) -> Recipe:
-    """The recipe a run folder belongs to."""
+    """The recipe a run folder belongs to.
+
+    Raises:
+        RunError: the folder is of an earlier layout.
+    """
+    refuse_earlier_layout(folder)
     return recipe_named(str(read_json(folder / "config.json").get("recipe")))
 
 
@@ -157,14 +170,11 @@ def reopen(folder: Path) -> tuple[Any, Run]:
     """The settings of a run that exists, and the run, quiet; for those who look at it.
 
     Raises:
-        RunError: the run was made with settings that this version does not know, or it is in use.
+        RunError: the folder is of an earlier layout, or in use.
     """
     recipe = recipe_of(folder)
     start = next(iter(recipe.load().SCALES.values()))()
-    try:
-        config = apply_overrides(start, read_json(folder / "config.json").get("config", {}))
-    except ConfigError as error:
-        raise RunError(f"{folder}: made by another version of preflab ({error})") from error
+    config = apply_overrides(start, read_json(folder / "config.json").get("config", {}))
     return config, _open(recipe, folder, config, quiet=True)
 
 

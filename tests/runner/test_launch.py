@@ -99,7 +99,7 @@ class Steps:
 
 
 def start(steps: Steps, folder: Path, monkeypatch: pytest.MonkeyPatch) -> bool:
-    monkeypatch.setattr(Recipe, "load", lambda self: SimpleNamespace(main=steps.main))
+    monkeypatch.setattr(Recipe, "load", lambda self: SimpleNamespace(main=steps.main, SCALES={"default": Config}))
     return launch(ALIGN, Config(), folder)
 
 
