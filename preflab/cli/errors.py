@@ -6,7 +6,7 @@ import sys
 
 from preflab.errors import ConfigError, PreflabError, RunError
 
-WEB = ("sqlalchemy", "alembic", "starlette", "uvicorn", "argon2", "itsdangerous", "python_multipart", "multipart")
+WEB = ("sqlalchemy", "alembic", "starlette", "uvicorn", "argon2", "python_multipart", "multipart")
 EXTRAS = dict.fromkeys(WEB, "web") | {"psycopg": "postgres", "inspect_ai": "inspect", "lm_eval": "lm-eval"}
 """Module -> the extra that brings it."""
 

@@ -19,17 +19,17 @@ from preflab.data.store import people
 from preflab.data.store.open import Store
 from preflab.errors import Conflict, DataError, LeaseLost, NotThere, PreflabError, StoreError
 from preflab.feedback.video_store import VideoDamaged
-from preflab.web.collect.render import STATIC, page
-from preflab.web.collect.request_context import Refused, RequestContext
-from preflab.web.collect.routes import PAGES, Needs, Page
+from preflab.web.collect.render import STATIC, render_page
+from preflab.web.collect.request_context import RequestContext, RequestRefused
+from preflab.web.collect.routes import PAGES, Access, Page
 from preflab.web.collect.security import (
     SAFE_METHODS,
     BodyLimit,
     SecurityHeaders,
-    bearer_of,
-    comes_from_elsewhere,
-    from_program,
-    harden,
+    bearer_token,
+    is_cross_origin,
+    set_security_headers,
+    wants_json,
 )
 from preflab.web.collect.site import Site, SiteConfig
 
@@ -41,10 +41,10 @@ def create_app(store: Store, config: SiteConfig | None = None) -> Starlette:
     """The site as an ASGI application."""
     site = Site(store, config or SiteConfig())
     by_path: dict[str, list[Page]] = {}
-    for found in PAGES:
-        by_path.setdefault(found.path, []).append(found)
+    for page in PAGES:
+        by_path.setdefault(page.path, []).append(page)
     routes: list[Any] = [
-        Route(path, _gate(site, pages), methods=[found.method for found in pages]) for path, pages in by_path.items()
+        Route(path, _gate(site, pages), methods=[page.method for page in pages]) for path, pages in by_path.items()
     ]
     routes.append(Mount("/static", StaticFiles(directory=STATIC), name="static"))
     hosts = [host.split(":")[0] if not host.startswith("[") else host for host in site.config.hosts]
@@ -53,7 +53,7 @@ def create_app(store: Store, config: SiteConfig | None = None) -> Starlette:
         Middleware(TrustedHostMiddleware, allowed_hosts=hosts, www_redirect=False),
         Middleware(BodyLimit, max_bytes=site.config.max_body_bytes),
     ]
-    handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _our_fault}
+    handlers: dict[Any, Any] = {HTTPException: _http_error, Exception: _internal_error}
     app = Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
     app.router.redirect_slashes = False  # an address is in the table or it is not
     app.state.site = site
@@ -61,21 +61,21 @@ def create_app(store: Store, config: SiteConfig | None = None) -> Starlette:
 
 
 def _gate(site: Site, pages: list[Page]) -> Callable[[Request], Awaitable[Response]]:
-    """What stands before every page: who asks, whether they may, whether the form is one of ours."""
-    by_method = {found.method: found for found in pages}
+    """What stands before every page: who sends the request, whether they may, whether the form is one of ours."""
+    by_method = {page.method: page for page in pages}
 
-    async def answer(request: Request) -> Response:
+    async def respond(request: Request) -> Response:
         method = "GET" if request.method == "HEAD" else request.method
-        found = by_method[method]  # type: ignore[index]  # the router lets in no other
+        page = by_method[method]  # type: ignore[index]  # the router lets in no other
         try:
             form = await _form(request) if method not in SAFE_METHODS else {}
-            return await run_in_threadpool(_answer, site, found, request, form)
+            return await run_in_threadpool(_respond, site, page, request, form)
         except HTTPException:
             raise
-        except Exception as error:  # here, so that the answer still gets its headers
-            return await _our_fault(request, error)
+        except Exception as error:  # here, so that the response still gets its headers
+            return await _internal_error(request, error)
 
-    return answer
+    return respond
 
 
 async def _form(request: Request) -> dict[str, str]:
@@ -93,24 +93,24 @@ async def _form(request: Request) -> dict[str, str]:
         raise HTTPException(422, f"the form could not be read: {error.detail}") from error
 
 
-def _answer(site: Site, found: Page, request: Request, form: dict[str, str]) -> Response:
-    ask = _identify(site, request, form)
+def _respond(site: Site, page: Page, request: Request, form: dict[str, str]) -> Response:
+    context = _identify(site, request, form)
     try:
-        _check_rate(ask)
-        _check_token(ask, found)
-        _check_form(ask)
-        refusal = _check_role(ask, found.needs)
-        answer = refusal or found.answer(ask)
+        _check_rate(context)
+        _check_token(context, page)
+        _check_form(context)
+        redirect = _check_role(context, page.access)
+        response = redirect or page.handler(context)
     except PreflabError as error:
-        answer = _complaint(ask, error)
-    for name, value in ask.new_cookies.items():
-        _set_cookie(site, answer, name, value)
-    return answer
+        response = _error_response(context, error)
+    for name, value in context.new_cookies.items():
+        _set_cookie(site, response, name, value)
+    return response
 
 
 def _identify(site: Site, request: Request, form: dict[str, str]) -> RequestContext:
-    """Who asks: a program by its token, a person by the session's cookie, or a stranger."""
-    bearer = bearer_of(request.headers)
+    """Who sends the request: a program by its token, a person by the session's cookie, or a stranger."""
+    bearer = bearer_token(request.headers)
     if bearer is not None:
         token = people.find_token(site.store, bearer, "api")
         return RequestContext(request, site, form, token.person if token else None, token, "")
@@ -118,107 +118,106 @@ def _identify(site: Site, request: Request, form: dict[str, str]) -> RequestCont
     session = people.find_token(site.store, secret, "session")
     if session is not None:
         return RequestContext(request, site, form, session.person, session, secret)
-    tie = request.cookies.get(site.config.form_cookie, "")
-    ask = RequestContext(request, site, form, None, None, tie)
-    if not 20 <= len(tie) <= 100:
-        ask.tie = ask.new_cookies[site.config.form_cookie] = secrets.token_urlsafe(24)
-    return ask
+    binding = request.cookies.get(site.config.form_cookie, "")
+    context = RequestContext(request, site, form, None, None, binding)
+    if not 20 <= len(binding) <= 100:
+        context.csrf_binding = context.new_cookies[site.config.form_cookie] = secrets.token_urlsafe(24)
+    return context
 
 
-def _set_cookie(site: Site, answer: Response, name: str, value: str) -> None:
+def _set_cookie(site: Site, response: Response, name: str, value: str) -> None:
     secure, path = site.config.secure, site.config.root_path or "/"
     if value:
-        age = round(site.config.session_days * 86_400)
-        answer.set_cookie(name, value, max_age=age, path=path, secure=secure, httponly=True, samesite="lax")
+        max_age = round(site.config.session_days * 86_400)
+        response.set_cookie(name, value, max_age=max_age, path=path, secure=secure, httponly=True, samesite="lax")
     else:
-        answer.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
+        response.delete_cookie(name, path=path, secure=secure, httponly=True, samesite="lax")
 
 
-def caller(ask: RequestContext) -> str:
-    """Under what the limiter knows the one who asks."""
-    if ask.token is not None:
-        return ask.token.hash
-    return ask.site.mask(ask.client_address)
+def rate_limit_key(context: RequestContext) -> str:
+    """What requests are counted by: the session or token, for strangers the address."""
+    if context.token is not None:
+        return context.token.hash
+    return context.site.mask(context.client_address)
 
 
-def _check_rate(ask: RequestContext) -> None:
-    who = caller(ask)
-    if not ask.site.requests.allows(who):
-        raise Refused(429, f"too many requests; please wait {ask.site.requests.wait_seconds(who)} s")
+def _check_rate(context: RequestContext) -> None:
+    key, limiter = rate_limit_key(context), context.site.request_limiter
+    if not limiter.allows(key):
+        raise RequestRefused(429, f"too many requests; please wait {limiter.wait_seconds(key)} s")
 
 
-def _check_token(ask: RequestContext, found: Page) -> None:
-    """Who brings a token is a program: it must be a good one, for a page that is for programs."""
-    if bearer_of(ask.request.headers) is None:
+def _check_token(context: RequestContext, page: Page) -> None:
+    """A request with a token comes from a program: the token must be good, and the page one for programs."""
+    if bearer_token(context.request.headers) is None:
         return
-    if ask.token is None or ask.token.kind != "api":
-        raise Refused(401, "this token is not known, has expired or was revoked")
-    if not found.for_programs:
-        raise Refused(403, "an API token is for /api and for exports; log in for this page")
+    if context.token is None or context.token.kind != "api":
+        raise RequestRefused(401, "this token is not known, has expired or was revoked")
+    if not page.accepts_token:
+        raise RequestRefused(403, "an API token is for /api and for exports; log in for this page")
 
 
-def _check_form(ask: RequestContext) -> None:
+def _check_form(context: RequestContext) -> None:
     """A form must come from one of our pages, in the browser that we gave it to. Programs with a token send none."""
-    request = ask.request
-    if request.method in SAFE_METHODS or (ask.token is not None and ask.token.kind == "api"):
+    request = context.request
+    if request.method in SAFE_METHODS or (context.token is not None and context.token.kind == "api"):
         return
-    scheme = "https" if ask.site.config.secure else request.url.scheme
-    if comes_from_elsewhere(request.headers, scheme, request.headers.get("host", "")):
-        raise Refused(403, "this form did not come from this site; open the page here and try again")
-    given = ask.form.get("csrf", "") or request.headers.get("x-csrf-token", "")
-    if not secrets.compare_digest(given.encode(), ask.site.form_token(ask.tie).encode()):
-        raise Refused(403, "this form is too old, or cookies are off; open the page again and try once more")
+    scheme = "https" if context.site.config.secure else request.url.scheme
+    if is_cross_origin(request.headers, scheme, request.headers.get("host", "")):
+        raise RequestRefused(403, "this form did not come from this site; open the page here and try again")
+    csrf = context.form.get("csrf", "") or request.headers.get("x-csrf-token", "")
+    if not secrets.compare_digest(csrf.encode(), context.site.csrf_token(context.csrf_binding).encode()):
+        raise RequestRefused(403, "this form is too old, or cookies are off; open the page again and try once more")
 
 
-def _check_role(ask: RequestContext, needs: Needs) -> Response | None:
-    """Whether the one who asks may; strangers are shown the way in."""
-    if needs == "anyone":
+def _check_role(context: RequestContext, access: Access) -> Response | None:
+    """Refuse those who may not; strangers with a browser are sent to the login."""
+    if access == "anyone":
         return None
-    if ask.person is None:
-        if ask.request.method in SAFE_METHODS and not ask.wants_json:
-            return RedirectResponse(f"{ask.site.config.root_path}/login", 303)
-        raise Refused(401, "please log in, or open your link again; a session may have ended")
-    if needs == "person":
+    if context.person is None:
+        if context.request.method in SAFE_METHODS and not context.wants_json:
+            return RedirectResponse(f"{context.site.config.root_path}/login", 303)
+        raise RequestRefused(401, "please log in, or open your link again; a session may have ended")
+    if access == "person":
         return None
-    study = people.EVERY if needs == "site owner" else ask.study
-    wanted = "owner" if needs == "site owner" else needs
-    role = ask.role(study)
-    if role is None or people.RANK[role] < people.RANK[wanted]:
-        raise Refused(
-            403, f"this page is for {'owners of the site' if needs == 'site owner' else f'the {wanted}s of the study'}"
-        )
+    study = people.EVERY if access == "site owner" else context.study
+    required = "owner" if access == "site owner" else access
+    role = context.role_in(study)
+    if role is None or people.RANK[role] < people.RANK[required]:
+        audience = "owners of the site" if access == "site owner" else f"the {required}s of the study"
+        raise RequestRefused(403, f"this page is for {audience}")
     return None
 
 
 # errors ----------------------------------------------------------------------------------------------------
 
 
-def status_of(error: Exception) -> int:
+def http_status(error: Exception) -> int:
     """HTTP's number for one of our errors."""
-    if isinstance(error, Refused):
+    if isinstance(error, RequestRefused):
         return error.status
-    kinds: list[tuple[type[Exception], int]] = [
+    statuses: list[tuple[type[Exception], int]] = [
         (NotThere, 404),
         (VideoDamaged, 500),
         (LeaseLost, 409),
         (Conflict, 409),
         (DataError, 422),
     ]
-    for kind, status in kinds:
+    for kind, status in statuses:
         if isinstance(error, kind):
             return status
     return 409 if isinstance(error, StoreError) else 422
 
 
-def _complaint(ask: RequestContext, error: Exception) -> Response:
-    status, text = status_of(error), _sentence(error)
-    if ask.wants_json:
+def _error_response(context: RequestContext, error: Exception) -> Response:
+    status, text = http_status(error), _error_text(error)
+    if context.wants_json:
         return JSONResponse({"error": text}, status)
-    return ask.page("error.html.j2", status, number=status, message=text)
+    return context.render("error.html.j2", status, number=status, message=text)
 
 
-def _sentence(error: Exception) -> str:
-    """What an error says, as a person is told it."""
+def _error_text(error: Exception) -> str:
+    """The message of an error, for a person to read."""
     if isinstance(error, DataError) and error.path is None and error.field is not None:
         return f"{error.field.replace('_', ' ')}: {error.message}"
     return str(error)
@@ -228,23 +227,23 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     texts = {404: "There is no such page.", 405: "This page does not take that kind of request."}
     text = texts.get(error.status_code, error.detail)
-    return _bare(request, error.status_code, text, dict(error.headers or {}))
+    return _error_page(request, error.status_code, text, dict(error.headers or {}))
 
 
-async def _our_fault(request: Request, error: Exception) -> Response:
+async def _internal_error(request: Request, error: Exception) -> Response:
     route = request.scope.get("route")  # not the address itself: there may be an invitation in it
     log.error("%s %s failed", request.method, getattr(route, "path", "(no page)"), exc_info=error)
     text = "Something went wrong on our side. What you sent before is kept; please try again in a moment."
-    return _bare(request, 500, text, {})
+    return _error_page(request, 500, text, {})
 
 
-def _bare(request: Request, status: int, text: str, headers: dict[str, str]) -> Response:
+def _error_page(request: Request, status: int, text: str, headers: dict[str, str]) -> Response:
     config = request.app.state.site.config
-    if from_program(request.scope):
-        answer: Response = JSONResponse({"error": text}, status)
+    if wants_json(request.scope):
+        response: Response = JSONResponse({"error": text}, status)
     else:
         values = {"root": config.root_path, "person": None, "csrf": "", "notice": ""}
-        answer = page("error.html.j2", status, number=status, message=text, **values)
-    answer.headers.update(headers)
-    harden(answer.headers, secure=config.secure)  # what fails outside the middleware goes past it
-    return answer
+        response = render_page("error.html.j2", status, number=status, message=text, **values)
+    response.headers.update(headers)
+    set_security_headers(response.headers, secure=config.secure)  # what fails outside the middleware goes past it
+    return response

@@ -18,7 +18,7 @@ from preflab.errors import ConfigError, NotThere, StoreError
 from preflab.feedback.export import export
 from preflab.feedback.study import StudyDefinition, load_study
 from preflab.feedback.sync_study import sync_study
-from preflab.web.collect.server import ServerConfig, bootstrap_secret, listen, serve, stop_on_terminate
+from preflab.web.collect.server import ServerConfig, issue_bootstrap_secret, listen, serve, stop_on_terminate
 from preflab.web.collect.site import SiteConfig
 
 
@@ -38,12 +38,14 @@ def collect(args: argparse.Namespace) -> int:
     try:
         for file in studies:
             print(f"study {file.definition.name}: {sync_study(store, file)}", file=sys.stderr)
-            for warning in doubts(file.definition):
+            for warning in policy_warnings(file.definition):
                 print(f"note: study {file.definition.name}: {warning}", file=sys.stderr)
         port, scheme = bound.getsockname()[1], "https" if args.https else "http"
-        shown = "localhost" if server.host in ("127.0.0.1", "::1") else server.host
-        print(f"preflab collects at {scheme}://{shown}:{port}{site.root_path}/ (store: {_shown(store)})", flush=True)
-        secret = bootstrap_secret(store)
+        host = "localhost" if server.host in ("127.0.0.1", "::1") else server.host
+        print(
+            f"preflab collects at {scheme}://{host}:{port}{site.root_path}/ (store: {_store_label(store)})", flush=True
+        )
+        secret = issue_bootstrap_secret(store)
         if secret is not None:
             print(f"the first owner begins at /begin with this secret (one day, once): {secret}", flush=True)
         stop_on_terminate()
@@ -53,8 +55,8 @@ def collect(args: argparse.Namespace) -> int:
     return 0
 
 
-def doubts(definition: StudyDefinition) -> Iterator[str]:
-    """What can be seen of policies that will not answer, without loading any."""
+def policy_warnings(definition: StudyDefinition) -> Iterator[str]:
+    """Why policies will not answer, as far as can be seen without loading any."""
     for policy in definition.policies:
         for folder in filter(None, (policy.run, policy.scorer)):
             if not Path(folder).is_dir():
@@ -63,7 +65,7 @@ def doubts(definition: StudyDefinition) -> Iterator[str]:
             yield f"policy {policy.name!r}: the environment variable {policy.key_env} is not set"
 
 
-def _shown(store: Store) -> str:
+def _store_label(store: Store) -> str:
     url = store.engine.url
     return url.render_as_string(hide_password=True) if store.is_postgres else str(url.database)
 
@@ -71,31 +73,31 @@ def _shown(store: Store) -> str:
 def store_command(args: argparse.Namespace) -> int:
     """One of verify, info, backup, restore, export, token."""
     if args.action == "restore":
-        found = restore(args.backup, args.store)
-        print(f"{found.path}: restored, {found.events} events, head {found.head}")
+        restored = restore(args.backup, args.store)
+        print(f"{restored.path}: restored, {restored.events} events, head {restored.head}")
         return 0
     store = open_store(args.store, create=False)
     try:
-        work = {"verify": _verify, "info": _info, "backup": _backup, "export": _export, "token": _token}
-        return work[args.action](store, args)
+        actions = {"verify": _verify, "info": _info, "backup": _backup, "export": _export, "token": _token}
+        return actions[args.action](store, args)
     finally:
         store.close()
 
 
 def _verify(store: Store, args: argparse.Namespace) -> int:
-    found = verify(store, expect=None if args.expect is None else _mark(args.expect))
-    for problem in found.problems[:50]:
+    report = verify(store, expect=None if args.expect is None else _expected_event(args.expect))
+    for problem in report.problems[:50]:
         print(f"problem: {problem}")
-    if len(found.problems) > 50:
-        print(f"... and {len(found.problems) - 50} more")
-    erased = f", {found.erased} erased at somebody's wish" if found.erased else ""
-    print(f"{found.events} events{erased}; head {found.events}:{found.head}")
-    print("sound" if found.ok else f"{len(found.problems)} problem(s)")
-    return 0 if found.ok else StoreError.exit_code
+    if len(report.problems) > 50:
+        print(f"... and {len(report.problems) - 50} more")
+    erased = f", {report.erased} erased at somebody's wish" if report.erased else ""
+    print(f"{report.events} events{erased}; head {report.events}:{report.head}")
+    print("sound" if report.ok else f"{len(report.problems)} problem(s)")
+    return 0 if report.ok else StoreError.exit_code
 
 
-def _mark(text: str) -> tuple[int, str]:
-    """``EVENT:HASH``, or an export's manifest."""
+def _expected_event(text: str) -> tuple[int, str]:
+    """Number and hash of an event, from ``EVENT:HASH`` or from an export's manifest."""
     path = Path(text)
     if path.is_file():
         try:
@@ -112,31 +114,31 @@ def _mark(text: str) -> tuple[int, str]:
 def _info(store: Store, args: argparse.Namespace) -> int:
     del args
     for study in list_studies(store):
-        done = progress(store, study.name)
-        told = ", ".join(f"{n} {status}" for status, n in sorted(counts(store, study.name).items())) or "none"
+        slots = progress(store, study.name)
+        judgements = ", ".join(f"{n} {status}" for status, n in sorted(counts(store, study.name).items())) or "none"
         protocol = study.definition["protocol"]
-        slots = f"{done.filled} of {done.slots} slots filled"
-        print(f"{study.name}: {protocol}, {study.state}, revision {study.revision}; {slots}; judgements: {told}")
+        filled = f"{slots.filled} of {slots.slots} slots filled"
+        print(f"{study.name}: {protocol}, {study.state}, revision {study.revision}; {filled}; judgements: {judgements}")
     if not list_studies(store):
         print("no studies yet")
     return 0
 
 
 def _backup(store: Store, args: argparse.Namespace) -> int:
-    found = back_up(store, args.to)
-    print(f"{found.path}: {found.events} events, head {found.events}:{found.head}")
+    backup = back_up(store, args.to)
+    print(f"{backup.path}: {backup.events} events, head {backup.events}:{backup.head}")
     return 0
 
 
 def _export(store: Store, args: argparse.Namespace) -> int:
     try:
-        made = export(store, args.study, args.format, weakest=args.weakest, up_to=args.up_to)
+        exported = export(store, args.study, args.format, weakest=args.weakest, up_to=args.up_to)
     except NotThere as error:
         raise StoreError(str(error)) from error
-    path = made.write(args.to)
-    left = ", ".join(f"{n} left out: {why}" for why, n in made.manifest["left_out"].items())
-    print(f"{path}: {made.manifest['records']} records{'; ' + left if left else ''}")
-    print(f"sha256 {made.manifest['sha256']}, up to event {made.manifest['horizon']['event']}")
+    path, manifest = exported.write(args.to), exported.manifest
+    left_out = ", ".join(f"{n} left out: {reason}" for reason, n in manifest["left_out"].items())
+    print(f"{path}: {manifest['records']} records{'; ' + left_out if left_out else ''}")
+    print(f"sha256 {manifest['sha256']}, up to event {manifest['horizon']['event']}")
     return 0
 
 
@@ -146,10 +148,10 @@ def _token(store: Store, args: argparse.Namespace) -> int:
         find_study(store, args.study)
     if not 0 < args.days <= 365:
         raise ConfigError(f"--days must be above 0 and at most 365, got {args.days:g}")
-    who = people.new_person(store)
-    people.grant(store, who, args.study, args.role)
+    pseudonym = people.new_person(store)
+    people.grant(store, pseudonym, args.study, args.role)
     secret = people.issue_token(
-        store, "api", study=args.study, role=args.role, who=who, days=args.days, note="preflab store token"
+        store, "api", study=args.study, role=args.role, who=pseudonym, days=args.days, note="preflab store token"
     )
     print(secret)
     return 0

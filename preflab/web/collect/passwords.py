@@ -13,8 +13,8 @@ _NOBODY = _HASHER.hash("nobody has this password")
 SHORTEST = 12
 
 
-def hashed(password: str) -> str:
-    """A password as it is kept.
+def hash_password(password: str) -> str:
+    """The argon2id hash under which a password is stored.
 
     Raises:
         DataError: it is too short, or longer than 200 characters.
@@ -25,10 +25,11 @@ def hashed(password: str) -> str:
         return _HASHER.hash(password)
 
 
-def matches(password: str, kept: str | None) -> bool:
-    """Whether a password is the one kept. For nobody (None) it takes as long as for somebody."""
+def verify_password(password: str, password_hash: str | None) -> bool:
+    """Whether a password has this hash. For nobody (None) it takes as long as for somebody."""
     try:
         with _AT_ONCE:
-            return _HASHER.verify(kept or _NOBODY, password[:200]) and bool(kept) and len(password) <= 200
+            equal = _HASHER.verify(password_hash or _NOBODY, password[:200])
     except (VerificationError, InvalidHashError):
         return False
+    return equal and bool(password_hash) and len(password) <= 200

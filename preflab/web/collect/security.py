@@ -1,4 +1,7 @@
-"""What every answer carries and what no request may do, as middleware; their order stands in ``app.create_app``."""
+"""Security headers, the limit on bodies and the check of origins; their order stands in ``app.create_app``.
+
+By hand, not from a package: policy and refusals of this site fit in one file, and tests look at every answer.
+"""
 
 from typing import Any
 from urllib.parse import urlsplit
@@ -33,30 +36,30 @@ HEADERS = {
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 
 
-def harden(headers: MutableHeaders, *, secure: bool) -> None:
-    """What every answer carries."""
+def set_security_headers(headers: MutableHeaders, *, secure: bool) -> None:
+    """Set the headers that every response carries."""
     for name, value in HEADERS.items():
         headers[name] = value
     if secure:
         headers["Strict-Transport-Security"] = "max-age=31536000"
 
 
-def bearer_of(headers: Headers) -> str | None:
+def bearer_token(headers: Headers) -> str | None:
     """The API token that a request brings; None without. What a proxy's own login adds (Basic) is none."""
     scheme, _, secret = headers.get("authorization", "").partition(" ")
     return secret.strip() if scheme.lower() == "bearer" else None
 
 
-def from_program(scope: Scope) -> bool:
-    """Whether a program asks, to be answered in JSON: it says so, it brings a token, or it asks for the API."""
+def wants_json(scope: Scope) -> bool:
+    """Whether to answer in JSON: the request accepts it, brings an API token, or is for the API."""
     headers = Headers(scope=scope)
     path = scope["path"].removeprefix(scope.get("root_path", ""))
-    told = "application/json" in headers.get("accept", "") or bearer_of(headers) is not None
-    return told or path.startswith("/api/")
+    from_program = "application/json" in headers.get("accept", "") or bearer_token(headers) is not None
+    return from_program or path.startswith("/api/")
 
 
 class SecurityHeaders:
-    """Headers on every answer, errors too. Pages are not kept by browsers or proxies; static files are,
+    """Headers on every response, errors too. Pages are not kept by browsers or proxies; static files are,
     and films by the browsers alone."""
 
     def __init__(self, app: ASGIApp, *, secure: bool) -> None:
@@ -71,10 +74,10 @@ class SecurityHeaders:
         async def with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                own = headers.get("Cache-Control") if message["status"] == 200 else None
-                harden(headers, secure=self.secure)
-                if own is not None and own.startswith("private, "):  # a film: it never changes
-                    headers["Cache-Control"] = own
+                cache_control = headers.get("Cache-Control") if message["status"] == 200 else None
+                set_security_headers(headers, secure=self.secure)
+                if cache_control is not None and cache_control.startswith("private, "):  # a film: it never changes
+                    headers["Cache-Control"] = cache_control
                 if path.startswith("/static/") and message["status"] < 400:
                     headers["Cache-Control"] = "public, max-age=3600"
             await send(message)
@@ -93,35 +96,35 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        said = Headers(scope=scope).get("content-length", "0")
-        if not said.isdecimal() or len(said) > 15 or int(said) > self.max_bytes:
+        length = Headers(scope=scope).get("content-length", "0")
+        if not length.isdecimal() or len(length) > 15 or int(length) > self.max_bytes:
             await self._refuse(scope, receive, send)
             return
-        held: list[Message] = []
-        count = 0
+        messages: list[Message] = []
+        bytes_read = 0
         while True:  # the body is read whole before anything is done with it: forms are small
             message = await receive()
-            held.append(message)
-            count += len(message.get("body", b""))
-            if count > self.max_bytes:
+            messages.append(message)
+            bytes_read += len(message.get("body", b""))
+            if bytes_read > self.max_bytes:
                 await self._refuse(scope, receive, send)
                 return
             if message["type"] != "http.request" or not message.get("more_body", False):
                 break
-        rest = iter(held)
+        replayed = iter(messages)
 
         async def replay() -> Any:
-            return next(rest, None) or await receive()
+            return next(replayed, None) or await receive()
 
         await self.app(scope, replay, send)
 
     async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
         text = f"Too large: at most {self.max_bytes:,} bytes are taken. Nothing was kept; please shorten it."
-        answer = JSONResponse({"error": text}, 413) if from_program(scope) else PlainTextResponse(text, 413)
-        await answer(scope, receive, send)
+        response = JSONResponse({"error": text}, 413) if wants_json(scope) else PlainTextResponse(text, 413)
+        await response(scope, receive, send)
 
 
-def comes_from_elsewhere(headers: Headers, scheme: str, host: str) -> bool:
+def is_cross_origin(headers: Headers, scheme: str, host: str) -> bool:
     """Whether a browser sent this request for a page of another site, or cannot say that it did not."""
     origin = headers.get("origin")
     if origin is not None:

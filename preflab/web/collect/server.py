@@ -24,7 +24,7 @@ class ServerConfig:
     port: int = 8765
     """0 takes a free one."""
     proxies: tuple[str, ...] = ()
-    """Addresses of proxies whose word is taken on scheme and client."""
+    """Addresses of proxies that are trusted to name scheme and client."""
     reply_threads: int = 2
     """Replies of policies under way at once; 0 where another process answers."""
 
@@ -35,31 +35,31 @@ class ServerConfig:
             raise ConfigError(f"reply_threads must not be negative, got {self.reply_threads}")
 
 
-def bootstrap_secret(store: Store) -> str | None:
-    """A secret for the first owner, as long as the site has none; earlier ones end."""
+def issue_bootstrap_secret(store: Store) -> str | None:
+    """A secret for the first owner; earlier secrets end. None once the site has an owner."""
     if any(member.role == "owner" for member in people.members_of(store, people.EVERY)):
         return None
-    for old in people.tokens_of(store, people.EVERY, "bootstrap"):
-        people.revoke(store, old.hash, actor="server")
+    for token in people.tokens_of(store, people.EVERY, "bootstrap"):
+        people.revoke(store, token.hash, actor="server")
     return people.issue_token(store, "bootstrap", role="owner", days=BOOTSTRAP_DAYS, uses=1)
 
 
 def listen(config: ServerConfig) -> socket.socket:
-    """The socket to serve on, bound already, so that a taken port is told before anything else starts.
+    """The socket to serve on, bound already, so that a port that is taken is reported before anything else starts.
 
     Raises:
         RunError: the address is taken or not ours.
     """
     family = socket.AF_INET6 if ":" in config.host else socket.AF_INET
-    found = socket.socket(family, socket.SOCK_STREAM)
-    found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        found.bind((config.host, config.port))
-        found.listen(2048)  # whoever reads the address may come at once
+        bound.bind((config.host, config.port))
+        bound.listen(2048)  # clients may come as soon as the address is printed
     except OSError as error:
-        found.close()
+        bound.close()
         raise RunError(f"cannot listen on {config.host}:{config.port}: {error.strerror}; try another --port") from error
-    return found
+    return bound
 
 
 def serve(store: Store, site: SiteConfig, config: ServerConfig, bound: socket.socket) -> None:
@@ -85,12 +85,12 @@ def serve(store: Store, site: SiteConfig, config: ServerConfig, bound: socket.so
         worker.stop()
 
 
-def in_background(store: Store, site: SiteConfig | None = None, *, reply_threads: int = 0) -> "Background":
+def serve_in_background(store: Store, site: SiteConfig | None = None, *, reply_threads: int = 0) -> "BackgroundServer":
     """A server in a thread of this process, on a free port: for tests, benchmarks and notebooks."""
-    return Background(store, site or SiteConfig(), reply_threads)
+    return BackgroundServer(store, site or SiteConfig(), reply_threads)
 
 
-class Background:
+class BackgroundServer:
     """A server in a thread; a context manager that gives the address."""
 
     def __init__(self, store: Store, site: SiteConfig, reply_threads: int) -> None:

@@ -1,4 +1,4 @@
-"""What the pages share: settings of the site, the store, the desks of its studies."""
+"""What the pages share: settings of the site, the store, the annotation services of its studies."""
 
 import hashlib
 import hmac
@@ -47,7 +47,7 @@ class SiteConfig:
 
     @property
     def form_cookie(self) -> str:
-        """Name of the cookie that ties a stranger's form to their browser."""
+        """Name of the cookie that binds a stranger's form to their browser."""
         return f"{self.cookie}-form"
 
 
@@ -57,38 +57,39 @@ class Site:
 
     store: Store
     config: SiteConfig
-    logins: Limiter = field(init=False)
-    requests: Limiter = field(init=False)
-    films: VideoStore | None = field(init=False)
+    login_limiter: Limiter = field(init=False)
+    request_limiter: Limiter = field(init=False)
+    video_store: VideoStore | None = field(init=False)
     """None where the store is no file and no folder was named."""
-    _desks: dict[str, AnnotationService] = field(default_factory=dict)
+    _services: dict[str, AnnotationService] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _salt: bytes = field(default_factory=lambda: secrets.token_bytes(16))
 
     def __post_init__(self) -> None:
-        per = self.config.logins_per_quarter_hour
-        self.films = open_video_store(self.store, Path(self.config.films) if self.config.films else None)
-        self.logins = Limiter(rate=per / 900, burst=float(per))
-        self.requests = Limiter(rate=self.config.requests_per_second, burst=10 * self.config.requests_per_second)
+        attempts = self.config.logins_per_quarter_hour
+        self.video_store = open_video_store(self.store, Path(self.config.films) if self.config.films else None)
+        self.login_limiter = Limiter(rate=attempts / 900, burst=float(attempts))
+        per_second = self.config.requests_per_second
+        self.request_limiter = Limiter(rate=per_second, burst=10 * per_second)
 
-    def desk(self, study: str) -> AnnotationService:
-        """The desk of a study, as it is defined now.
+    def annotation_service(self, study: str) -> AnnotationService:
+        """The annotation service of a study, as the study is defined now.
 
         Raises:
             NotThere: there is no such study.
         """
         with self._lock:
-            found = self._desks.get(study)
-        if found is None:
-            found = AnnotationService(self.store, study)
+            service = self._services.get(study)
+        if service is None:
+            service = AnnotationService(self.store, study)
             with self._lock:
-                self._desks[study] = found
-        found.refresh()
-        return found
+                self._services[study] = service
+        service.refresh()
+        return service
 
-    def form_token(self, of: str) -> str:
-        """What a form must bring along: tied to the session or, for strangers, to a cookie."""
-        return hmac.new(self.store.secret("form"), of.encode(), hashlib.sha256).hexdigest()[:40]
+    def csrf_token(self, binding: str) -> str:
+        """What a form must bring along: bound to the session or, for strangers, to a cookie."""
+        return hmac.new(self.store.secret("form"), binding.encode(), hashlib.sha256).hexdigest()[:40]
 
     def mask(self, address: str) -> str:
         """An address as the limiter knows it: a hash that changes with every start and is written nowhere."""

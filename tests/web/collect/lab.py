@@ -114,9 +114,9 @@ class Lab:
 
     def person(self, *roles: tuple[str, people.Role], name: str | None = None) -> str:
         """Somebody with roles in studies; ``*`` is the whole site."""
-        from preflab.web.collect.passwords import hashed
+        from preflab.web.collect.passwords import hash_password
 
-        who = people.new_person(self.store, name=name, password=hashed(PASSWORD) if name else None)
+        who = people.new_person(self.store, name=name, password=hash_password(PASSWORD) if name else None)
         for study, role in roles:
             people.grant(self.store, who, study, role)
             if role == "annotator":

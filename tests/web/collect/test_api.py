@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from preflab.data.store import people
 from preflab.web.collect.pages.openapi import DESCRIPTION
 from preflab.web.collect.routes import PAGES
-from preflab.web.collect.server import in_background
+from preflab.web.collect.server import serve_in_background
 from preflab.web.collect.site import SiteConfig
 from tests.web.collect.lab import Lab, Program
 
@@ -146,7 +146,7 @@ def test_whatever_is_sent_to_a_real_server_by_its_description_is_answered_and_ne
     headers = {"Authorization": f"Bearer {token}"}
     seen: set[int] = set()
     lab.study("clips", "name: {name}\nprotocol: clips\n")
-    with in_background(lab.store, SiteConfig(requests_per_second=1e6)) as url:
+    with serve_in_background(lab.store, SiteConfig(requests_per_second=1e6)) as url:
         schema = schemathesis.openapi.from_url(f"{url}/api/openapi.json", headers=headers)
         schema.config.generation.update(modes=list(schemathesis.GenerationMode))
         for found in schema.get_all_operations():

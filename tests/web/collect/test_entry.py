@@ -9,7 +9,7 @@ import pytest
 from preflab.data.store import people
 from preflab.data.store.queue import claim
 from preflab.web.collect import passwords
-from preflab.web.collect.server import bootstrap_secret
+from preflab.web.collect.server import issue_bootstrap_secret
 from preflab.web.collect.site import SiteConfig
 from tests.web.collect.lab import PASSWORD, Browser, Lab, Seconds, owner
 
@@ -147,7 +147,7 @@ def test_a_login_takes_the_same_work_whoever_it_names(lab: Lab, hasher: list[str
 def test_wrong_passwords_are_limited_by_name_and_by_address_and_right_ones_are_not(lab: Lab) -> None:
     lab.person(("*", "owner"), name="root")
     clock = Seconds()
-    lab.site.logins._clock = clock
+    lab.site.login_limiter._clock = clock
     browser = lab.browser()
     for _ in range(15):
         assert lab.browser().post("/login", name="root", password=PASSWORD).status_code == 303
@@ -155,7 +155,7 @@ def test_wrong_passwords_are_limited_by_name_and_by_address_and_right_ones_are_n
     assert tried == [403] * 10 + [429]
     assert browser.post("/login", name="root", password=PASSWORD).status_code == 429  # the right one too
     assert browser.post("/login", name="another", password="wrong").status_code == 429  # by address
-    lab.site.logins._held.pop(lab.site.mask("testclient"))  # from another address
+    lab.site.login_limiter._buckets.pop(lab.site.mask("testclient"))  # from another address
     assert browser.post("/login", name="another", password="wrong").status_code == 403
     assert browser.post("/login", name="root", password=PASSWORD).status_code == 429  # by name
     clock.now = 90.0  # ten in a quarter of an hour
@@ -181,7 +181,7 @@ def test_many_guesses_at_the_same_moment_are_no_more_than_the_limit(lab: Lab, ha
 
 def test_invitations_and_personal_links_cannot_be_guessed_at_leisure(lab: Lab) -> None:
     for path in ("/join/", "/return/"):
-        lab.site.logins._held.clear()
+        lab.site.login_limiter._buckets.clear()
         browser = lab.browser()
         tried = [browser.post(f"{path}{'x' * 40}{n}").status_code for n in range(12)]
         assert tried == [404] * 10 + [429] * 2
@@ -193,7 +193,7 @@ def test_invitations_and_personal_links_cannot_be_guessed_at_leisure(lab: Lab) -
 
 
 def test_the_first_owner_begins_by_the_printed_secret_once(lab: Lab) -> None:
-    old, secret = bootstrap_secret(lab.store), bootstrap_secret(lab.store)
+    old, secret = issue_bootstrap_secret(lab.store), issue_bootstrap_secret(lab.store)
     assert old and secret and old != secret
     form = {"name": "root", "password": PASSWORD}
     assert lab.browser().post("/begin", secret=old, **form).status_code == 404  # a restart ends the one before
@@ -203,11 +203,11 @@ def test_the_first_owner_begins_by_the_printed_secret_once(lab: Lab) -> None:
     assert browser.post("/begin", secret=f" {secret} ", **form).status_code == 303
     assert browser.get("/new").status_code == 200
     assert lab.browser().post("/begin", secret=secret, name="another", password=PASSWORD).status_code == 404
-    assert bootstrap_secret(lab.store) is None
+    assert issue_bootstrap_secret(lab.store) is None
 
 
 def test_the_bootstrap_secret_ends_after_a_day_and_other_secrets_do_not_begin(lab: Lab) -> None:
-    secret = bootstrap_secret(lab.store)
+    secret = issue_bootstrap_secret(lab.store)
     assert secret is not None
     invited = people.issue_token(lab.store, "invite", study="red", role="owner", days=1.0)
     assert lab.browser().post("/begin", secret=invited, name="a", password=PASSWORD).status_code == 404

@@ -36,14 +36,14 @@ def test_a_flood_of_names_does_not_fill_the_memory_nor_free_those_who_are_held()
     for n in range(25_000):
         clock.now += 1e-3
         limiter.allows(f"name {n}", cost=0.0)
-    assert len(limiter._held) <= 20_001
+    assert len(limiter._buckets) <= 20_001
     assert not limiter.allows("guesser")
 
 
 def test_too_many_requests_of_one_session_are_refused_until_it_waits(tmp_path: Path) -> None:
     own = Lab(tmp_path, requests_per_second=0.3)
     clock = Seconds()
-    own.site.requests._clock = clock
+    own.site.request_limiter._clock = clock
     one, two = own.browser(own.person()), own.browser(own.person())
     assert [one.get("/account").status_code for _ in range(5)] == [200, 200, 200, 429, 429]
     assert "please wait 4 s" in one.last.text

@@ -11,7 +11,7 @@ from preflab.data.store import conversation, people
 from preflab.data.store.conversation import take_job
 from preflab.data.store.studies import NewItem, add_items, create_study
 from preflab.feedback.study import StudyDefinition
-from preflab.web.collect.render import LONGEST, TEMPLATES, shown
+from preflab.web.collect.render import MAX_CHARACTERS, TEMPLATES, reveal_invisible
 from tests.web.collect.lab import Lab
 
 PLAIN = "Plain words."
@@ -237,7 +237,7 @@ def test_a_line_of_a_million_characters_is_cut_and_says_so(lab: Lab) -> None:
     add_items(lab.store, "long", [NewItem(name="long", content=content)])
     go = lab.browser(lab.person(("long", "annotator")))
     page = go.get(go.get("/s/long/next").headers["location"]).text
-    assert len(page) < 2 * LONGEST + 50_000
+    assert len(page) < 2 * MAX_CHARACTERS + 50_000
     assert Page(page).text.count("[… 800,003 more characters]") == 2
 
 
@@ -249,7 +249,7 @@ def test_every_character_that_cannot_be_seen_is_spelled_out_and_every_other_is_l
         for c in text:
             hidden = unicodedata.category(c) in ("Cc", "Cf", "Co", "Cs", "Zl", "Zp") and c not in kept
             wanted.append("\n" if c == "\r" else f"[U+{ord(c):04X}]" if hidden else c)
-        assert shown("".join(text)) == "".join(wanted), hex(start)
+        assert reveal_invisible("".join(text)) == "".join(wanted), hex(start)
 
 
 @pytest.mark.parametrize(
@@ -269,7 +269,7 @@ def test_every_character_that_cannot_be_seen_is_spelled_out_and_every_other_is_l
     ],
 )
 def test_hand_picked_characters(text: object, page: str) -> None:
-    assert shown(text) == page
+    assert reveal_invisible(text) == page
 
 
 def test_no_template_and_no_code_marks_anything_as_safe() -> None:

@@ -11,7 +11,7 @@ from preflab.data.store.studies import add_items, create_study
 from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.study import parse_study
 from preflab.web.collect.pages.examples import EXAMPLES
-from preflab.web.collect.pages.results import latest_results, results_of
+from preflab.web.collect.pages.results import compute_results, latest_results
 
 RANK = """
 name: s
@@ -38,14 +38,14 @@ def make(store: Store, text: str) -> AnnotationService:
 
 
 def rows(store: Store, desk: AnnotationService, title: str) -> tuple[tuple[str, ...], ...]:
-    found = results_of(store, desk.study, desk.definition)
+    found = compute_results(store, desk.study, desk.definition)
     return next(table.rows for table in found.tables if table.title == title)
 
 
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_a_study_without_judgements_has_empty_tables(store: Store, name: str) -> None:
     desk = make(store, EXAMPLES[name])
-    found = results_of(store, desk.study, desk.definition)
+    found = compute_results(store, desk.study, desk.definition)
     assert found.plots == () and all(table.rows == () for table in found.tables)
 
 
@@ -63,7 +63,7 @@ def test_ranking_shows_people_agreement_and_standings(store: Store) -> None:
     (preference, *_) = rows(store, desk, "Agreement")
     assert preference[:3] == ("preference", "all", "nominal") and preference[4].startswith("67 %")  # 4 of 6 pairs
     assert [row[0] for row in rows(store, desk, "Policies")] == ["new", "old"]
-    pictures = results_of(store, "s", desk.definition).plots
+    pictures = compute_results(store, "s", desk.definition).plots
     assert len(pictures) == 4
     for picture in pictures:
         svg = base64.b64decode(picture.source.partition(",")[2]).decode()

@@ -10,7 +10,7 @@ import pytest
 from preflab.data.store import people
 from preflab.data.store.queue import claim
 from preflab.data.store.studies import items_of
-from preflab.web.collect.routes import PAGES, Needs, Page
+from preflab.web.collect.routes import PAGES, Access, Page
 from tests.web.collect.lab import CHAT, Browser, Lab, Program
 
 OPEN = {"/healthz", "/login", "/begin", "/join/{secret}", "/return/{secret}"}
@@ -25,7 +25,7 @@ FOR_PROGRAMS = {
     "/api/studies/{study}/items",
     "/api/tokens",
 }
-LEAST: dict[Needs, int] = {"annotator": 1, "reviewer": 2, "owner": 3}
+LEAST: dict[Access, int] = {"annotator": 1, "reviewer": 2, "owner": 3}
 
 
 @dataclass
@@ -51,11 +51,11 @@ def expected(page: Page, visitor: Visitor, *, program: bool) -> str:
         return "in"
     if not visitor.known:
         return "login" if page.method == "GET" and not page.path.startswith("/api/") else "401"
-    if page.needs == "person":
+    if page.access == "person":
         return "in"
-    if page.needs == "site owner":
+    if page.access == "site owner":
         return "in" if visitor.site == 3 else "403"
-    return "in" if max(visitor.red, visitor.site) >= LEAST[page.needs] else "403"
+    return "in" if max(visitor.red, visitor.site) >= LEAST[page.access] else "403"
 
 
 class Town:
@@ -142,10 +142,10 @@ def town(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Town]:
 
 
 def test_what_is_open_to_strangers_and_to_programs_is_what_this_list_says() -> None:
-    assert {page.path for page in PAGES if page.needs == "anyone"} == OPEN
-    assert {page.path for page in PAGES if page.for_programs} == FOR_PROGRAMS
+    assert {page.path for page in PAGES if page.access == "anyone"} == OPEN
+    assert {page.path for page in PAGES if page.accepts_token} == FOR_PROGRAMS
     for page in PAGES:  # a page of a study needs a role in it
-        assert ("{study}" in page.path) == (page.needs in LEAST)
+        assert ("{study}" in page.path) == (page.access in LEAST)
 
 
 def outcome(answer: Any) -> str:
@@ -173,8 +173,8 @@ def test_a_page_answers_those_whom_it_is_for_and_nobody_else(page: Page, town: T
 
 
 def visit(entered: Browser | Program, page: Page, address: str) -> Any:
-    town_limits = entered.lab.site.logins
-    town_limits._held.clear()  # this test is not about guessing
+    town_limits = entered.lab.site.login_limiter
+    town_limits._buckets.clear()  # this test is not about guessing
     if page.method == "GET":
         return entered.get(address)
     return entered.post(address) if isinstance(entered, Browser) else entered.post(address, json={})

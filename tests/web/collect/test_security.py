@@ -235,7 +235,7 @@ def test_no_address_of_anybody_reaches_the_store_or_the_logs(tmp_path: Path, cap
         for _ in range(12):
             browser.post("/login", told, name="nobody", password="wrong wrong wrong")
         assert browser.last.status_code == 429
-        own.site.logins._held.clear()
+        own.site.login_limiter._buckets.clear()
         assert browser.post(f"/join/{invited}", told).status_code == 303
         browser.post("/s/red/consent", told, agree="1")
         page = browser.get(browser.get("/s/red/next", headers=told).headers["location"], headers=told)

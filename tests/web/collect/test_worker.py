@@ -23,7 +23,7 @@ from preflab.web.collect.worker import ReplyWorker, WorkerConfig
 from tests.fake_openai import TEXT, FakeOpenAI
 
 QUICK = WorkerConfig(
-    threads=2, partial_seconds=0.03, poll_seconds=0.02, refresh_seconds=0.1, pause_seconds=0.02, lease_ms=5_000
+    threads=2, partial_write_seconds=0.03, poll_seconds=0.02, refresh_seconds=0.1, retry_seconds=0.02, lease_ms=5_000
 )
 
 
@@ -119,7 +119,7 @@ def test_a_server_that_fails_twice_is_asked_three_times_and_nothing_is_lost(
 ) -> None:
     chat = Chat(store, server(fake, "good"))
     fake.moods = [mood, mood]
-    with ReplyWorker(store, replace(QUICK, unwell_after=9)) as worker:
+    with ReplyWorker(store, replace(QUICK, unhealthy_after=9)) as worker:
         chat.say()
         turn = chat.until(lambda turn: turn.ready)
         assert all(reply.text == TEXT and reply.error is None for reply in turn.replies)
@@ -132,7 +132,7 @@ def test_a_dead_policy_leaves_the_turn_with_a_reason_and_answers_when_asked_agai
 ) -> None:
     chat = Chat(store, server(fake, "good"))
     fake.moods = ["broken"] * 6
-    with ReplyWorker(store, replace(QUICK, unwell_after=9)):
+    with ReplyWorker(store, replace(QUICK, unhealthy_after=9)):
         chat.say("Are you there?")
         turn = chat.until(failed)
         assert turn.text == "Are you there?" and "engine died" in str(turn.replies[0].error)
@@ -143,19 +143,19 @@ def test_a_dead_policy_leaves_the_turn_with_a_reason_and_answers_when_asked_agai
 def test_a_policy_that_fails_again_and_again_is_unwell_and_tried_again_later(store: Store, fake: FakeOpenAI) -> None:
     chat = Chat(store, server(fake, "good"))
     fake.moods = ["broken"] * 4
-    config = replace(QUICK, threads=1, unwell_after=4, tries=3, longest_pause_seconds=1.0)
+    config = replace(QUICK, threads=1, unhealthy_after=4, max_attempts=3, max_retry_seconds=1.0)
     with ReplyWorker(store, config) as worker:
         chat.say()
         chat.until(failed)
         health = worker.health()["talk", "good"]
-        assert not health.well(config.unwell_after) and len(fake.asked) == 4
+        assert not health.is_healthy(config.unhealthy_after) and len(fake.asked) == 4
         chat.desk.ask_again(chat.slot, chat.who)
         turn = chat.until(failed)  # at once, and without a word to the server
         assert "unwell; it failed 4 times in a row" in str(turn.replies[0].error) and len(fake.asked) == 4
         time.sleep(max(0.0, health.until - time.monotonic()))
         chat.desk.ask_again(chat.slot, chat.who)
         chat.until(lambda turn: turn.ready)
-        assert worker.health()["talk", "good"].well(config.unwell_after)
+        assert worker.health()["talk", "good"].is_healthy(config.unhealthy_after)
 
 
 def test_a_run_that_is_not_there_fails_with_its_path_and_other_studies_go_on(store: Store, fake: FakeOpenAI) -> None:
@@ -255,7 +255,7 @@ def test_a_slow_reply_is_held_past_its_first_lease(store: Store) -> None:
 
 def test_a_reply_that_takes_too_long_is_broken_off_and_fails(store: Store) -> None:
     chat, stuck = Chat(store, PolicySpec(name="tiny", model="tiny", max_new_tokens=4)), Stuck()
-    config = replace(QUICK, longest_reply_seconds=0.1, tries=1, unwell_after=9)
+    config = replace(QUICK, reply_timeout_seconds=0.1, max_attempts=1, unhealthy_after=9)
     with ReplyWorker(store, config, open_policy=lambda spec: stuck):
         chat.say()
         assert "no whole reply within 0.1 s" in str(chat.until(failed).replies[0].error)
@@ -301,7 +301,7 @@ def test_policies_in_memory_are_bounded_and_each_is_opened_once(store: Store) ->
         return Quick()
 
     specs = [PolicySpec(name=f"p{k}", model="tiny", temperature=0.1 * k + 0.1) for k in range(3)]
-    worker = ReplyWorker(store, replace(QUICK, open_policies=2), open_policy=opener)
+    worker = ReplyWorker(store, replace(QUICK, max_open_policies=2), open_policy=opener)
     for spec in [specs[0], specs[1], specs[0], specs[2], specs[0], specs[1]]:
         worker._replier(spec)
     assert opened == ["p0", "p1", "p2", "p1"]  # p1 was unused for longest when p2 came

@@ -4,53 +4,52 @@ from starlette.responses import Response
 
 from preflab.data.store import people
 from preflab.errors import DataError
-from preflab.web.collect.passwords import hashed, matches
+from preflab.web.collect.passwords import hash_password, verify_password
 from preflab.web.collect.request_context import RequestContext
 
 LINK_DAYS = 90.0
 
 
-def show(ask: RequestContext) -> Response:
-    """Who one is here, and what can be done about it."""
-    return _page(ask)
+def account_page(context: RequestContext) -> Response:
+    """The person's pseudonym and name, and what can be done about the account."""
+    return _render_account(context)
 
 
-def _page(ask: RequestContext, *, link: str = "", notice: str = "") -> Response:
-    found = people.find_person(ask.site.store, id=ask.who)
-    own = people.memberships(ask.site.store, ask.who)
-    name = found.name if found else None
-    return ask.page("account.html.j2", name=name, members=own, link=link, notice=notice, days=round(LINK_DAYS))
+def _render_account(context: RequestContext, *, link: str = "") -> Response:
+    person = people.find_person(context.site.store, id=context.pseudonym)
+    name = person.name if person else None
+    return context.render("account.html.j2", name=name, link=link, days=round(LINK_DAYS))
 
 
-def password(ask: RequestContext) -> Response:
+def change_password(context: RequestContext) -> Response:
     """Change the password; every session ends, this one too."""
-    found = people.find_person(ask.site.store, id=ask.who)
-    if found is None or found.name is None:
+    person = people.find_person(context.site.store, id=context.pseudonym)
+    if person is None or person.name is None:
         raise DataError("you have no login name; use your personal link", field="password")
-    guesses = f"password of {ask.who}"
-    ask.slow_down(guesses)
-    if not matches(ask.form.get("old", ""), found.password):
+    guesses = f"password of {context.pseudonym}"
+    context.throttle(guesses)
+    if not verify_password(context.form.get("old", ""), person.password):
         raise DataError("the old password is not right", field="old")
-    ask.site.logins.give_back(ask.site.mask(guesses))
-    people.set_password(ask.site.store, ask.who, hashed(ask.form.get("password", "")))
-    ask.new_cookies[ask.site.config.cookie] = ""
-    return ask.go("/login")
+    context.site.login_limiter.give_back(context.site.mask(guesses))
+    people.set_password(context.site.store, context.pseudonym, hash_password(context.form.get("password", "")))
+    context.new_cookies[context.site.config.cookie] = ""
+    return context.redirect("/login")
 
 
-def link(ask: RequestContext) -> Response:
+def make_personal_link(context: RequestContext) -> Response:
     """A personal link for coming back on another day or device; an older one ends."""
-    store = ask.site.store
-    for old in people.tokens_of(store, people.EVERY, "return"):
-        if old.person == ask.who and old.revoked is None:
-            people.revoke(store, old.hash, actor=ask.who)
-    secret = people.issue_token(store, "return", who=ask.who, days=LINK_DAYS, actor=ask.who)
-    return _page(ask, link=ask.link(f"/return/{secret}"))
+    store = context.site.store
+    for token in people.tokens_of(store, people.EVERY, "return"):
+        if token.person == context.pseudonym and token.revoked is None:
+            people.revoke(store, token.hash, actor=context.pseudonym)
+    secret = people.issue_token(store, "return", who=context.pseudonym, days=LINK_DAYS, actor=context.pseudonym)
+    return _render_account(context, link=context.absolute_url(f"/return/{secret}"))
 
 
-def erase(ask: RequestContext) -> Response:
+def erase_account(context: RequestContext) -> Response:
     """Erase everything one wrote and judged; counts stay."""
-    if ask.form.get("sure", "").strip().lower() != "erase":
+    if context.form.get("sure", "").strip().lower() != "erase":
         raise DataError("type the word erase to confirm", field="sure")
-    people.erase_person(ask.site.store, ask.who, actor=ask.who)
-    ask.new_cookies[ask.site.config.cookie] = ""
-    return ask.page("erased.html.j2")
+    people.erase_person(context.site.store, context.pseudonym, actor=context.pseudonym)
+    context.new_cookies[context.site.config.cookie] = ""
+    return context.render("erased.html.j2")

@@ -3,53 +3,59 @@
 from starlette.responses import Response
 
 from preflab.errors import DataError
-from preflab.web.collect.pages.task import desk_of, not_ready, task_page
-from preflab.web.collect.request_context import RequestContext, address
+from preflab.feedback.annotation_service import AnnotationService
+from preflab.web.collect.pages.task import redirect_unready, render_task
+from preflab.web.collect.request_context import RequestContext, study_path
 
 
-def say(ask: RequestContext) -> Response:
+def send_message(context: RequestContext) -> Response:
     """Send a message. It is kept before anything else happens."""
-    desk, slot = desk_of(ask), ask.number("slot")
-    elsewhere = not_ready(ask, desk)
-    if elsewhere is not None:
-        return elsewhere
-    fresh = bool(ask.form.get("fresh"))
+    service, slot = context.annotation_service(), context.path_number("slot")
+    redirect = redirect_unready(context, service)
+    if redirect is not None:
+        return redirect
+    lease, key, text = context.required_field("lease"), context.idempotency_key(), context.form.get("message", "")
     try:
-        desk.say(slot, ask.field("lease"), ask.who, ask.key(), ask.form.get("message", ""), fresh=fresh)
+        service.say(slot, lease, context.pseudonym, key, text, fresh=bool(context.form.get("fresh")))
     except DataError as error:
-        screen = desk.screen(slot, ask.who)
-        return task_page(ask, desk, screen, action=address(ask.study, "task", slot), complaint=error, status=422)
-    return ask.go(address(ask.study, "task", slot))
+        return _render_again(context, service, slot, error)
+    return context.redirect(study_path(context.study, "task", slot))
 
 
-def talk(ask: RequestContext) -> Response:
+def _render_again(context: RequestContext, service: AnnotationService, slot: int, complaint: DataError) -> Response:
+    """The task's page as it was filled in, with what is wrong."""
+    task, action = service.screen(slot, context.pseudonym), study_path(context.study, "task", slot)
+    return render_task(context, service, task, action=action, complaint=complaint)
+
+
+def latest_exchange(context: RequestContext) -> Response:
     """The last exchange alone, for the page to fetch while replies grow."""
-    desk, slot = desk_of(ask), ask.number("slot")
-    screen = desk.screen(slot, ask.who)
-    return ask.page(
+    service, slot = context.annotation_service(), context.path_number("slot")
+    task = service.screen(slot, context.pseudonym)
+    return context.render(
         "talk.html.j2",
-        study=desk.definition,
-        protocol=desk.definition.protocol,
-        screen=screen,
-        place=address(ask.study, "task", slot),
+        study=service.definition,
+        protocol=service.definition.protocol,
+        task=task,
+        task_path=study_path(context.study, "task", slot),
         filled={},
         key=None,
     )
 
 
-def again(ask: RequestContext) -> Response:
-    """Ask once more for replies that did not come."""
-    slot = ask.number("slot")
-    desk_of(ask).ask_again(slot, ask.who)
-    return ask.go(address(ask.study, "task", slot))
+def retry_replies(context: RequestContext) -> Response:
+    """Ask the policies once more for replies that did not come."""
+    slot = context.path_number("slot")
+    context.annotation_service().ask_again(slot, context.pseudonym)
+    return context.redirect(study_path(context.study, "task", slot))
 
 
-def vote(ask: RequestContext) -> Response:
+def submit_vote(context: RequestContext) -> Response:
     """Choose between the replies; the conversation goes on from the one chosen."""
-    desk, slot = desk_of(ask), ask.number("slot")
+    service, slot = context.annotation_service(), context.path_number("slot")
+    lease, key, turn = context.required_field("lease"), context.idempotency_key(), context.path_number("turn")
     try:
-        desk.vote(slot, ask.field("lease"), ask.who, ask.key(), ask.number("turn"), ask.form)
+        service.vote(slot, lease, context.pseudonym, key, turn, context.form)
     except DataError as error:
-        screen = desk.screen(slot, ask.who)
-        return task_page(ask, desk, screen, action=address(ask.study, "task", slot), complaint=error, status=422)
-    return ask.go(address(ask.study, "task", slot))
+        return _render_again(context, service, slot, error)
+    return context.redirect(study_path(context.study, "task", slot))

@@ -6,132 +6,137 @@ from preflab.data.store import people
 from preflab.data.store.studies import find_study, list_studies
 from preflab.errors import DataError, NotThere
 from preflab.feedback.study import StudyDefinition
-from preflab.web.collect.passwords import hashed, matches
-from preflab.web.collect.request_context import RequestContext, address
+from preflab.web.collect.passwords import hash_password, verify_password
+from preflab.web.collect.request_context import RequestContext, study_path
 
 
-def health(ask: RequestContext) -> Response:
+def health_check(context: RequestContext) -> Response:
     """Whether the store answers."""
-    list_studies(ask.site.store)
+    list_studies(context.site.store)
     return PlainTextResponse("ok\n")
 
 
-def _let_in(ask: RequestContext, person: str, to: str = "/") -> Response:
+def _start_session(context: RequestContext, person: str, path: str = "/") -> Response:
     """A new session; whatever cookie the browser had before is worthless from here on."""
-    if ask.token is not None:
-        people.revoke(ask.site.store, ask.token.hash, actor=person)
-    days = ask.site.config.session_days
-    secret = people.issue_token(ask.site.store, "session", who=person, days=days)
-    ask.new_cookies[ask.site.config.cookie] = secret
-    ask.new_cookies[ask.site.config.form_cookie] = ""
-    return ask.go(to)
+    if context.token is not None:
+        people.revoke(context.site.store, context.token.hash, actor=person)
+    days = context.site.config.session_days
+    secret = people.issue_token(context.site.store, "session", who=person, days=days)
+    context.new_cookies[context.site.config.cookie] = secret
+    context.new_cookies[context.site.config.form_cookie] = ""
+    return context.redirect(path)
 
 
-def login_form(ask: RequestContext) -> Response:
+def login_page(context: RequestContext) -> Response:
     """Name and password, for owners and reviewers."""
-    return ask.page("login.html.j2")
+    return context.render("login.html.j2")
 
 
-def login(ask: RequestContext) -> Response:
+def log_in(context: RequestContext) -> Response:
     """Check name and password; both wrong and right ones take equally long."""
-    name = ask.form.get("name", "").strip()[:120]
-    ask.slow_down(ask.client_address, cost=0.0)
-    ask.slow_down(f"name {name}")  # before the look: many at once must not get more tries
-    found = people.find_person(ask.site.store, name=name) if name else None
-    if not matches(ask.form.get("password", ""), found.password if found else None) or found is None:
-        ask.slow_down(ask.client_address)
-        return ask.page("login.html.j2", 403, notice="Name and password do not go together.")
-    ask.site.logins.give_back(ask.site.mask(f"name {name}"))
-    return _let_in(ask, found.id)
+    name = context.form.get("name", "").strip()[:120]
+    context.throttle(context.client_address, cost=0.0)
+    context.throttle(f"name {name}")  # before the password is looked at: many at once must not get more tries
+    person = people.find_person(context.site.store, name=name) if name else None
+    password_hash = person.password if person else None
+    if not verify_password(context.form.get("password", ""), password_hash) or person is None:
+        context.throttle(context.client_address)
+        return context.render("login.html.j2", 403, notice="Name and password do not go together.")
+    context.site.login_limiter.give_back(context.site.mask(f"name {name}"))
+    return _start_session(context, person.id)
 
 
-def begin_form(ask: RequestContext) -> Response:
-    """The first owner, by the secret that the server printed once."""
-    return ask.page("begin.html.j2")
+def first_owner_page(context: RequestContext) -> Response:
+    """The form for the first owner, who brings the secret that the server printed once."""
+    return context.render("begin.html.j2")
 
 
-def begin(ask: RequestContext) -> Response:
+def create_first_owner(context: RequestContext) -> Response:
     """Make the first owner."""
-    ask.slow_down(ask.client_address)
-    secret, name = ask.field("secret").strip(), _name(ask)
-    if people.find_token(ask.site.store, secret, "bootstrap") is None:  # before any work is done for it
+    context.throttle(context.client_address)
+    secret, name = context.required_field("secret").strip(), _login_name(context)
+    if people.find_token(context.site.store, secret, "bootstrap") is None:  # before any work is done for it
         raise NotThere("this secret is not the one that the server printed last, or it was used already")
-    person, _ = people.use_invite(ask.site.store, secret, name=name, password=hashed(ask.form.get("password", "")))
-    return _let_in(ask, person)
+    person, _ = people.use_invite(
+        context.site.store, secret, name=name, password=hash_password(context.form.get("password", ""))
+    )
+    return _start_session(context, person)
 
 
-def _name(ask: RequestContext) -> str:
-    name = ask.form.get("name", "").strip()
+def _login_name(context: RequestContext) -> str:
+    name = context.form.get("name", "").strip()
     if not 1 <= len(name) <= 120 or any(ord(character) < 32 for character in name):
         raise DataError("a name has 1 to 120 characters, on one line", field="name")
     return name
 
 
-def _invitation(ask: RequestContext) -> people.Token:
-    ask.slow_down(ask.client_address, cost=0.0)
-    found = people.find_token(ask.site.store, ask.request.path_params["secret"], "invite")
-    if found is None:
-        ask.slow_down(ask.client_address)
+def _find_invitation(context: RequestContext) -> people.Token:
+    context.throttle(context.client_address, cost=0.0)
+    invitation = people.find_token(context.site.store, context.request.path_params["secret"], "invite")
+    if invitation is None:
+        context.throttle(context.client_address)
         raise NotThere("this invitation is not known, has expired, was revoked or has been used up")
-    return found
+    return invitation
 
 
-def join_form(ask: RequestContext) -> Response:
+def invitation_page(context: RequestContext) -> Response:
     """What the invitation is for; the person takes it up by a press of the button, not by following the link."""
-    found = _invitation(ask)
+    invitation = _find_invitation(context)
     study = None
-    if found.study != people.EVERY:
-        study = StudyDefinition.from_mapping(find_study(ask.site.store, found.study).definition)
-    return ask.page("join.html.j2", role=found.role, study=study, known=ask.person is not None)
+    if invitation.study != people.EVERY:
+        study = StudyDefinition.from_mapping(find_study(context.site.store, invitation.study).definition)
+    return context.render("join.html.j2", role=invitation.role, study=study, logged_in=context.person is not None)
 
 
-def join(ask: RequestContext) -> Response:
+def accept_invitation(context: RequestContext) -> Response:
     """Take up the invitation, as a new person or as oneself."""
-    found = _invitation(ask)
-    secret = ask.request.path_params["secret"]
-    if ask.person is not None:
-        people.use_invite(ask.site.store, secret, who=ask.person)
-        return ask.go(address(found.study) if found.study != people.EVERY else "/")
-    if found.role == "annotator":
-        person, _ = people.use_invite(ask.site.store, secret)
+    invitation = _find_invitation(context)
+    study_page = study_path(invitation.study) if invitation.study != people.EVERY else "/"
+    secret = context.request.path_params["secret"]
+    if context.person is not None:
+        people.use_invite(context.site.store, secret, who=context.person)
+        return context.redirect(study_page)
+    if invitation.role == "annotator":
+        person, _ = people.use_invite(context.site.store, secret)
     else:
-        password = hashed(ask.form.get("password", ""))
-        person, _ = people.use_invite(ask.site.store, secret, name=_name(ask), password=password)
-    return _let_in(ask, person, address(found.study) if found.study != people.EVERY else "/")
+        password = hash_password(context.form.get("password", ""))
+        person, _ = people.use_invite(context.site.store, secret, name=_login_name(context), password=password)
+    return _start_session(context, person, study_page)
 
 
-def come_back_form(ask: RequestContext) -> Response:
+def personal_link_page(context: RequestContext) -> Response:
     """A personal link: a button, so that a mail program that opens links lets nobody in."""
-    return ask.page("come_back.html.j2")
+    return context.render("come_back.html.j2")
 
 
-def come_back(ask: RequestContext) -> Response:
+def log_in_by_link(context: RequestContext) -> Response:
     """Log in by a personal link."""
-    ask.slow_down(ask.client_address, cost=0.0)
-    secret = ask.request.path_params["secret"]
-    found = people.find_token(ask.site.store, secret, "return")
-    if found is None or found.person is None:
-        ask.slow_down(ask.client_address)
+    context.throttle(context.client_address, cost=0.0)
+    secret = context.request.path_params["secret"]
+    token = people.find_token(context.site.store, secret, "return")
+    if token is None or token.person is None:
+        context.throttle(context.client_address)
         raise NotThere("this personal link is not known, has expired or was replaced by a newer one")
-    return _let_in(ask, found.person)
+    return _start_session(context, token.person)
 
 
-def logout(ask: RequestContext) -> Response:
+def log_out(context: RequestContext) -> Response:
     """End the session."""
-    if ask.token is not None:
-        people.revoke(ask.site.store, ask.token.hash, actor=ask.who)
-    ask.new_cookies[ask.site.config.cookie] = ""
-    return ask.go("/login")
+    if context.token is not None:
+        people.revoke(context.site.store, context.token.hash, actor=context.pseudonym)
+    context.new_cookies[context.site.config.cookie] = ""
+    return context.redirect("/login")
 
 
-def home(ask: RequestContext) -> Response:
+def home_page(context: RequestContext) -> Response:
     """The studies that one takes part in."""
-    own = {member.study: member for member in people.memberships(ask.site.store, ask.who)}
-    every = people.EVERY in own
+    memberships = {member.study: member for member in people.memberships(context.site.store, context.pseudonym)}
+    of_whole_site = people.EVERY in memberships
     rows = []
-    for study in list_studies(ask.site.store):
-        role = ask.role(study.name)
-        if role is not None and (every or study.name in own):
+    for study in list_studies(context.site.store):
+        role = context.role_in(study.name)
+        if role is not None and (of_whole_site or study.name in memberships):
             title = study.definition.get("title") or study.name
             rows.append({"name": study.name, "title": title, "state": study.state, "role": role})
-    return ask.page("home.html.j2", studies=rows, may_make=ask.role(people.EVERY) == "owner" and every)
+    may_create = of_whole_site and context.role_in(people.EVERY) == "owner"
+    return context.render("home.html.j2", studies=rows, may_create=may_create)

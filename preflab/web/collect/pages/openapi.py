@@ -1,4 +1,8 @@
-"""The API described for programs, as OpenAPI 3.0."""
+"""The API described for programs, as OpenAPI 3.0.
+
+A literal, not starlette's SchemaGenerator: that joins YAML from the docstrings of endpoints, and would repeat the
+schemas of slots, judgements and refusals at each. A test sends requests drawn from this description to a real server.
+"""
 
 from typing import Any
 
@@ -9,26 +13,26 @@ from preflab.web.collect.request_context import RequestContext
 
 _TEXT = {"type": "string"}
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": 999_999_999_999}
-_STUDY = {"name": "study", "in": "path", "required": True, "schema": {"type": "string"}}
+_STUDY_PARAMETER = {"name": "study", "in": "path", "required": True, "schema": {"type": "string"}}
 
 
-def _query(name: str, about: str) -> dict[str, Any]:
-    return {"name": name, "in": "query", "description": about, "schema": _NUMBER}
+def _query(name: str, description: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "description": description, "schema": _NUMBER}
 
 
 def _object(**fields: Any) -> dict[str, Any]:
     return {"type": "object", "properties": fields, "required": sorted(fields)}
 
 
-def _list(of: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "array", "items": of}
+def _list(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
 
 
-def _operation(about: str, good: str, answer: dict[str, Any], **more: Any) -> dict[str, Any]:
+def _operation(summary: str, status: str, response: dict[str, Any], **more: Any) -> dict[str, Any]:
     """One operation; every refusal has the same form."""
     refusal = {"description": "Refused; error says why.", "content": _json({"$ref": "#/components/schemas/Refusal"})}
-    answers = {good: {"description": "Done.", "content": _json(answer)}, "4XX": refusal}
-    return {"summary": about, "responses": answers, **more}
+    responses = {status: {"description": "Done.", "content": _json(response)}, "4XX": refusal}
+    return {"summary": summary, "responses": responses, **more}
 
 
 def _json(schema: dict[str, Any]) -> dict[str, Any]:
@@ -36,7 +40,7 @@ def _json(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 _SLOTS = _object(slots=_NUMBER, filled=_NUMBER, held=_NUMBER, free=_NUMBER)
-_ABOUT = {"name": _TEXT, "state": _TEXT, "revision": _NUMBER}
+_STUDY_FIELDS = {"name": _TEXT, "state": _TEXT, "revision": _NUMBER}
 _JUDGEMENT = _object(
     seq=_NUMBER,
     item_name=_TEXT,
@@ -74,15 +78,15 @@ DESCRIPTION: dict[str, Any] = {
     "paths": {
         "/api/studies": {
             "get": _operation(
-                "Studies that the token reaches.", "200", _object(studies=_list(_object(**_ABOUT, role=_TEXT)))
+                "Studies that the token reaches.", "200", _object(studies=_list(_object(**_STUDY_FIELDS, role=_TEXT)))
             )
         },
         "/api/studies/{study}": {
             "get": _operation(
                 "Definition, progress and counts of a study.",
                 "200",
-                _object(**_ABOUT, definition={"type": "object"}, progress=_SLOTS, judgements={"type": "object"}),
-                parameters=[_STUDY],
+                _object(**_STUDY_FIELDS, definition={"type": "object"}, progress=_SLOTS, judgements={"type": "object"}),
+                parameters=[_STUDY_PARAMETER],
             )
         },
         "/api/studies/{study}/judgements": {
@@ -90,7 +94,11 @@ DESCRIPTION: dict[str, Any] = {
                 "Judgements in the order they came.",
                 "200",
                 _object(judgements=_list(_JUDGEMENT), next=_NUMBER),
-                parameters=[_STUDY, _query("after", "Only those of a higher seq."), _query("limit", "At most 1,000.")],
+                parameters=[
+                    _STUDY_PARAMETER,
+                    _query("after", "Only those of a higher seq."),
+                    _query("limit", "At most 1,000."),
+                ],
             )
         },
         "/api/studies/{study}/items": {
@@ -98,7 +106,7 @@ DESCRIPTION: dict[str, Any] = {
                 "Add items, all or none.",
                 "201",
                 _object(added=_NUMBER),
-                parameters=[_STUDY],
+                parameters=[_STUDY_PARAMETER],
                 requestBody={"required": True, "content": _json(_NEW_ITEMS)},
             )
         },
@@ -114,7 +122,7 @@ DESCRIPTION: dict[str, Any] = {
 }
 
 
-def describe(ask: RequestContext) -> Response:
-    """The description itself."""
-    root = ask.site.config.root_path
+def openapi_document(context: RequestContext) -> Response:
+    """The description, with the site's own address."""
+    root = context.site.config.root_path
     return JSONResponse({**DESCRIPTION, "servers": [{"url": root or "/"}]})

@@ -12,97 +12,100 @@ from preflab.data.store import judgements, log, queue
 from preflab.data.store.judgements import Judgement
 from preflab.data.store.studies import find_study
 from preflab.errors import DataError, NotThere
-from preflab.feedback.export import FORMATS
-from preflab.feedback.export import export as make_export
+from preflab.feedback.export import FORMATS, export
 from preflab.web.collect.pages.results import Results, latest_results
-from preflab.web.collect.request_context import RequestContext, address
+from preflab.web.collect.request_context import RequestContext, study_path
 
-_SHOWN = 200
+_MAX_EVENTS = 200
 
 
-def results(ask: RequestContext) -> Response:
+def results_page(context: RequestContext) -> Response:
     """Progress, agreement, quality and ratings, as tables and plots."""
-    store, name = ask.site.store, ask.study
-    found: Results = latest_results(store, name, ask.site.desk(name).definition)
-    return ask.page(
+    store, name = context.site.store, context.study
+    definition = context.annotation_service().definition
+    gathered: Results = latest_results(store, name, definition)
+    return context.render(
         "results.html.j2",
-        study=ask.site.desk(name).definition,
+        study=definition,
         state=find_study(store, name).state,
         progress=queue.progress(store, name),
         counts=judgements.counts(store, name),
-        found=found,
+        tables=gathered.tables,
+        plots=gathered.plots,
         formats=FORMATS,
-        may_manage=ask.role(name) == "owner",
+        may_manage=context.role_in(name) == "owner",
     )
 
 
-def log_page(ask: RequestContext) -> Response:
+def log_page(context: RequestContext) -> Response:
     """The last events of the study, and the head of the whole log."""
-    with ask.site.store.reading() as connection:
-        every = list(log.events(connection, study=ask.study))
-        last = log.head(connection)
-    kinds = Counter(found.kind for found in every)
-    rows = [(found, _short(found.body)) for found in reversed(every[-_SHOWN:])]
-    definition = ask.site.desk(ask.study).definition
-    return ask.page("log.html.j2", study=definition, rows=rows, kinds=kinds, total=len(every), head=last)
+    with context.site.store.reading() as connection:
+        events = list(log.events(connection, study=context.study))
+        head = log.head(connection)
+    kinds = Counter(event.kind for event in events)
+    rows = [(event, _abridge(event.body)) for event in reversed(events[-_MAX_EVENTS:])]
+    definition = context.annotation_service().definition
+    return context.render("log.html.j2", study=definition, rows=rows, kinds=kinds, total=len(events), head=head)
 
 
-def _short(said: dict[str, Any] | None) -> str:
-    text = "erased" if said is None else json.dumps(said, ensure_ascii=False)
+def _abridge(body: dict[str, Any] | None) -> str:
+    text = "erased" if body is None else json.dumps(body, ensure_ascii=False)
     return text if len(text) <= 300 else f"{text[:300]} …"
 
 
-def _one(ask: RequestContext) -> Judgement:
-    seq = ask.number("seq")
-    with ask.site.store.reading() as connection:
-        for found in judgements.judgements_of(connection, ask.study, up_to=seq):
-            if found.seq == seq:
-                return found
-    raise NotThere(f"study {ask.study!r} has no judgement {seq}")
+def _find_judgement(context: RequestContext) -> Judgement:
+    seq = context.path_number("seq")
+    with context.site.store.reading() as connection:
+        for judgement in judgements.judgements_of(connection, context.study, up_to=seq):
+            if judgement.seq == seq:
+                return judgement
+    raise NotThere(f"study {context.study!r} has no judgement {seq}")
 
 
-def judgement(ask: RequestContext) -> Response:
+def judgement_page(context: RequestContext) -> Response:
     """One judgement with everything that was recorded."""
-    found = _one(ask)
-    said = "erased" if found.says is None else json.dumps(found.says, indent=2, sort_keys=True, ensure_ascii=False)
-    study, manages = ask.site.desk(ask.study).definition, ask.role(ask.study) == "owner"
-    return ask.page("judgement.html.j2", study=study, found=found, said=said, may_manage=manages)
+    judgement = _find_judgement(context)
+    body = judgement.says
+    text = "erased" if body is None else json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False)
+    study, may_manage = context.annotation_service().definition, context.role_in(context.study) == "owner"
+    return context.render("judgement.html.j2", study=study, judgement=judgement, text=text, may_manage=may_manage)
 
 
-def discard(ask: RequestContext) -> Response:
+def discard_judgement(context: RequestContext) -> Response:
     """Take a judgement out of the count, with a reason; its slot is free again."""
-    found = _one(ask)
-    reason = ask.form.get("reason", "").strip()
+    judgement = _find_judgement(context)
+    reason = context.form.get("reason", "").strip()
     if not 1 <= len(reason) <= 500:
         raise DataError("say why, in 1 to 500 characters: it is kept", field="reason")
-    judgements.discard(ask.site.store, seq=found.seq, actor=ask.who, reason=reason)
-    return ask.go(address(ask.study, "judgements", found.seq))
+    judgements.discard(context.site.store, seq=judgement.seq, actor=context.pseudonym, reason=reason)
+    return context.redirect(study_path(context.study, "judgements", judgement.seq))
 
 
-def export(ask: RequestContext) -> Response:
+def download_export(context: RequestContext) -> Response:
     """The data in one format, or its manifest (``?manifest=1``)."""
-    query = ask.request.query_params
-    format = str(ask.request.path_params["format"])
+    query = context.request.query_params
+    format = str(context.request.path_params["format"])
     up_to = query.get("up_to", "")
     if up_to and not (up_to.isascii() and up_to.isdecimal() and len(up_to) < 15):
         raise DataError("expected the number of an event", field="up_to")
-    made = make_export(ask.site.store, ask.study, format, weakest=_weakest(query), up_to=int(up_to) if up_to else None)
+    last_event = int(up_to) if up_to else None
+    file = export(context.site.store, context.study, format, weakest=_weakest(query), up_to=last_event)
     if query.get("manifest"):
-        text = json.dumps(made.manifest, indent=2, sort_keys=True, ensure_ascii=False)
-        return _download(f"{ask.study}.{format}.jsonl.manifest", text + "\n", "application/json")
-    return _download(made.name, made.text, "application/jsonl")
+        text = json.dumps(file.manifest, indent=2, sort_keys=True, ensure_ascii=False)
+        return _download(f"{context.study}.{format}.jsonl.manifest", text + "\n", "application/json")
+    return _download(file.name, file.text, "application/jsonl")
 
 
 def _weakest(query: Any) -> float:
     try:
-        found = float(query.get("weakest", "0"))
+        weakest = float(query.get("weakest", "0"))
     except ValueError:
-        found = math.nan
-    if not 0 <= found < math.inf:
+        weakest = math.nan
+    if not 0 <= weakest < math.inf:
         raise DataError("expected a number of at least 0", field="weakest")
-    return found
+    return weakest
 
 
-def _download(name: str, text: str, kind: str) -> Response:
+def _download(name: str, text: str, media_type: str) -> Response:
     disposition = f"attachment; filename*=UTF-8''{quote(name)}"
-    return Response(text, media_type=f"{kind}; charset=utf-8", headers={"Content-Disposition": disposition})
+    return Response(text, media_type=f"{media_type}; charset=utf-8", headers={"Content-Disposition": disposition})

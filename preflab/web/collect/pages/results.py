@@ -36,95 +36,104 @@ class Plot:
 
 @dataclass(frozen=True, slots=True)
 class Results:
-    """What the page of results shows."""
+    """Tables and plots of the page of results."""
 
     tables: tuple[Table, ...] = field(default=())
     plots: tuple[Plot, ...] = field(default=())
 
 
-_KEPT: dict[tuple[str, str], tuple[int, Results]] = {}
-"""(store, study) -> what was worked out last, and up to which event."""
+_CACHE: dict[tuple[str, str], tuple[int, Results]] = {}
+"""(store, study) -> the event up to which results were computed last, and the results."""
 
 
 def latest_results(store: Store, study: str, definition: StudyDefinition) -> Results:
-    """The results, worked out anew only when something has happened since."""
-    place = (str(store.engine.url), study)
+    """The results, computed anew only when the log has grown since."""
+    key = (str(store.engine.url), study)
     with store.reading() as connection:
-        now = log.head(connection)[0]
-    kept = _KEPT.get(place)
-    if kept is None or kept[0] != now:
-        kept = _KEPT[place] = (now, results_of(store, study, definition))
-    return kept[1]
+        last_event = log.head(connection)[0]
+    cached = _CACHE.get(key)
+    if cached is None or cached[0] != last_event:
+        cached = _CACHE[key] = (last_event, compute_results(store, study, definition))
+    return cached[1]
 
 
-def results_of(store: Store, study: str, definition: StudyDefinition) -> Results:
-    """Work out everything anew from the judgements that count."""
+def compute_results(store: Store, study: str, definition: StudyDefinition) -> Results:
+    """Compute all tables and plots from the judgements that count or came late."""
     with store.reading() as connection:
-        found = list(judgements_of(connection, study, statuses=("counted", "late")))
-    own = [one for one in (judged_of(one, definition.protocol) for one in found) if one is not None]
-    quality = quality_of(own, Bounds(fast_seconds=definition.fast_seconds))
-    ranked = policy_ratings(comparisons_of(store, study).comparisons)
-    tables = [_people(quality), _agreement(quality)]
-    if ranked is not None:
-        tables.append(_standings(ranked))
-    counted = [one for one in found if one.status == "counted"]
+        judgements = list(judgements_of(connection, study, statuses=("counted", "late")))
+    judged = [answer for answer in (judged_of(judgement, definition.protocol) for judgement in judgements) if answer]
+    quality = quality_of(judged, Bounds(fast_seconds=definition.fast_seconds))
+    ratings = policy_ratings(comparisons_of(store, study).comparisons)
+    tables = [_annotator_table(quality), _agreement_table(quality)]
+    if ratings is not None:
+        tables.append(_policy_table(ratings))
+    counted = [judgement for judgement in judgements if judgement.status == "counted"]
     if definition.protocol.name in ("rule-probe", "rule-judge"):
-        tables.append(_rules(counted))
+        tables.append(_rule_table(counted))
     if definition.protocol.name == "questions":
-        tables.append(_questions(counted))
-    return Results(tuple(tables), tuple(_plots(quality, ranked)))
+        tables.append(_question_table(counted))
+    return Results(tuple(tables), tuple(_plots(quality, ratings)))
 
 
-def _share(found: Estimate | None) -> str:
+def _percent(share: Estimate | None) -> str:
     """``69 % [65, 74] of 120``."""
-    if found is None:
+    if share is None:
         return "-"
-    low, high = (f"{100 * end:.0f}" for end in (found.low, found.high))
-    return f"{100 * found.value:.0f} % [{low}, {high}] of {found.n}"
+    low, high = (f"{100 * end:.0f}" for end in (share.low, share.high))
+    return f"{100 * share.value:.0f} % [{low}, {high}] of {share.n}"
 
 
-def _number(found: Estimate | None, places: int = 2) -> str:
-    if found is None:
+def _number(estimate: Estimate | None, decimals: int = 2) -> str:
+    if estimate is None:
         return "-"
-    return f"{found.value:.{places}f} [{found.low:.{places}f}, {found.high:.{places}f}]"
+    return f"{estimate.value:.{decimals}f} [{estimate.low:.{decimals}f}, {estimate.high:.{decimals}f}]"
 
 
-def _people(quality: StudyQuality) -> Table:
+def _annotator_table(quality: StudyQuality) -> Table:
     columns = ("Annotator", "Counted", "Late", "Gold right", "Same again", "Agrees with others", "Seconds, median",
                "Picks the left", "Ties", "To look at")  # fmt: skip
     note = (
         "Nobody is left out by these numbers; that is yours to decide. Sides are shuffled, so half of the picks are "
         "expected on the left. In conversations there is no agreement to measure: everybody sees other replies."
     )
-    return Table("Annotators", columns, tuple(_person(one) for one in quality.annotators), note)
+    return Table("Annotators", columns, tuple(map(_annotator_row, quality.annotators)), note)
 
 
-def _person(one: AnnotatorQuality) -> tuple[str, ...]:
-    seconds = "-" if one.median_seconds is None else f"{one.median_seconds:.1f}"
-    flags = "; ".join([*(flag.reason for flag in one.flags), *one.unsaid]) or "nothing"
-    shares = (_share(one.gold), _share(one.consistency), _share(one.agreement))
-    return (one.annotator, str(one.n), str(one.late), *shares, seconds, _share(one.left), _share(one.ties), flags)
+def _annotator_row(annotator: AnnotatorQuality) -> tuple[str, ...]:
+    seconds = "-" if annotator.median_seconds is None else f"{annotator.median_seconds:.1f}"
+    return (
+        annotator.annotator,
+        str(annotator.n),
+        str(annotator.late),
+        _percent(annotator.gold),
+        _percent(annotator.consistency),
+        _percent(annotator.agreement),
+        seconds,
+        _percent(annotator.left),
+        _percent(annotator.ties),
+        "; ".join([*(flag.reason for flag in annotator.flags), *annotator.unsaid]) or "nothing",
+    )
 
 
-def _agreement(quality: StudyQuality) -> Table:
+def _agreement_table(quality: StudyQuality) -> Table:
     rows = [
-        (one.question, one.category or "all", one.scale, _number(one.alpha), _share(one.raw), one.why_not)
-        for one in quality.agreement
+        (row.question, row.category or "all", row.scale, _number(row.alpha), _percent(row.raw), row.why_not)
+        for row in quality.agreement
     ]
     note = "Krippendorff's alpha: 1 is perfect, 0 is chance. Raw: share of pairs of answers that are equal."
     return Table("Agreement", ("Question", "Category", "Scale", "Alpha", "Raw", "Note"), tuple(rows), note)
 
 
-def _standings(found: PolicyRatings) -> Table:
-    rows = tuple((name, _number(elo, 0)) for name, elo in found.elo.items())
-    note = f"Bradley-Terry on {found.votes} votes, around the mean of all; {found.note}."
-    if found.same_policy:
-        note += f" {found.same_policy} votes between two replies of one policy say nothing here."
+def _policy_table(ratings: PolicyRatings) -> Table:
+    rows = tuple((name, _number(elo, 0)) for name, elo in ratings.elo.items())
+    note = f"Bradley-Terry on {ratings.votes} votes, around the mean of all; {ratings.note}."
+    if ratings.same_policy:
+        note += f" {ratings.same_policy} votes between two replies of one policy say nothing here."
     return Table("Policies", ("Policy", "Elo"), rows, note)
 
 
-def _rules(counted: list[Judgement]) -> Table:
-    rows = tuple((rate.rule, _share(rate.broken), str(rate.unsure)) for rate in rule_rates(counted))
+def _rule_table(counted: list[Judgement]) -> Table:
+    rows = tuple((rate.rule, _percent(rate.broken), str(rate.unsure)) for rate in rule_rates(counted))
     note = (
         "Judged probably or definitely broken, among those that say; dialogues that several people judged are "
         "resampled whole. Gold items and repetitions are left out. Under probing this is a rate under attack."
@@ -132,13 +141,14 @@ def _rules(counted: list[Judgement]) -> Table:
     return Table("Rules", ("Rule", "Broken", "Cannot say"), rows, note)
 
 
-def _questions(counted: list[Judgement]) -> Table:
+def _question_table(counted: list[Judgement]) -> Table:
     rows = []
-    for one in question_outcomes(counted):
-        sure = "-" if one.confidence is None else f"{one.confidence:.0f} %"
-        error = "-" if one.calibration_error is None else f"{one.calibration_error:.1f} points"
-        name = "with help" if one.assisted else "without help"
-        rows.append((name, _share(one.accuracy), sure, error, _share(one.team), str(one.timed_out), f"{one.turns:.1f}"))
+    for outcome in question_outcomes(counted):
+        confidence = "-" if outcome.confidence is None else f"{outcome.confidence:.0f} %"
+        error = "-" if outcome.calibration_error is None else f"{outcome.calibration_error:.1f} points"
+        condition = "with help" if outcome.assisted else "without help"
+        accuracy, team = _percent(outcome.accuracy), _percent(outcome.team)
+        rows.append((condition, accuracy, confidence, error, team, str(outcome.timed_out), f"{outcome.turns:.1f}"))
     columns = (
         "Condition",
         "Right",
@@ -151,24 +161,25 @@ def _questions(counted: list[Judgement]) -> Table:
     return Table("Questions", columns, tuple(rows), "Unanswered questions count as wrong; repetitions are left out.")
 
 
-def _plots(quality: StudyQuality, ranked: PolicyRatings | None) -> list[Plot]:
-    found = [_plot(study_plots.progress_plot(quality.progress), "Judgements that count, gold and repeated ones too")]
-    agreed = [(_label(one), one.raw, one.alpha) for one in quality.agreement if one.raw or one.alpha]
-    people = [(one.annotator, _shares(one)) for one in quality.annotators]
-    found += [_plot(study_plots.agreement_plot(agreed), "Agreement by question")] if agreed else []
+def _plots(quality: StudyQuality, ratings: PolicyRatings | None) -> list[Plot]:
+    plots = [_plot(study_plots.progress_plot(quality.progress), "Judgements that count, gold and repeated ones too")]
+    agreement = [(_label(row), row.raw, row.alpha) for row in quality.agreement if row.raw or row.alpha]
+    people = [(annotator.annotator, _shares(annotator)) for annotator in quality.annotators]
+    if agreement:
+        plots.append(_plot(study_plots.agreement_plot(agreement), "Agreement by question"))
     if any(share for _, shares in people for share in shares.values()):
-        found.append(_plot(study_plots.annotators_plot(people), "Annotators"))
-    if ranked is not None:
-        found.append(_plot(study_plots.elo_plot(ranked.elo), "Elo of the policies, around their mean"))
-    return [plot for plot in found if plot.source]
+        plots.append(_plot(study_plots.annotators_plot(people), "Annotators"))
+    if ratings is not None:
+        plots.append(_plot(study_plots.elo_plot(ratings.elo), "Elo of the policies, around their mean"))
+    return [plot for plot in plots if plot.source]
 
 
-def _label(one: Agreement) -> str:
-    return f"{one.question}, {one.category}" if one.category else one.question
+def _label(agreement: Agreement) -> str:
+    return f"{agreement.question}, {agreement.category}" if agreement.category else agreement.question
 
 
-def _shares(one: AnnotatorQuality) -> dict[str, Estimate | None]:
-    return {name: getattr(one, name) for name in study_plots.SHARES}
+def _shares(annotator: AnnotatorQuality) -> dict[str, Estimate | None]:
+    return {name: getattr(annotator, name) for name in study_plots.SHARES}
 
 
 def _plot(svg: str, caption: str) -> Plot:

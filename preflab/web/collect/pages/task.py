@@ -9,7 +9,7 @@ from preflab.feedback.annotation_service import AnnotationService
 from preflab.feedback.study import StudyDefinition
 from preflab.feedback.task_view import TaskView
 from preflab.feedback.video_store import KINDS
-from preflab.web.collect.request_context import RequestContext, address
+from preflab.web.collect.request_context import RequestContext, study_path
 
 TEMPLATE = {
     "rank": "rank.html.j2",
@@ -21,204 +21,213 @@ TEMPLATE = {
 }
 
 
-def desk_of(ask: RequestContext) -> AnnotationService:
-    """The study in the address, open for judging."""
-    return ask.site.desk(ask.study)
+def _membership(context: RequestContext) -> people.Member | None:
+    members = people.memberships(context.site.store, context.pseudonym)
+    return next((member for member in members if member.study == context.study), None)
 
 
-def _member(ask: RequestContext) -> people.Member | None:
-    return next((found for found in people.memberships(ask.site.store, ask.who) if found.study == ask.study), None)
+def _takes_part(member: people.Member | None) -> bool:
+    """Whether somebody agreed to a consent text and has not left since."""
+    return member is not None and member.consented is not None and member.opted_out is None
 
 
-def not_ready(ask: RequestContext, desk: AnnotationService) -> Response | None:
-    """Where somebody must go before tasks: to the consent text, or to practice; None when they may begin."""
-    own = _member(ask)
-    if own is None or own.consented is None or own.opted_out is not None:
-        return ask.go(address(ask.study))
-    if desk.definition.consent != desk.consent_of(own.consented):
-        return ask.go(address(ask.study))
-    return ask.go(address(ask.study, "practice")) if desk.practice_left(ask.who) is not None else None
+def _consent_is_current(service: AnnotationService, member: people.Member | None) -> bool:
+    """Whether somebody takes part, having agreed to the consent text as it reads now."""
+    if member is None or member.consented is None or not _takes_part(member):
+        return False
+    return service.definition.consent == service.consent_of(member.consented)
 
 
-def intro(ask: RequestContext) -> Response:
+def redirect_unready(context: RequestContext, service: AnnotationService) -> Response | None:
+    """To the consent text or to practice, whichever must come before tasks; None when they may begin."""
+    if not _consent_is_current(service, _membership(context)):
+        return context.redirect(study_path(context.study))
+    if service.practice_left(context.pseudonym) is not None:
+        return context.redirect(study_path(context.study, "practice"))
+    return None
+
+
+def introduction_page(context: RequestContext) -> Response:
     """Instructions, warning and consent; afterwards the door to the tasks."""
-    desk, own = desk_of(ask), _member(ask)
-    study = find_study(ask.site.store, ask.study)
-    agreed = own is not None and own.consented is not None and own.opted_out is None
-    if agreed and own is not None and own.consented is not None:
-        agreed = desk.definition.consent == desk.consent_of(own.consented)
-    role = ask.role(ask.study)
-    return ask.page("intro.html.j2", study=desk.definition, state=study.state, agreed=agreed, role=role)
+    service = context.annotation_service()
+    study = find_study(context.site.store, context.study)
+    agreed = _consent_is_current(service, _membership(context))
+    role = context.role_in(context.study)
+    return context.render("intro.html.j2", study=service.definition, state=study.state, agreed=agreed, role=role)
 
 
-def consent(ask: RequestContext) -> Response:
+def give_consent(context: RequestContext) -> Response:
     """Agree, having read the warning where there is one."""
-    desk = desk_of(ask)
-    for field, needed in (("agree", True), ("warned", bool(desk.definition.warning))):
-        if needed and not ask.form.get(field):
+    definition = context.annotation_service().definition
+    for field, required in (("agree", True), ("warned", bool(definition.warning))):
+        if required and not context.form.get(field):
             raise DataError("please tick the box, or leave the study", field=field)
-    revision = find_study(ask.site.store, ask.study).revision
-    people.consent(ask.site.store, ask.who, ask.study, revision, desk.definition.consent)
-    return ask.go(address(ask.study, "next"))
+    revision = find_study(context.site.store, context.study).revision
+    people.consent(context.site.store, context.pseudonym, context.study, revision, definition.consent)
+    return context.redirect(study_path(context.study, "next"))
 
 
-def leave(ask: RequestContext) -> Response:
+def leave_study(context: RequestContext) -> Response:
     """Opt out: no more tasks of this study."""
-    people.opt_out(ask.site.store, ask.who, ask.study)
-    return ask.go("/")
+    people.opt_out(context.site.store, context.pseudonym, context.study)
+    return context.redirect("/")
 
 
 # practice ------------------------------------------------------------------------------------------------
 
 
-def practice(ask: RequestContext) -> Response:
+def practice_page(context: RequestContext) -> Response:
     """The next practice item."""
-    desk = desk_of(ask)
-    own = _member(ask)
-    if own is None or own.consented is None or own.opted_out is not None:
-        return ask.go(address(ask.study))
-    item = desk.practice_left(ask.who)
+    service = context.annotation_service()
+    if not _takes_part(_membership(context)):
+        return context.redirect(study_path(context.study))
+    return _render_practice(context, service)
+
+
+def _render_practice(
+    context: RequestContext, service: AnnotationService, complaint: DataError | None = None
+) -> Response:
+    """The page of the next practice item; the tasks, when none is left."""
+    item = service.practice_left(context.pseudonym)
     if item is None:
-        return ask.go(address(ask.study, "next"))
-    action = address(ask.study, "practice", item.id)
-    return task_page(ask, desk, desk.practice_screen(item, ask.who), action=action)
+        return context.redirect(study_path(context.study, "next"))
+    task, action = service.practice_screen(item, context.pseudonym), study_path(context.study, "practice", item.id)
+    return render_task(context, service, task, action=action, complaint=complaint)
 
 
-def hand_in_practice(ask: RequestContext) -> Response:
+def submit_practice(context: RequestContext) -> Response:
     """Judge a practice item and be told whether it was right."""
-    desk = desk_of(ask)
-    item = ask.number("item")
+    service, item = context.annotation_service(), context.path_number("item")
     try:
-        told = desk.hand_in_practice(item, ask.who, ask.key(), ask.form)
+        feedback = service.hand_in_practice(item, context.pseudonym, context.idempotency_key(), context.form)
     except DataError as error:
         if error.field in ("item", "key"):
             raise
-        found = desk.practice_left(ask.who)
-        if found is None:
-            return ask.go(address(ask.study, "next"))
-        action = address(ask.study, "practice", found.id)
-        screen = desk.practice_screen(found, ask.who)
-        return task_page(ask, desk, screen, action=action, complaint=error, status=422)
-    return ask.page("feedback.html.j2", study=desk.definition, told=told, again=address(ask.study, "practice"))
+        return _render_practice(context, service, error)
+    next_path = study_path(context.study, "practice")
+    return context.render("feedback.html.j2", study=service.definition, feedback=feedback, next_path=next_path)
 
 
 # tasks ---------------------------------------------------------------------------------------------------
 
 
-def next_task(ask: RequestContext) -> Response:
-    """The task in hand or the next one."""
-    desk = desk_of(ask)
-    elsewhere = not_ready(ask, desk)
-    if elsewhere is not None:
-        return elsewhere
+def next_task(context: RequestContext) -> Response:
+    """To the task in hand or the next one."""
+    service = context.annotation_service()
+    redirect = redirect_unready(context, service)
+    if redirect is not None:
+        return redirect
+    study = service.definition
     try:
-        screen = desk.next_task(ask.who)
+        task = service.next_task(context.pseudonym)
     except StoreError as error:
-        return ask.page("nothing.html.j2", study=desk.definition, message=str(error))
-    if screen is None:
-        if getattr(desk.definition.protocol, "growing", False):
-            message = "You have judged all there is. More may come; this page looks again every few seconds."
-            return ask.page("nothing.html.j2", study=desk.definition, message=message, again=address(ask.study, "next"))
-        message = "There is nothing left for you in this study. Thank you!"
-        return ask.page("nothing.html.j2", study=desk.definition, message=message)
-    return ask.go(address(ask.study, "task", screen.slot))
+        return context.render("nothing.html.j2", study=study, message=str(error))
+    if task is not None:
+        return context.redirect(study_path(context.study, "task", task.slot))
+    if getattr(study.protocol, "growing", False):
+        message = "You have judged all there is. More may come; this page looks again every few seconds."
+        retry_path = study_path(context.study, "next")
+        return context.render("nothing.html.j2", study=study, message=message, retry_path=retry_path)
+    message = "There is nothing left for you in this study. Thank you!"
+    return context.render("nothing.html.j2", study=study, message=message)
 
 
-def show(ask: RequestContext) -> Response:
-    """A task."""
-    desk = desk_of(ask)
-    elsewhere = not_ready(ask, desk)
-    if elsewhere is not None:
-        return elsewhere
-    slot = ask.number("slot")
+def task_page(context: RequestContext) -> Response:
+    """A task in hand, or that it is done."""
+    service = context.annotation_service()
+    redirect = redirect_unready(context, service)
+    if redirect is not None:
+        return redirect
+    slot = context.path_number("slot")
     try:
-        screen = desk.screen(slot, ask.who)
+        task = service.screen(slot, context.pseudonym)
     except LeaseLost:
         message = "This task was handed to somebody else, because its time was over. What you sent is kept."
-        return ask.page("nothing.html.j2", 409, study=desk.definition, message=message)
-    if desk.finished(slot):
-        return ask.page("done.html.j2", study=desk.definition, told=None, slot=slot)
-    return task_page(ask, desk, screen, action=address(ask.study, "task", slot))
+        return context.render("nothing.html.j2", 409, study=service.definition, message=message)
+    if service.finished(slot):
+        return context.render("done.html.j2", study=service.definition, feedback=None, slot=slot)
+    return render_task(context, service, task, action=study_path(context.study, "task", slot))
 
 
-def task_page(
-    ask: RequestContext,
-    desk: AnnotationService,
-    screen: TaskView,
+def render_task(
+    context: RequestContext,
+    service: AnnotationService,
+    task: TaskView,
     *,
     action: str,
     complaint: DataError | None = None,
-    status: int = 200,
 ) -> Response:
-    """The page of the study's protocol; after a complaint, with everything that was filled in."""
-    definition: StudyDefinition = desk.definition
-    return ask.page(
+    """The page of the study's protocol; after a complaint (status 422), with everything that was filled in."""
+    definition: StudyDefinition = service.definition
+    shows_films = "films" in task.content and not task.practice
+    return context.render(
         TEMPLATE[definition.protocol.name],
-        status,
+        200 if complaint is None else 422,
         study=definition,
         protocol=definition.protocol,
-        screen=screen,
+        task=task,
         action=action,
-        key=ask.form.get("key") if complaint is not None and ask.form.get("key") else None,
-        filled=dict(ask.form) if complaint is not None and complaint.field != "terms" else {},
+        key=context.form.get("key") if complaint is not None and context.form.get("key") else None,
+        filled=dict(context.form) if complaint is not None and complaint.field != "terms" else {},
         complaint=complaint,
-        seconds_left=desk.seconds_left(screen),
-        left_ms=max(0, screen.expires - ask.site.store.clock()),
-        place=address(ask.study, "task", screen.slot),
-        films=address(ask.study, "film"),
-        coming=[] if screen.practice or "films" not in screen.content else desk.coming(ask.who).get("films", []),
+        seconds_left=service.seconds_left(task),
+        left_ms=max(0, task.expires - context.site.store.clock()),
+        task_path=study_path(context.study, "task", task.slot),
+        film_path=study_path(context.study, "film"),
+        next_films=service.coming(context.pseudonym).get("films", []) if shows_films else [],
     )
 
 
-def film(ask: RequestContext) -> Response:
+def serve_film(context: RequestContext) -> Response:
     """A film, under the hash of its bytes: a browser may keep it, for it never changes.
 
     Raises:
         NotThere: the film is missing, or this site has no films.
-        FilmDamaged: its bytes are not those it is named by.
+        VideoDamaged: its bytes are not those it is named by.
     """
-    shelf, name = ask.site.films, str(ask.request.path_params["film"])
-    if shelf is None:
+    videos, name = context.site.video_store, str(context.request.path_params["film"])
+    if videos is None:
         raise NotThere("this site has no films; start it with --films FOLDER")
-    kept = {"Cache-Control": "private, max-age=86400, immutable"}
-    return Response(shelf.read(name), headers=kept, media_type=KINDS[name.rpartition(".")[2]])
+    headers = {"Cache-Control": "private, max-age=86400, immutable"}
+    return Response(videos.read(name), headers=headers, media_type=KINDS[name.rpartition(".")[2]])
 
 
-def hand_in(ask: RequestContext) -> Response:
+def submit_judgement(context: RequestContext) -> Response:
     """Hand in the judgement that completes the task. A form that is not whole comes back as it was filled in."""
-    desk, slot = desk_of(ask), ask.number("slot")
+    service, slot = context.annotation_service(), context.path_number("slot")
+    lease, key = context.required_field("lease"), context.idempotency_key()
     try:
-        told = desk.hand_in(slot, ask.field("lease"), ask.who, ask.key(), ask.form)
+        feedback = service.hand_in(slot, lease, context.pseudonym, key, context.form)
     except DataError as error:
-        screen = desk.screen(slot, ask.who)
-        return task_page(ask, desk, screen, action=address(ask.study, "task", slot), complaint=error, status=422)
-    if told.receipt.status == "late" or told.right is not None or told.text:
-        return ask.page("done.html.j2", study=desk.definition, told=told, slot=slot)
-    return ask.go(address(ask.study, "next"))
+        task, action = service.screen(slot, context.pseudonym), study_path(context.study, "task", slot)
+        return render_task(context, service, task, action=action, complaint=error)
+    if feedback.receipt.status == "late" or feedback.right is not None or feedback.text:
+        return context.render("done.html.j2", study=service.definition, feedback=feedback, slot=slot)
+    return context.redirect(study_path(context.study, "next"))
 
 
-def keep(ask: RequestContext) -> Response:
+def renew_lease(context: RequestContext) -> Response:
     """The page is still being worked on: hold the task."""
-    until = desk_of(ask).keep(ask.number("slot"), ask.who)
-    return JSONResponse({"left_ms": until - ask.site.store.clock()})
+    until = context.annotation_service().keep(context.path_number("slot"), context.pseudonym)
+    return JSONResponse({"left_ms": until - context.site.store.clock()})
 
 
-def skip(ask: RequestContext) -> Response:
+def put_back_task(context: RequestContext) -> Response:
     """Put the task back; somebody else will get it."""
-    desk_of(ask).give_back(ask.number("slot"), ask.who)
-    return ask.go(address(ask.study))
+    context.annotation_service().give_back(context.path_number("slot"), context.pseudonym)
+    return context.redirect(study_path(context.study))
 
 
 # history -------------------------------------------------------------------------------------------------
 
 
-def history(ask: RequestContext) -> Response:
+def history_page(context: RequestContext) -> Response:
     """One's own judgements, newest first, and which of them can still be undone."""
-    desk = desk_of(ask)
-    return ask.page("history.html.j2", study=desk.definition, rows=desk.history(ask.who))
+    service = context.annotation_service()
+    return context.render("history.html.j2", study=service.definition, rows=service.history(context.pseudonym))
 
 
-def undo(ask: RequestContext) -> Response:
+def undo_judgement(context: RequestContext) -> Response:
     """Take back a judgement while its lease runs; the task is in hand again."""
-    judgements.withdraw(ask.site.store, seq=ask.number("seq"), person=ask.who)
-    return ask.go(address(ask.study, "next"))
+    judgements.withdraw(context.site.store, seq=context.path_number("seq"), person=context.pseudonym)
+    return context.redirect(study_path(context.study, "next"))

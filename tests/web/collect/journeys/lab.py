@@ -13,7 +13,7 @@ from preflab.data.store import people, studies
 from preflab.data.store.judgements import Judgement, judgements_of
 from preflab.data.store.open import Store, now_ms, open_store
 from preflab.feedback.study import parse_study
-from preflab.web.collect.server import bootstrap_secret, in_background
+from preflab.web.collect.server import issue_bootstrap_secret, serve_in_background
 from preflab.web.collect.site import SiteConfig
 
 PAIR = """
@@ -84,7 +84,7 @@ def running(folder: Path, site: SiteConfig | None = None) -> Iterator[Lab]:
     clock = HandClock()
     store = open_store(folder / "store.sqlite", clock=clock)
     try:
-        with in_background(store, site, reply_threads=1) as url:
+        with serve_in_background(store, site, reply_threads=1) as url:
             yield Lab(store, clock, url)
     finally:
         store.close()
@@ -159,7 +159,7 @@ class Visit:
 def become_owner(page: Page, lab: Lab) -> None:
     """Take up the secret that the server prints once."""
     page.goto("/begin")
-    page.get_by_label("Secret").fill(bootstrap_secret(lab.store) or "")
+    page.get_by_label("Secret").fill(issue_bootstrap_secret(lab.store) or "")
     page.get_by_label("Name").fill("Ada")
     page.get_by_label("Password").fill(PASSWORD)
     page.get_by_role("button", name="Begin").click()
