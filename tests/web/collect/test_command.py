@@ -24,12 +24,12 @@ items:
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Path:
     """A folder with a study's file, and a store with one judgement of it."""
     from preflab.feedback.study import load_study
-    from preflab.web.collect.command import put
+    from preflab.feedback.sync_study import sync_study
 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "red.yaml").write_text(STUDY)
     store = open_store("collect/store.db")
-    put(store, load_study("red.yaml"))
+    sync_study(store, load_study("red.yaml"))
     who = people.new_person(store)
     task = claim(store, "red", who)
     assert task is not None

@@ -152,7 +152,7 @@ def test_a_policy_that_fails_again_and_again_is_unwell_and_tried_again_later(sto
         chat.desk.ask_again(chat.slot, chat.who)
         turn = chat.until(failed)  # at once, and without a word to the server
         assert "unwell; it failed 4 times in a row" in str(turn.replies[0].error) and len(fake.asked) == 4
-        time.sleep(max(0.0, health.until - time.monotonic()))
+        time.sleep(max(0.0, health.retry_at - time.monotonic()))
         chat.desk.ask_again(chat.slot, chat.who)
         chat.until(lambda turn: turn.ready)
         assert worker.health()["talk", "good"].is_healthy(config.unhealthy_after)
@@ -303,5 +303,5 @@ def test_policies_in_memory_are_bounded_and_each_is_opened_once(store: Store) ->
     specs = [PolicySpec(name=f"p{k}", model="tiny", temperature=0.1 * k + 0.1) for k in range(3)]
     worker = ReplyWorker(store, replace(QUICK, max_open_policies=2), open_policy=opener)
     for spec in [specs[0], specs[1], specs[0], specs[2], specs[0], specs[1]]:
-        worker._replier(spec)
+        worker._backend(spec)
     assert opened == ["p0", "p1", "p2", "p1"]  # p1 was unused for longest when p2 came
