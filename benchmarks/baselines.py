@@ -7,14 +7,16 @@ import argparse
 from pathlib import Path
 
 from preflab.recipes.evaluate.compare import compare_runs
-from preflab.recipes.evaluate.report import suite_results
+from preflab.recipes.evaluate.results import count_failed, read_suite_results
 from preflab.reporting.format import difference, in_unit, number
 
 
 def table(a: str, b: str, runs: str) -> str:
     """A line for every measure of every suite that both runs have."""
     found = compare_runs(a, b, runs=runs)
-    failed = [{name: sum(r["failed"].values()) for name, r in suite_results(Path(runs) / x).items()} for x in (a, b)]
+    failed = [
+        {name: count_failed(result) for name, result in read_suite_results(Path(runs) / run).items()} for run in (a, b)
+    ]
     lines = [f"| suite | measure | {a} | {b} | difference | items (not scored) |", "|---|---|---|---|---|---|"]
     for name, own in found.suites.items():
         for k, d in enumerate(own.differences):

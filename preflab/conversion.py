@@ -20,6 +20,7 @@ from preflab.errors import ConfigError, DataError
 
 C = TypeVar("C")
 
+_STORED_AS = "stored_as"
 MISMATCH = object()
 """What `match` returns for a value of another type."""
 _TYPE_NAMES = {int: "a whole number", float: "a number", bool: "true or false", str: "text", type(None): "null"}
@@ -31,7 +32,8 @@ def from_mapping(kind: type[C], mapping: Mapping[str, object], where: str = "", 
     Fields may be ``bool``, ``int``, ``float``, ``str``, ``Path``, ``Any``, ``Literal``, unions, tuples, lists, sets,
     mappings, named tuples, dataclasses, and any class with a class method ``from_json(plain)``, which is used where
     it stands inside ``kind`` (so a class's own ``from_json`` may call this function). Fields with a default may be
-    left out. A field that ``__init__`` does not take is derived from the others and is passed over.
+    left out. A field that ``__init__`` does not take is derived from the others and is passed over. A field may be
+    stored under another key than its name (`stored_as`).
 
     Args:
         kind      the dataclass.
@@ -50,12 +52,17 @@ def from_mapping(kind: type[C], mapping: Mapping[str, object], where: str = "", 
         raise ConfigError(f"{where}: {error}") if where else error from None
 
 
+def stored_as(key: str) -> dict[str, str]:
+    """Metadata of a dataclass field that JSON holds under another key: ``field(metadata=stored_as("old_name"))``."""
+    return {_STORED_AS: key}
+
+
 def to_json(value: Any) -> Any:
     """Dataclasses, paths, tuples and numpy numbers as what JSON can hold. Nan and infinities become None."""
     if hasattr(value, "to_json"):
         return to_json(value.to_json())
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {_stored_key(f): to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
     if isinstance(value, Mapping):
         return {str(k): to_json(v) for k, v in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
@@ -144,26 +151,32 @@ _cached_type_hints = functools.cache(get_type_hints)
 
 def _build(kind: type[C], mapping: Mapping[str, object], path: str, settings: bool) -> C:
     """The dataclass at dotted ``path`` (empty, or with a dot at its end)."""
-    fields = {field.name: field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # any dataclass
+    fields = {_stored_key(field): field for field in dataclasses.fields(kind)}  # type: ignore[arg-type]  # any dataclass
     hints = type_hints(kind)
-    for name in mapping:
-        if name not in fields:
-            suggestion = did_you_mean(str(name), list(fields)) or f"; known here: {', '.join(fields)}"
-            raise ConfigError(f"unknown field '{path}{name}'{suggestion}")
+    for key in mapping:
+        if key not in fields:
+            suggestion = did_you_mean(str(key), list(fields)) or f"; known here: {', '.join(fields)}"
+            raise ConfigError(f"unknown field '{path}{key}'{suggestion}")
     arguments: dict[str, Any] = {}
-    for name, field in fields.items():
+    for key, field in fields.items():
         if not field.init:
             continue
-        if name in mapping:
-            arguments[name] = match(mapping[name], hints[name], f"{path}{name}", settings=settings)
-            if arguments[name] is MISMATCH:
-                raise mismatch_error(mapping[name], hints[name], f"{path}{name}")
+        hint = hints[field.name]
+        if key in mapping:
+            arguments[field.name] = match(mapping[key], hint, f"{path}{key}", settings=settings)
+            if arguments[field.name] is MISMATCH:
+                raise mismatch_error(mapping[key], hint, f"{path}{key}")
         elif field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING:
-            raise ConfigError(f"{path}{name} is missing; expected {describe(hints[name])}")
+            raise ConfigError(f"{path}{key} is missing; expected {describe(hint)}")
     try:
         return kind(**arguments)
     except (ConfigError, DataError) as error:  # the dataclass's own rule
         raise ConfigError(f"{path.rstrip('.')}: {error}" if path else str(error)) from error
+
+
+def _stored_key(field: "dataclasses.Field[Any]") -> str:
+    """The key of a field in JSON: its name, or what `stored_as` says."""
+    return str(field.metadata.get(_STORED_AS, field.name))
 
 
 # one value -----------------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from preflab.conversion import did_you_mean, from_mapping, to_json
+from preflab.conversion import did_you_mean, from_mapping, stored_as, to_json
 from preflab.errors import ConfigError
 from preflab.maths.statistics import Estimate
 
@@ -153,6 +153,19 @@ def test_a_class_may_read_itself_with_it() -> None:
 
     Holder.__annotations__["span"] = Span  # local classes cannot be found by name
     assert from_mapping(Holder, {"span": [0.5]}) == Holder(Span(0.5))
+
+
+def test_a_field_may_be_stored_under_another_key() -> None:
+    @dataclass(frozen=True)
+    class Renamed:
+        variant: str = field(metadata=stored_as("way"))
+
+    assert to_json(Renamed("letters")) == {"way": "letters"}
+    assert from_mapping(Renamed, {"way": "letters"}) == Renamed("letters")
+    with pytest.raises(ConfigError, match="way is missing"):
+        from_mapping(Renamed, {})
+    with pytest.raises(ConfigError, match="unknown field 'variant'"):
+        from_mapping(Renamed, {"variant": "letters"})
 
 
 def test_nothing_near_suggests_nothing() -> None:

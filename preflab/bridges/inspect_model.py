@@ -12,7 +12,7 @@ from inspect_ai.model import GenerateConfig, ModelAPI, ModelOutput, ModelUsage, 
 
 from preflab.data.dialogue import Dialogue, Message
 from preflab.errors import ConfigError, DataError
-from preflab.recipes.common.open_models import has_preference_model, open_policy
+from preflab.recipes.common.open_models import ModelLoading, has_preference_model, open_policy
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.types import Failure, Generate, Generation, Request, Response
 
@@ -50,7 +50,11 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
     ) -> None:
         super().__init__(model_name=model_name, base_url=base_url, api_key=api_key, api_key_vars=[], config=config)
         pm = pm or (model_name if best_of > 1 and has_preference_model(model_name, runs) else None)
-        self.responder: Responder = open_policy(model_name, runs=runs, best_of=int(best_of), pm=pm, **more)
+        served_name = more.pop("served_name", None)
+        loading = ModelLoading(runs=runs, **more)
+        self.responder: Responder = open_policy(
+            model_name, loading, served_name=served_name, best_of=int(best_of), pm=pm
+        )
         self._lock, self._draws = Lock(), 0
 
     def max_connections(self) -> int:

@@ -23,8 +23,8 @@ from preflab.errors import ConfigError
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, measure_results, select_items
 from preflab.evals.suites import SUITES
-from preflab.recipes.common.open_models import open_rater
-from preflab.recipes.evaluate.stages import shelf_of
+from preflab.recipes.common.eval_data import parse_data_source
+from preflab.recipes.common.open_models import ModelLoading, open_rater
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.types import Failure, Generate, Generation, Request, Response, ScoreReplies
 
@@ -66,7 +66,7 @@ def plan_solver(suite: str, variant: str, pm: str = "", runs: str = "runs", item
     """Run an item's plan to its outcome."""
     items_by_id: Mapping[str, Item] = items or {}
     chosen = SUITES[suite].variant(variant)
-    rater = open_rater(pm, runs=runs) if pm else None
+    rater = open_rater(pm, ModelLoading(runs=runs)) if pm else None
 
     async def solve(state: Any, generate: Any) -> Any:
         result = await run_plan(chosen, items_by_id[str(state.sample_id)], lambda request: _respond(request, rater))
@@ -123,7 +123,7 @@ def _task_of(name: str) -> Callable[..., Any]:
     ) -> Any:
         suite = SUITES[name]
         chosen = choose_variant(suite, variant, logprobs=isinstance(get_model().api, PreflabAPI))
-        loaded = suite.load(shelf_of(tuple(part for part in data.split(",") if part)))
+        loaded = suite.load(parse_data_source([part for part in data.split(",") if part]))
         items = select_items(loaded.items, limit, seed)
         samples = [Sample(id=item.id, input=item.id, metadata={"group": item.group}) for item in items]
         return Task(

@@ -14,14 +14,14 @@ from typing import Any
 
 from preflab.atomic_files import write_json
 from preflab.bridges.extras import import_extra
+from preflab.conversion import to_json
 from preflab.errors import ConfigError, PreflabError, RunError
 from preflab.evals.core.runner import MeasuredValue
 from preflab.maths.statistics import Estimate
-from preflab.recipes.common.open_models import open_policy
+from preflab.recipes.common.open_models import ModelLoading, open_policy
+from preflab.recipes.evaluate.results import HARNESS
 from preflab.rollouts.requests.responders import LocalPolicy, Responder
 
-NAME = "lm_eval"
-"""What the results are called in a run's folder."""
 SHARES = ("acc", "acc_norm", "acc_bytes", "exact_match", "em", "f1", "mc1", "mc2", "pass@1")
 """Metrics of the harness between 0 and 1."""
 NORMAL_95 = 1.959964
@@ -53,7 +53,7 @@ def evaluate(
         more          passed on to ``lm_eval.simple_evaluate``.
 
     Returns:
-        what ``results/lm_eval.json`` holds: the fields of ``evals.core.runner.summary``.
+        what ``results/lm_eval.json`` holds: a `preflab.recipes.evaluate.results.HarnessResult`.
 
     Raises:
         ConfigError: lm-eval is not installed, a task is not known, or the policy gives no log-probabilities.
@@ -68,7 +68,7 @@ def evaluate(
         raise ConfigError(f"lm-eval knows no task {', '.join(map(repr, unknown))}; 'lm-eval ls tasks' lists them")
     if run is not None and not (run / "config.json").is_file():
         raise RunError(f"{run}: no such run")
-    opened = open_policy(policy, runs=runs) if isinstance(policy, str) else policy
+    opened = open_policy(policy, ModelLoading(runs=runs)) if isinstance(policy, str) else policy
     if not isinstance(opened, LocalPolicy):
         raise ConfigError(f"{opened.name}: lm-eval needs log-probabilities, which a policy in this process alone gives")
     from preflab.bridges.lm_eval_model import PolicyLM
@@ -87,7 +87,7 @@ def evaluate(
     results = results_of(harness_results, limit=limit) | {"policy": opened.name, "digest": opened.digest}
     if run is not None:
         (run / "results").mkdir(exist_ok=True)
-        write_json(run / "results" / f"{NAME}.json", results)
+        write_json(run / "results" / f"{HARNESS}.json", results)
     return results
 
 
@@ -106,7 +106,7 @@ def results_of(harness_results: Mapping[str, Any], *, limit: int | None = None) 
     ]
     shots = sorted({int(n) for n in harness_results.get("n-shot", {}).values() if isinstance(n, int)})
     return {
-        "suite": NAME,
+        "suite": HARNESS,
         "title": "lm-evaluation-harness",
         "way": ", ".join(counts),
         "items": sum(counts.values()),
@@ -133,13 +133,14 @@ def _measured_value(task: str, key: str, value: float, harness_results: Mapping[
     low, high = (max(0.0, value - half), min(1.0, value + half)) if share else (value - half, value + half)
     higher = harness_results.get("higher_is_better", {}).get(task, {}).get(metric)
     label = f"{task} {metric}" + ("" if filtered in ("", "none") else f" ({filtered})")
-    return MeasuredValue(
+    measured = MeasuredValue(
         name=label,
         unit="share" if share else "score",
         better={True: "higher", False: "lower"}.get(higher, ""),
         description="As lm-evaluation-harness computes it; normal interval from its standard error.",
         estimate=None if math.isnan(value) else Estimate(value=float(value), low=low, high=high, n=n),
-    ).to_json()
+    )
+    return dict(to_json(measured))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -8,13 +8,14 @@ from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from preflab.errors import RunError
 from preflab.reporting.html import Json, repeat_command, truncate, write_page
 from preflab.reporting.run_files import metrics_by_stage, read_results, read_run
-from preflab.run import flatten_settings
+from preflab.run import flatten_settings, typed_result
 
+T = TypeVar("T")
 LONGEST_TEXT = 2_000
 """Characters of a prompt or a reply."""
 
@@ -101,6 +102,14 @@ class Facts:
     record: Json
     results: Json
     metrics: dict[str, list[Json]] = field(default_factory=dict)
+
+    def settings(self, kind: type[T]) -> T:
+        """The settings as the recipe's dataclass.
+
+        Raises:
+            RunError: they were written by another version of preflab.
+        """
+        return typed_result(self.folder / "config.json", self.config, kind)
 
     def verdicts(self) -> list[Json]:
         """Of all stages, in their order."""

@@ -25,9 +25,7 @@ name = next(n for n in SUITES if n.startswith("starter"))
 settings = {"log_dir": str(folder / "logs"), "display": "none", "score_display": False}
 (log,) = inspect_eval(f"preflab/{name}", model="preflab/tiny", task_args={"limit": 6}, **settings)
 suite = SUITES[name]
-told = run_items(
-    suite.variants[0], select_items(suite.load(DataSource()).items, 6, 0), {"policy": open_policy("tiny", runs="runs")}
-)
+told = run_items(suite.variants[0], select_items(suite.load(DataSource()).items, 6, 0), {"policy": open_policy("tiny")})
 expected = {m.name: m.estimate.value for m in measure_results(suite.measures, told) if not m.column and m.estimate}
 found = {
     "status": log.status,

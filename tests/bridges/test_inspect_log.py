@@ -9,6 +9,7 @@ from preflab.atomic_files import write_json
 from preflab.bridges import inspect_log
 from preflab.bridges.inspect_log import export, logs_of
 from preflab.cli import main
+from preflab.conversion import to_json
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, RunError
 from preflab.evals.core.items import Item
@@ -35,7 +36,7 @@ def finished_run(folder: Path) -> Path:
         told.append(ItemResult(Item(id=f"q{n}", group=f"g{n}", data=None), [([ask], [answer])], outcome, failed))
     write_items(folder / "items" / "mmlu.jsonl", told)
     (folder / "results").mkdir()
-    write_json(folder / "results" / "mmlu.json", summary(mmlu.SUITE, mmlu.SUITE.variant("chat"), told))
+    write_json(folder / "results" / "mmlu.json", to_json(summary(mmlu.SUITE, mmlu.SUITE.variant("chat"), told)))
     write_json(folder / "config.json", {"recipe": "evaluate", "config": {"policy": "tiny"}})
     return folder
 

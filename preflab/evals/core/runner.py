@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from preflab.atomic_files import write_atomically
+from preflab.conversion import stored_as
 from preflab.errors import ConfigError, DataError
 from preflab.evals.core.items import Item
 from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant, columns_of
@@ -205,17 +206,31 @@ class MeasuredValue:
     name: str
     unit: str
     better: str
-    description: str
+    description: str = field(metadata=stored_as("how"))
     estimate: Estimate | None
     """None where it is undefined."""
     column: str = ""
     value: str = ""
     """Which items: those whose ``column`` has this value; all where there is no column."""
 
-    def to_json(self) -> dict[str, Any]:
-        """Plain values; the description stands under ``how``."""
-        values = {"how" if name == "description" else name: value for name, value in vars(self).items()}
-        return values | {"estimate": None if self.estimate is None else self.estimate.to_json()}
+
+@dataclass(frozen=True, kw_only=True)
+class SuiteSummary:
+    """Measures of a suite, and counts of its items."""
+
+    suite: str
+    title: str
+    variant: str = field(metadata=stored_as("way"))
+    items: int
+    groups: int
+    scored: int
+    failed: Mapping[str, int]
+    """Why items could not be scored -> how many."""
+    shortened_prompts: int
+    """Prompts that lost their beginning to fit the context."""
+    unfinished_replies: int
+    """Replies that were cut off when their room was used up."""
+    measures: Sequence[MeasuredValue]
 
 
 def measure_results(
@@ -247,25 +262,22 @@ def measure_results(
     return measured
 
 
-def summary(suite: Suite, variant: Variant, results: Sequence[ItemResult], *, seed: int = 0) -> dict[str, Any]:
-    """A suite's measures and counts, for the results file (whose key ``way`` holds the variant)."""
+def summary(suite: Suite, variant: Variant, results: Sequence[ItemResult], *, seed: int = 0) -> SuiteSummary:
+    """Measures and counts of the results of a suite."""
     failed = Counter(result.failed for result in results if result.failed is not None)
     responses = [response for result in results for _, of_round in result.rounds for response in of_round]
-    return {
-        "suite": suite.name,
-        "title": suite.title,
-        "way": variant.name,
-        "items": len(results),
-        "groups": len({result.item.group for result in results}),
-        "scored": sum(result.outcome is not None for result in results),
-        "failed": dict(failed.most_common()),
-        "shortened_prompts": sum(getattr(response, "shortened", False) for response in responses),
-        "unfinished_replies": sum(not getattr(response, "finished", True) for response in responses),
-        "measures": [
-            value.to_json()
-            for value in [*measure_results(suite.measures, results, seed=seed), *reply_measures(results)]
-        ],
-    }
+    return SuiteSummary(
+        suite=suite.name,
+        title=suite.title,
+        variant=variant.name,
+        items=len(results),
+        groups=len({result.item.group for result in results}),
+        scored=sum(result.outcome is not None for result in results),
+        failed=dict(failed.most_common()),
+        shortened_prompts=sum(getattr(response, "shortened", False) for response in responses),
+        unfinished_replies=sum(not getattr(response, "finished", True) for response in responses),
+        measures=(*measure_results(suite.measures, results, seed=seed), *reply_measures(results)),
+    )
 
 
 _REPLY_FACTS: dict[str, tuple[str, str]] = {

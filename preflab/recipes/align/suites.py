@@ -45,7 +45,7 @@ def measure_suites(stages: "Stages", policy: Role) -> dict[str, Any]:
                 "title": suite.title,
                 "summary": suite.summary,
                 "items": compared.common,
-                "failed": {who: summary(suite, way, told[who])["failed"] for who in WHO},
+                "failed": {who: summary(suite, way, told[who]).failed for who in WHO},
                 "differences": [{**vars(d), "outcome": d.outcome} for d in compared.differences],
             }
     return {"suites": found, "measured_tokens": sum(own.scored_tokens for own in asked.values())}

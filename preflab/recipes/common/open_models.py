@@ -1,5 +1,6 @@
-"""Who answers in an evaluation, by name: a run, a model, or a server; and a run's preference model."""
+"""Models of an evaluation by name: a run, a model or a server; and a run's preference model."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from preflab.errors import ConfigError, ModelError, RunError
@@ -14,6 +15,21 @@ from preflab.runner.launch import find_run
 
 PREFERENCE_MODEL = "preference_model"
 """Folder of a run in which its preference model was exported."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelLoading:
+    """Where models are looked for, and how they are loaded."""
+
+    runs: str = "runs"
+    """The folder in which named runs lie."""
+    precision: Precision = "auto"
+    device: str = "auto"
+    max_context_tokens: int = 4096
+    """Longest prompt and reply together; the model's own limit if that is shorter."""
+
+
+DEFAULT_LOADING = ModelLoading()
 
 
 def run_named(name: str, runs: str) -> Path | None:
@@ -31,14 +47,11 @@ def is_address(name: str) -> bool:
 
 def open_policy(
     name: str,
+    loading: ModelLoading = DEFAULT_LOADING,
     *,
-    runs: str,
     served_name: str | None = None,
     best_of: int = 1,
     pm: str | None = None,
-    precision: Precision = "auto",
-    device: str = "auto",
-    max_context_tokens: int = 4096,
 ) -> Responder:
     """The policy of that name.
 
@@ -47,6 +60,7 @@ def open_policy(
                      address of a server that speaks OpenAI's chat protocol.
         served_name  what a server calls the model.
         best_of      replies drawn of which the preference model ``pm`` chooses the best.
+        pm           as for `open_scorer`.
 
     Raises:
         ConfigError: a server without ``served_name``, or ``best_of`` above 1 with a server or without ``pm``.
@@ -58,40 +72,40 @@ def open_policy(
         if best_of > 1:
             raise ConfigError("best_of above 1 needs a policy in this process, not a server")
         return ServerPolicy(name, served_name)
-    run = run_named(name, runs)
-    where = name if run is None else str(policy_folder(str(run)))
-    source = load_language_model(where, precision=precision, device=device)
-    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, max_context_tokens))
+    run = run_named(name, loading.runs)
+    model = name if run is None else str(policy_folder(str(run)))
+    source = load_language_model(model, precision=loading.precision, device=loading.device)
+    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
     label = name if run is None else run.name
     policy = LocalPolicy(Trunk(source, None).reference(), encoder, name=label, weights=source.sha256)
     if best_of == 1:
         return policy
     if pm is None:
         raise ConfigError("best_of above 1 needs a preference model that chooses (--pm)")
-    scorer, digest = open_scorer(pm, runs=runs, device=device, max_context_tokens=max_context_tokens)
+    scorer, digest = open_scorer(pm, loading)
     return BestOfN(policy, scorer, best_of, scorer_digest=digest)
 
 
-def open_scorer(
-    name: str, *, runs: str, device: str = "auto", max_context_tokens: int = 4096
-) -> tuple[PreferenceScorer, str]:
+def open_scorer(name: str, loading: ModelLoading = DEFAULT_LOADING) -> tuple[PreferenceScorer, str]:
     """The preference model of a run, or one in a folder or on the hub; and the digest of its weights.
+
+    It is loaded in fp32, whatever ``loading`` says.
 
     Raises:
         ModelError: there is none.
     """
-    run = run_named(name, runs)
+    run = run_named(name, loading.runs)
     if run is not None and not (run / PREFERENCE_MODEL).is_dir():
         raise ModelError(f"{run}: this run has exported no preference model")
-    role = load_preference_model(str(run / PREFERENCE_MODEL) if run is not None else name, device=device)
+    role = load_preference_model(str(run / PREFERENCE_MODEL) if run is not None else name, device=loading.device)
     source = role.trunk.source
-    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, max_context_tokens))
+    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
     return PreferenceScorer(role, encoder), source.sha256
 
 
-def open_rater(name: str, *, runs: str, device: str = "auto", max_context_tokens: int = 4096) -> ScorerResponder:
-    """A preference model as one who rates replies; ``name`` as for `open_scorer`."""
-    scorer, digest = open_scorer(name, runs=runs, device=device, max_context_tokens=max_context_tokens)
+def open_rater(name: str, loading: ModelLoading = DEFAULT_LOADING) -> ScorerResponder:
+    """A preference model as one that rates replies; ``name`` as for `open_scorer`."""
+    scorer, digest = open_scorer(name, loading)
     return ScorerResponder(scorer, name=name, digest=digest)
 
 

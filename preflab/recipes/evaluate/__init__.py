@@ -19,6 +19,6 @@ __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "main", "smoke", 
 
 
 def main(config: Config, run: Run) -> None:
-    """Ask every suite, keep what came of it, report."""
-    Stages(config, run).all()
+    """Measure every suite, then report."""
+    Stages(config, run).measure_all()
     write_report(run.folder)

@@ -31,7 +31,7 @@ class Config:
     judge_served_name: str | None = None
     """What the judge's server calls it."""
     suites: tuple[str, ...] = ("starter",)
-    """Names, each with ``:way`` where it is not to be asked the default way; ``all`` for every suite."""
+    """Names, each with ``:variant`` where it is not the default one; ``all`` for every suite."""
     data: tuple[str, ...] = ()
     """Folders in which data sets lie, and ``suite=path`` for one of them; from the hub where none is given."""
     splits: tuple[str, ...] = ()

@@ -1,72 +1,69 @@
-"""``report.html`` of the recipe ``evaluate``, and beside it a page for each suite with what was asked and said."""
+"""``report.html`` of the recipe ``evaluate``, and beside it a page for each suite with its requests and responses."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from preflab.atomic_files import read_json
+from preflab.evals.core.runner import MeasuredValue, SuiteSummary
 from preflab.evals.suites import SUITES
 from preflab.maths.statistics import Estimate
+from preflab.recipes.evaluate.config import SCALES, Config
 from preflab.recipes.evaluate.items import write_items_page
+from preflab.recipes.evaluate.results import (
+    AnyResult,
+    HarnessResult,
+    count_failed,
+    headline,
+    read_suite_results,
+    skipped_suites,
+)
 from preflab.reporting.format import in_unit, number, sample
 from preflab.reporting.plots import Frame, dot_plot
 from preflab.reporting.report import Facts, Figure, Report, Section, Table, read_facts, write_report_page
-from preflab.reporting.run_files import restore_estimates
 
+RECIPE = "evaluate"
 BETTER = {"higher": "higher is better", "lower": "lower is better", "zero": "nearer to 0 is better", "": ""}
-MOST_ROWS = 60
+MAX_ROWS = 60
+"""Rows of a plot."""
 ITEMS_PAGE = "Every item: what was asked, what was said, and what came of it"
 
 
-def suite_results(folder: Path) -> dict[str, dict[str, Any]]:
-    """What each suite found, by the name of its stage; estimates as `Estimate`."""
-    found = {path.stem: read_json(path) for path in sorted((folder / "results").glob("*.json"))}
-    return {name: restore_estimates(result) for name, result in found.items() if "measures" in result}
-
-
 def write_report(folder: Path) -> Path:
-    """Write ``report.html`` and the pages of items into a run folder, from whatever suites have finished.
+    """Write ``report.html`` and the pages of items into a run folder, from the suites that have finished.
 
     Raises:
         RunError: the folder is not a run of this recipe, or one of its files is damaged.
     """
-    from preflab.recipes.evaluate.config import SCALES  # here, because evaluate imports this module
-
-    results = suite_results(folder)
-    stages = {name: result["title"] for name, result in results.items()}
-    facts = read_facts(folder, "evaluate", stages)
+    results = read_suite_results(folder)
+    stages = {name: result.title for name, result in results.items()}
+    facts = read_facts(folder, RECIPE, stages)
     pages = {name: write_items_page(folder, name, result) for name, result in results.items()}
-    return write_report_page(facts, stages, _story(facts, results, pages), SCALES)
+    return write_report_page(facts, stages, _report(facts, results, pages), SCALES)
 
 
-def headline(result: Mapping[str, Any]) -> Mapping[str, Any] | None:
-    """The measure that stands for a suite: the first of all its items."""
-    return next((m for m in result["measures"] if not m["column"]), None)
-
-
-def _story(facts: Facts, results: Mapping[str, Any], pages: Mapping[str, Path | None]) -> Report:
-    who = facts.record["model"].get("name") or facts.config["policy"]
-    lead = [
+def _report(facts: Facts, results: Mapping[str, AnyResult], pages: Mapping[str, Path | None]) -> Report:
+    policy = facts.settings(Config).policy
+    summary = [
         f"{len(results)} suites. Intervals are 95 % and resample whole groups (templates, prompts, passages). Items "
         "that could not be scored are counted and are neither right nor wrong."
     ]
-    notices = [("Read with care", f"{SUITES[r['suite']].title}: {SUITES[r['suite']].warning}") for r in results.values()
-               if r.get("suite") in SUITES and SUITES[r["suite"]].warning]  # fmt: skip
-    passed = facts.record["counts"].get("suites_passed_over") or {}
-    if passed:
-        notices.append(("Not measured", "; ".join(f"{name}: {why}" for name, why in passed.items())))
-    sections = [_overview(results)] + [_suite(name, result, pages.get(name)) for name, result in results.items()]
-    return Report(title=f"How {who} measures up", summary=lead, warnings=notices, sections=sections, claims=False)
+    suites = [SUITES[result.suite] for result in results.values() if result.suite in SUITES]
+    warnings = [("Read with care", f"{suite.title}: {suite.warning}") for suite in suites if suite.warning]
+    if skipped := skipped_suites(facts.record):
+        warnings.append(("Not measured", "; ".join(f"{name}: {reason}" for name, reason in skipped.items())))
+    sections = [_overview(results.values())]
+    sections += [_suite_section(name, result, pages.get(name)) for name, result in results.items()]
+    return Report(
+        title=f"How {policy} measures up", summary=summary, warnings=warnings, sections=sections, claims=False
+    )
 
 
-def _overview(results: Mapping[str, Any]) -> Section:
+def _overview(results: Iterable[AnyResult]) -> Section:
     rows = []
-    for result in results.values():
-        main = headline(result)
-        if main is not None:
-            cells = (in_unit(main["estimate"], main["unit"]), BETTER[main["better"]], sample(main["estimate"]))
-            failed = sum(result["failed"].values())
-            rows.append([f"{result['title']} ({result['way']})", main["name"], *cells, number(failed)])
+    for result in results:
+        measured = headline(result)
+        if measured is not None:
+            title, failed = f"{result.title} ({result.variant})", number(count_failed(result))
+            rows.append([title, measured.name, *_cells(measured), failed])
     heads = ["Suite", "Measure", "Estimate [95 % interval]", "", "n (in groups)", "Could not be scored"]
     return Section(
         anchor="overview",
@@ -75,76 +72,88 @@ def _overview(results: Mapping[str, Any]) -> Section:
     )
 
 
-def _suite(name: str, result: Mapping[str, Any], page: Path | None) -> Section:
-    suite = SUITES.get(result.get("suite", ""))
+def _suite_section(name: str, result: AnyResult, page: Path | None) -> Section:
+    suite = SUITES.get(result.suite)
     anchor = name.replace(".", "-").replace("_", "-")
     return Section(
         anchor=anchor,
-        title=f"{result['title']} ({result['way']})",
-        text=[text for text in (suite.summary if suite else "", suite.source if suite else "") if text],
+        title=f"{result.title} ({result.variant})",
+        text=[text for text in (suite.summary, suite.source) if text] if suite else [],
         tables=_tables(result),
         figures=_figures(anchor, result),
-        after=_account(result),
+        after=_notes(result),
         links=[] if page is None else [(ITEMS_PAGE, f"{page.parent.name}/{page.name}")],
     )
 
 
-def _tables(result: Mapping[str, Any]) -> list[Table]:
-    whole = [m for m in result["measures"] if not m["column"]]
-    rows = [[m["name"], in_unit(m["estimate"], m["unit"]), BETTER[m["better"]], sample(m["estimate"])] for m in whole]
+def _cells(measured: MeasuredValue) -> list[str]:
+    """Estimate, which way is better, sample."""
+    return [in_unit(measured.estimate, measured.unit), BETTER[measured.better], sample(measured.estimate)]
+
+
+def _breakdowns(result: SuiteSummary) -> dict[str, list[MeasuredValue]]:
+    """Column -> measures of the items with each of its values."""
+    by_column: dict[str, list[MeasuredValue]] = {}
+    for measured in result.measures:
+        if measured.column:
+            by_column.setdefault(measured.column, []).append(measured)
+    return by_column
+
+
+def _tables(result: SuiteSummary) -> list[Table]:
+    rows = [[measured.name, *_cells(measured)] for measured in result.measures if not measured.column]
     heads = ["Measure", "Estimate [95 % interval]", "", "n (in groups)"]
     tables = [Table(caption="What was measured", heads=heads, rows=rows)]
-    columns = dict.fromkeys(m["column"] for m in result["measures"] if m["column"])
-    for column in columns:
-        own = [m for m in result["measures"] if m["column"] == column]
-        names = list(dict.fromkeys(m["name"] for m in own))
-        values = list(dict.fromkeys(m["value"] for m in own))
-        by = {(m["name"], m["value"]): m for m in own}
-        cells = [
-            [
-                value,
-                *(in_unit(by[n, value]["estimate"], by[n, value]["unit"]) if (n, value) in by else "" for n in names),
-            ]
-            for value in values
-        ]
-        tables.append(Table(caption=f"By {column.replace('_', ' ')}", heads=["", *names], rows=cells))
+    for column, breakdown in _breakdowns(result).items():
+        names = list(dict.fromkeys(measured.name for measured in breakdown))
+        values = list(dict.fromkeys(measured.value for measured in breakdown))
+        cells = {(measured.name, measured.value): in_unit(measured.estimate, measured.unit) for measured in breakdown}
+        rows = [[value, *(cells.get((name, value), "") for name in names)] for value in values]
+        tables.append(Table(caption=f"By {column.replace('_', ' ')}", heads=["", *names], rows=rows))
     return tables
 
 
-def _figures(anchor: str, result: Mapping[str, Any]) -> list[Figure]:
+def _figures(anchor: str, result: SuiteSummary) -> list[Figure]:
     """The first measure by each column it is broken down by."""
     main = headline(result)
     figures = []
-    for column in dict.fromkeys(m["column"] for m in result["measures"] if m["column"]):
-        own = [m for m in result["measures"] if m["column"] == column]
-        shown = [m for m in own if m["name"] == (main or {}).get("name")] or [
-            m for m in own if m["name"] == own[0]["name"]
+    for column, breakdown in _breakdowns(result).items():
+        plotted = [measured for measured in breakdown if main is not None and measured.name == main.name]
+        plotted = plotted or [measured for measured in breakdown if measured.name == breakdown[0].name]
+        first = plotted[0]
+        rows: list[tuple[str, Sequence[Estimate | None]]] = [
+            (measured.value, [measured.estimate]) for measured in plotted[:MAX_ROWS]
         ]
-        rows: list[tuple[str, Sequence[Estimate | None]]] = [(m["value"], [m["estimate"]]) for m in shown[:MOST_ROWS]]
-        unit = shown[0]["unit"]
         frame = Frame(
             name=f"by-{anchor}-{column}".replace("_", "-").replace(" ", "-"),
-            title=f"{shown[0]['name']} by {column.replace('_', ' ')}",
+            title=f"{first.name} by {column.replace('_', ' ')}",
             description="One dot a group of items, with its 95 % interval.",
-            x_label=shown[0]["name"],
-            x_percent=unit == "share",
-            vlines=((0.0, ""),) if unit in ("score", "correlation") else (),
+            x_label=first.name,
+            x_percent=first.unit == "share",
+            vlines=((0.0, ""),) if first.unit in ("score", "correlation") else (),
         )
-        how = f"{shown[0]['how']} Bars are 95 % intervals; few items make long ones."
-        figures.append(Figure(svg=dot_plot(rows, [shown[0]["name"]], frame), title=frame.title, caption=how))
+        caption = f"{first.description} Bars are 95 % intervals; few items make long ones."
+        figures.append(Figure(svg=dot_plot(rows, [first.name], frame), title=frame.title, caption=caption))
     return figures
 
 
-def _account(result: Mapping[str, Any]) -> list[str]:
+def _notes(result: AnyResult) -> list[str]:
     """How to read the measures, and what was left out."""
-    told = [f"{result['scored']:,} of {result['items']:,} items scored, in {result['groups']:,} groups"]
-    if result.get("available", result["items"]) != result["items"]:
-        told[0] += f"; {result['available']:,} were available"
-    told += [f"not scored: {n:,} x {why}" for why, n in result["failed"].items()]
-    told += [f"left out when reading: {n:,} x {why}" for why, n in (result.get("refused") or {}).items()]
-    if result.get("shortened_prompts"):
-        told.append(f"prompts that lost their beginning to fit the context: {result['shortened_prompts']:,}")
-    if result.get("unfinished_replies"):
-        told.append(f"replies that used up their room and were cut off: {result['unfinished_replies']:,}")
-    read = [f"{m['name'].capitalize()}: {m['how']}" for m in result["measures"] if not m["column"] and m["how"]]
-    return [*read, "; ".join(told) + "."]
+    counts = [f"{result.scored:,} of {result.items:,} items scored, in {result.groups:,} groups"]
+    refused: Mapping[str, int] = {}
+    if not isinstance(result, HarnessResult):
+        refused = result.refused
+        if result.available != result.items:
+            counts[0] += f"; {result.available:,} were available"
+    counts += [f"not scored: {n:,} x {reason}" for reason, n in result.failed.items()]
+    counts += [f"left out when reading: {n:,} x {reason}" for reason, n in refused.items()]
+    if result.shortened_prompts:
+        counts.append(f"prompts that lost their beginning to fit the context: {result.shortened_prompts:,}")
+    if result.unfinished_replies:
+        counts.append(f"replies that used up their room and were cut off: {result.unfinished_replies:,}")
+    descriptions = [
+        f"{measured.name.capitalize()}: {measured.description}"
+        for measured in result.measures
+        if not measured.column and measured.description
+    ]
+    return [*descriptions, "; ".join(counts) + "."]

@@ -12,8 +12,8 @@ from preflab.evals.core.items import Item, Items
 from preflab.evals.core.runner import ItemResult, read_items, run_items, select_items, write_items
 from preflab.evals.suites import SUITES
 from preflab.evals.suites.bias.prompt_templates import DEFAULT_TEMPLATES, Benchmark, read_sampling, read_templates
-from preflab.recipes.common.open_models import open_policy
-from preflab.recipes.evaluate.stages import shelf_of
+from preflab.recipes.common.eval_data import parse_data_source
+from preflab.recipes.common.open_models import ModelLoading, open_policy
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, checkpoint_of, key_of, slug
 from preflab.recipes.ganguli2023_self_correction.claims import compare_checkpoints
 from preflab.recipes.ganguli2023_self_correction.conditions import OF_BENCHMARK, PromptSettings, way_for
@@ -37,7 +37,7 @@ class Stages:
         self.config, self.run = config, run
         self.checkpoints = [checkpoint_of(own) for own in config.checkpoints]
         self.answers = ResponseCache(run.folder / "answers")
-        self.shelf = DataSource(folder=STARTER) if config.data == ("starter",) else shelf_of(config.data)
+        self.shelf = DataSource(folder=STARTER) if config.data == ("starter",) else parse_data_source(config.data)
         self._items: dict[Benchmark, Items] = {}
         self._policy: Responder | None = None
 
@@ -106,11 +106,10 @@ class Stages:
         if self._policy is None:
             self._policy = open_policy(
                 checkpoint.name,
-                runs=c.runs,
+                ModelLoading(
+                    runs=c.runs, precision=c.precision, device=c.device, max_context_tokens=c.max_context_tokens
+                ),
                 served_name=c.served_name,
-                precision=c.precision,
-                device=c.device,
-                max_context_tokens=c.max_context_tokens,
             )
         return self._policy
 

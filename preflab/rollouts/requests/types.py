@@ -139,6 +139,8 @@ Request: TypeAlias = OptionLogprobs | Generate | ScoreReplies
 Response: TypeAlias = OptionScores | Generation | RewardScores | Failure
 
 _BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionScores, Generation, RewardScores, Failure)}
+_REQUEST_BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionLogprobs, Generate, ScoreReplies)}
+_TUPLES = ("options", "replies", "stop")
 _STORED_AS = {"role": "whom"}
 """Field -> its key in stored requests. The key is part of `request_key`, so caches and draws depend on it."""
 
@@ -151,6 +153,26 @@ def request_json(request: Request) -> dict[str, Any]:
         if field_.name == "prompt" or value != field_.default:
             values[_STORED_AS.get(field_.name, field_.name)] = value.to_json() if isinstance(value, Dialogue) else value
     return values
+
+
+def request_from_json(values: Mapping[str, Any]) -> Request:
+    """The inverse of `request_json`.
+
+    Raises:
+        DataError: it is no request.
+    """
+    names = {key: name for name, key in _STORED_AS.items()}
+    try:
+        arguments: dict[str, Any] = {
+            names.get(key, key): tuple(v) if key in _TUPLES else v for key, v in values.items()
+        }
+        request_type = _REQUEST_BY_KIND[arguments.pop("kind")]
+        if not isinstance(arguments["prompt"], str):
+            arguments["prompt"] = Dialogue.from_json(arguments["prompt"])
+        request: Request = request_type(**arguments)
+        return request
+    except (KeyError, TypeError) as error:
+        raise DataError(f"not a stored request: {values!r:.200}") from error
 
 
 def request_key(request: Request) -> str:

@@ -99,8 +99,8 @@ def test_who_says_nothing_is_counted(say: Callable[[Request], Response], reason:
     )  # fmt: skip
     told = run_items(way(two_rounds, roles=frozenset({"policy", "judge"})), ITEMS, panel)
     found = summary(suite, suite.variants[0], told)
-    assert found["failed"] == {reason: 3}
-    assert (found["items"], found["scored"], found["measures"]) == (3, 0, [])
+    assert found.failed == {reason: 3}
+    assert (found.items, found.scored, found.measures) == (3, 0, ())
 
 
 def test_a_plan_may_live_with_a_failure() -> None:

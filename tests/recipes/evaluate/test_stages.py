@@ -1,4 +1,4 @@
-"""``preflab eval`` and ``preflab compare`` as a user runs them, on the tiny model and questions of our own."""
+"""``preflab eval`` as a user runs it: suites are added, data change, parts are missing, it is killed."""
 
 import json
 import random
@@ -10,49 +10,8 @@ from preflab.atomic_files import read_json
 from preflab.cli import main
 from preflab.evals.core.runner import read_items
 from preflab.evals.suites import SUITES
-from preflab.recipes.evaluate.compare import compare_runs
 from tests.killing import Nursery
-
-QUESTIONS = [
-    ("Which of these is a colour?", ["green", "seven", "a spoon", "the sea"], 0),
-    ("How many legs has a cat?", ["two", "three", "four", "nine"], 2),
-    ("What melts in the sun?", ["iron", "snow", "a stone", "glass"], 1),
-    ("Which is the longest?", ["a metre", "a mile", "an inch", "a foot"], 1),
-]
-
-
-@pytest.fixture
-def data(tmp_path: Path) -> Path:
-    folder = tmp_path / "data"
-    folder.mkdir()
-    rows = [
-        {"id": f"q{i}", "subject": "everyday", "question": question, "choices": choices, "answer": answer}
-        for i, (question, choices, answer) in enumerate(QUESTIONS)
-    ]
-    (folder / "mmlu_test.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
-
-
-def evaluate(tmp_path: Path, *more: str, name: str = "e") -> int:
-    given = ["eval", "tiny", "--runs", str(tmp_path / "runs"), "--name", name, "--quiet", *more]
-    return main(given)
-
-
-def test_from_question_to_report(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert evaluate(tmp_path, "--suite", "mmlu:zero-shot", "--data", str(data)) == 0
-    folder = tmp_path / "runs" / "e"
-    found = read_json(folder / "results" / "mmlu.zero-shot.json")
-    assert (found["items"], found["scored"], found["failed"]) == (4, 4, {})
-    lines = [json.loads(line) for line in (folder / "items" / "mmlu.zero-shot.jsonl").read_text().splitlines()]
-    right = sum(line["outcome"]["correct"] for line in lines) / 4
-    assert found["measures"][0]["estimate"]["value"] == right
-    page = (folder / "report.html").read_text()
-    assert "MMLU (zero-shot)" in page
-    assert "items/mmlu.zero-shot.html" in page
-    items = (folder / "items" / "mmlu.zero-shot.html").read_text()
-    assert all(question in items for question, _, _ in QUESTIONS)
-    assert "<script" not in page + items
-    assert "accuracy" in capsys.readouterr().out
+from tests.recipes.evaluate.command import evaluate
 
 
 def test_suites_are_added_and_what_was_asked_is_not_asked_again(tmp_path: Path, data: Path) -> None:
@@ -134,7 +93,7 @@ def test_a_malformed_row_names_file_line_and_field(
 
 
 def test_a_suite_of_ones_own_is_asked_from_its_file(tmp_path: Path) -> None:
-    page = (Path(__file__).parents[2] / "docs" / "evals.md").read_text()
+    page = (Path(__file__).parents[3] / "docs" / "evals.md").read_text()
     suite = tmp_path / "yes_no.py"
     suite.write_text(page.split("```python\n")[1].split("```")[0])
     (tmp_path / "yes_no.jsonl").write_text(
@@ -156,37 +115,6 @@ def test_the_list_names_every_suite(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["eval", "--list"]) == 0
     shown = capsys.readouterr().out
     assert all(f"\n{name} " in f"\n{shown}" for name in SUITES)
-
-
-def test_two_measured_models_are_compared(tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("a", "b"):
-        evaluate(tmp_path, "--suite", "mmlu:zero-shot", "--data", str(data), name=name)
-    runs = tmp_path / "runs"
-    lines = [json.loads(line) for line in (runs / "b" / "items" / "mmlu.zero-shot.jsonl").read_text().splitlines()]
-    for line in lines:
-        line["outcome"]["correct"] = 1.0
-    (runs / "b" / "items" / "mmlu.zero-shot.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-    found = compare_runs("a", "b", runs=str(runs))
-    gap = found.suites["mmlu.zero-shot"].differences[0].gap
-    was = read_json(runs / "a" / "results" / "mmlu.zero-shot.json")["measures"][0]["estimate"]["value"]
-    assert gap is not None
-    assert gap.value == pytest.approx(1 - was)
-    capsys.readouterr()
-    assert main(["compare", "a", "b", "--runs", str(runs)]) == 0
-    shown = capsys.readouterr().out
-    assert "b against a" in shown
-    page = (runs / "compare-a-b.html").read_text()
-    assert "mmlu.zero-shot" in page
-    assert main(["compare", "a", "b", "--runs", str(runs), "--json"]) == 0
-    assert json.loads(capsys.readouterr().out)["suites"]["mmlu.zero-shot"]["common"] == 4
-
-
-def test_a_model_that_was_not_measured_cannot_be_compared(
-    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    evaluate(tmp_path, "--suite", "mmlu:zero-shot", "--data", str(data))
-    assert main(["compare", "e", "smollm2", "--runs", str(tmp_path / "runs")]) == 5
-    assert "no run 'smollm2'" in capsys.readouterr().err
 
 
 def test_killed_at_random_moments_it_ends_where_the_unbroken_one_ends(
@@ -217,19 +145,3 @@ def test_killed_at_random_moments_it_ends_where_the_unbroken_one_ends(
                 assert other["outcome"][key] == (pytest.approx(value, abs=1e-4) if isinstance(value, float) else value)
         found = [read_json(tmp_path / side / "r" / "results" / f"{name}.json") for side in ("whole", "broken")]
         assert [found[i]["failed"] for i in (0, 1)] == [found[0]["failed"]] * 2
-
-
-def test_hostile_text_stays_text(tmp_path: Path, data: Path) -> None:
-    file = data / "mmlu_test.jsonl"
-    row = {
-        "id": "<b>x</b>",
-        "subject": "s",
-        "question": "<script>alert(1)</script>",
-        "choices": list("abcd"),
-        "answer": 0,
-    }
-    file.write_text(json.dumps(row) + "\n")
-    evaluate(tmp_path, "--suite", "mmlu:zero-shot", "--data", str(data))
-    page = (tmp_path / "runs" / "e" / "items" / "mmlu.zero-shot.html").read_text()
-    assert "<script>" not in page
-    assert "&lt;script&gt;alert(1)" in page
