@@ -189,7 +189,7 @@ class Annotator:
         end = next((form for form in page.forms if "finish" in form.fields), None)
         if vote is not None and len(page.replies) == 2:
             scale = [int(value) for value in vote.choices["scale"]]
-            after = browser.submit(vote, scale=self.known.point(*page.replies, scale, who=self.who))
+            after = browser.submit(vote, scale=self.known.to_scale(*page.replies, scale, annotator=self.who))
             self.choices += after.status == 200
             return after
         if say is not None and (end is None or page.turns < self.turns):

@@ -20,7 +20,7 @@ from preflab.data.store.open import NEWEST, Store
 from preflab.data.store.studies import definition_of, find_study
 from preflab.data.write import to_json_lines
 from preflab.errors import ConfigError, NotThere, StoreError
-from preflab.feedback.labellers.human import comparisons_of, counted
+from preflab.feedback.judged_comparisons import comparisons_of, counted_judgements
 
 RAW = "judgements"
 """The format that holds everything: a line for each judgement that counts."""
@@ -74,7 +74,7 @@ def export(
         mark = connection.scalar(sa.select(schema.event.c.hash).where(schema.event.c.seq == horizon))
     if mark is None:
         raise NotThere(f"there is no event {horizon}; the last one is {last}")
-    judged = counted(store, study, up_to=horizon)
+    judged = counted_judgements(store, study, up_to=horizon)
     left_out: dict[str, int] = {}
     if format == RAW:
         lines = [_raw(judgement) for judgement in judged if judgement.says is not None]

@@ -1,20 +1,73 @@
-"""Rules of dialogue that people judge one by one, in a list that is changed without code.
+"""Rules of dialogue, in lists that are changed without code: people judge them one by one, or a check does.
 
-Source: Glaese et al. 2022 (Sparrow), table 1; ids and words are ours.
+Source of the shipped list: Glaese et al. 2022 (Sparrow), table 1; ids and wording are ours.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal
 
 import yaml
 
+from preflab.conversion import did_you_mean, from_mapping
 from preflab.errors import ConfigError
 
 SHIPPED = Path(__file__).with_name("rules.yaml")
+"""Rules that people judge."""
+SHIPPED_CHECKS = Path(__file__).with_name("checked_rules.yaml")
+"""Rules that check themselves, to begin from."""
 Goal = Literal["helpful", "correct", "harmless"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Finds a rule broken by the text of a reply alone. Exactly one field is set.
+
+    Raises:
+        ConfigError: none is set, or several are; a pattern is no regular expression; a length is negative.
+    """
+
+    matches: str | None = None
+    """Broken where this regular expression is found in the reply."""
+    lacks: str | None = None
+    """Broken where it is not."""
+    words: tuple[str, ...] = ()
+    """Broken where one of these words or phrases stands in the reply, in capitals or not."""
+    longer_than: int | None = None
+    """Broken by more characters than this."""
+    shorter_than: int | None = None
+    """Broken by fewer."""
+
+    def __post_init__(self) -> None:
+        chosen = [field.name for field in fields(self) if getattr(self, field.name) not in (None, ())]
+        if len(chosen) != 1:
+            names = ", ".join(field.name for field in fields(self))
+            raise ConfigError(f"expected one of {names}, found {', '.join(chosen) or 'none'}")
+        limit = self.longer_than if self.longer_than is not None else self.shorter_than
+        if limit is not None and limit < 0:
+            raise ConfigError(f"{chosen[0]} must not be negative, got {limit}")
+        if limit is None:
+            try:
+                _ = self._pattern
+            except re.error as error:
+                raise ConfigError(f"{chosen[0]}: expected a regular expression, found an error: {error}") from error
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        if self.words:
+            return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.words))})(?!\w)", re.IGNORECASE)
+        return re.compile(self.matches if self.matches is not None else self.lacks or "")
+
+    def finds(self, reply: str) -> bool:
+        """Whether the reply breaks the rule."""
+        if self.longer_than is not None:
+            return len(reply) > self.longer_than
+        if self.shorter_than is not None:
+            return len(reply) < self.shorter_than
+        return (self._pattern.search(reply) is None) == (self.lacks is not None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,43 +82,48 @@ class Rule:
     """How somebody who tries to break it may begin."""
     paraphrases: tuple[str, ...] = ()
     weight: float = 1.0
+    """Penalty of breaking it, where replies are compared by rules."""
     veto: bool = False
+    """Whether breaking it bars a reply, whatever it keeps otherwise."""
+    check: Check | None = None
+    """What finds it broken without a person; None where nothing does."""
 
-    @classmethod
-    def from_mapping(cls, record: Mapping[str, Any], where: str) -> "Rule":
-        """One entry of a list of rules.
-
-        Raises:
-            ConfigError: a field is missing, unknown, or no text.
-        """
-        known = [field.name for field in fields(cls)]
-        for field in ("id", "category", "goal", "text"):
-            if not isinstance(record.get(field), str) or not record[field].strip():
-                raise ConfigError(f"{where}: {field} must be a text, got {record.get(field)!r}")
-        unknown = sorted(set(record) - set(known))
-        if unknown:
-            raise ConfigError(f"{where}: unknown field {unknown[0]!r}; known are {', '.join(known)}")
-        if record["goal"] not in get_args(Goal):
-            raise ConfigError(f"{where}: goal must be one of {', '.join(get_args(Goal))}, got {record['goal']!r}")
-        return cls(**{**record, "paraphrases": tuple(record.get("paraphrases", ()))})
+    def __post_init__(self) -> None:
+        for name in ("id", "category", "text"):
+            if not getattr(self, name).strip():
+                raise ConfigError(f"{name} must not be empty")
+        if self.weight < 0:
+            raise ConfigError(f"weight must not be negative, got {self.weight}")
 
 
 @cache
-def rules(path: Path = SHIPPED) -> dict[str, Rule]:
+def load_rules(path: Path = SHIPPED) -> dict[str, Rule]:
     """The rules of a YAML list, by id.
 
     Raises:
-        ConfigError: the file is no list of rules, or an id comes twice.
+        ConfigError: there is no such file, it is no list of rules, or an id comes twice.
     """
-    records = yaml.safe_load(path.read_text("utf-8"))
-    if not isinstance(records, list) or not records:
-        raise ConfigError(f"{path}: expected a list of rules")
-    found: dict[str, Rule] = {}
-    for n, record in enumerate(records):
+    rules: dict[str, Rule] = {}
+    for n, record in enumerate(_records(path)):
         if not isinstance(record, Mapping):
-            raise ConfigError(f"{path}: rule {n} must have id, category, goal and text")
-        rule = Rule.from_mapping(record, f"{path}: rule {n}")
-        if rule.id in found:
+            raise ConfigError(f"{path}: rule {n} must have id, category, goal and text, found {record!r:.80}")
+        rule = from_mapping(Rule, record, f"{path}: rule {n}", settings=True)
+        if rule.id in rules:
             raise ConfigError(f"{path}: rule id {rule.id!r} comes twice")
-        found[rule.id] = rule
-    return found
+        rules[rule.id] = rule
+    return rules
+
+
+def _records(path: Path) -> list[Any]:
+    """The entries of the list, unread."""
+    try:
+        records = yaml.safe_load(path.read_text("utf-8"))
+    except FileNotFoundError as error:
+        beside = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
+        near = did_you_mean(path.name, beside)
+        raise ConfigError(f"{path}: no such file; expected a list of rules in YAML{near}") from error
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ConfigError(f"{path}: expected a list of rules in YAML, found: {error}") from error
+    if not isinstance(records, list) or not records:
+        raise ConfigError(f"{path}: expected a list of rules, found {type(records).__name__}")
+    return records

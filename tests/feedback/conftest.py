@@ -8,6 +8,7 @@ import pytest
 
 from preflab.data.store import Store, open_store, people
 from preflab.data.store.studies import add_items, create_study
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.study import StudyFile, parse_study
 
 
@@ -50,3 +51,12 @@ def somebody(store: Store, study: str = "s") -> str:
     who = people.new_person(store)
     people.grant(store, who, study, "annotator")
     return who
+
+
+def judge(store: Store, who: str, better: str, *, key: str, strength: int = 1) -> int:
+    """Prefer one reply by name, wherever it stands; 'tie' for neither."""
+    desk = AnnotationService(store, "s")
+    screen = desk.next_task(who)
+    assert screen is not None
+    point = 0 if better == "tie" else strength if screen.content["replies"][1] == better else -strength
+    return desk.hand_in(screen.slot, screen.lease, who, key, {"scale": str(point)}).receipt.seq

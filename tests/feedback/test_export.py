@@ -11,8 +11,8 @@ from preflab.data.store import Store
 from preflab.data.store.judgements import verify
 from preflab.errors import ConfigError, NotThere
 from preflab.feedback.export import FORMATS, export
-from tests.feedback.conftest import make, somebody
-from tests.feedback.labellers.test_human import STUDY, judge
+from tests.feedback.conftest import judge, make, somebody
+from tests.feedback.test_judged_comparisons import STUDY
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 from preflab.data.store import Store
 from preflab.data.store.studies import find_study, items_of
 from preflab.errors import DataError, StudyError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.study import parse_study
 from preflab.feedback.sync_study import sync_study
 from tests.feedback.conftest import somebody

@@ -21,7 +21,7 @@ from preflab.data.store import judgements, people
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import create_study, find_study, revise_study
 from preflab.errors import ConfigError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
 from preflab.recipes.bai2022_online import SCALES, Config, smoke

@@ -1,28 +1,31 @@
-"""People as judges: what they said as comparisons to learn from, and as a `Labeller`.
+"""People who judge at the page: they answer later.
 
-A human is slow. `HumanLabeller` puts what is to be judged into a study and either waits or stops; started again it
-finds what was judged meanwhile, for items are known by their content.
+Pairs become items of a study of the protocol ``rank``. An item is named by its content, so that the same pair is asked
+once, whichever process asks, and a process that starts again finds what was judged meanwhile.
 """
 
 import time
-from collections import Counter
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from preflab.data.comparison import EDITOR, Comparison, Provenance
-from preflab.data.store import judgements, log
-from preflab.data.store.judgements import Judgement
+from preflab.config_overrides import check_types
+from preflab.data.comparison import Comparison, Provenance
+from preflab.data.dialogue import Dialogue
+from preflab.data.store import log, open_store
 from preflab.data.store.open import Store
 from preflab.data.store.queue import open_slots
-from preflab.data.store.studies import NewItem, add_items, definition_of, find_study, items_of
-from preflab.errors import ConfigError, DataError, RecordRefused, StoreError
-from preflab.feedback.protocols import AnyProtocol
-from preflab.feedback.study import StudyDefinition
+from preflab.data.store.studies import Item, NewItem, add_items, find_study, items_of, list_studies
+from preflab.errors import ConfigError, DataError, StoreError
+from preflab.feedback.judged_comparisons import counted_judgements
+from preflab.feedback.labellers.settings import Openers, read_settings
+from preflab.feedback.protocols.rank import Rank
+from preflab.feedback.study import StudyDefinition, StudyFile
+from preflab.feedback.sync_study import sync_study
+from preflab.interfaces import Labels
 
-if TYPE_CHECKING:
-    from jaxtyping import Float
-    from torch import Tensor
+ERASED = "every vote was erased at the annotator's wish"
+_PREFIX = "pair "
 
 
 class StillWaiting(StoreError):
@@ -30,107 +33,52 @@ class StillWaiting(StoreError):
 
 
 @dataclass(frozen=True, slots=True)
-class JudgedComparisons:
-    """What judgements teach, and what of them cannot be used."""
+class VotedPair:
+    """A pair that has all its judgements."""
 
-    comparisons: list[Comparison]
-    left_out: dict[str, int]
-    """Reason -> how many judgements, or comparisons of theirs, were left out for it."""
+    pair: Comparison
+    """As it was asked."""
+    votes: tuple[float, ...]
+    """1 for the first reply, 0 for the second, 0.5 for a tie; votes that were erased are missing."""
 
-
-def comparisons_of(
-    store: Store,
-    study: str,
-    *,
-    weakest: float = 0.0,
-    up_to: int | None = None,
-    gold: bool = False,
-) -> JudgedComparisons:
-    """The comparisons that a study's counted judgements amount to, in the order they came.
-
-    Args:
-        weakest  strengths at or below this are left out where one is stated; Bai et al. 2022 drop the weakest step.
-                 0 leaves out nothing: ties are kept, for the formats that can hold them. Of a weak vote with an edit
-                 the edit stays, against the reply it came from.
-        up_to    only judgements up to that event, as they stood then.
-        gold     also those of gold items and of repetitions, which are left out otherwise.
-
-    Raises:
-        NotThere: no such study.
-    """
-    find_study(store, study)
-    left_out: Counter[str] = Counter()
-    found: list[Comparison] = []
-    protocols: dict[int, AnyProtocol] = {}
-    for judgement in counted(store, study, up_to=up_to):
-        says = judgement.says
-        if says is None:
-            left_out["erased at the annotator's wish"] += 1
-            continue
-        if not gold and (says["purpose"] != "main" or says["repeats"] is not None):
-            left_out["a gold item" if says["purpose"] == "gold" else "a repetition"] += 1
-            continue
-        if says["revision"] not in protocols:
-            told = definition_of(store, study, says["revision"])
-            protocols[says["revision"]] = StudyDefinition.from_mapping(told).protocol
-        try:
-            made = protocols[says["revision"]].comparisons(says)
-        except (RecordRefused, DataError) as refusal:
-            left_out[refusal.message] += 1
-            continue
-        for comparison in made:
-            strong: Comparison | None = comparison
-            if is_weak(comparison, weakest):
-                left_out["a weak preference"] += 1
-                strong = _edit_alone(comparison)
-            if strong is not None:
-                found.append(_from(judgement, strong))
-    return JudgedComparisons(found, dict(left_out))
+    @property
+    def prob_first(self) -> float | None:
+        """Share of the votes for the first reply; None where all were erased."""
+        return sum(self.votes) / len(self.votes) if self.votes else None
 
 
-def is_weak(comparison: Comparison, weakest: float) -> bool:
-    """Whether a strength is stated that is at most ``weakest``; never where that is 0."""
-    return comparison.strength is not None and weakest > 0 and comparison.strength <= weakest
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HumanSettings:
+    """Settings of people as labellers."""
 
+    store: str = "collect/store.db"
+    """File or URL of the store that the site uses."""
+    slots: int = 1
+    """Judgements of each pair, where the study is new."""
+    wait: bool = True
+    """Wait until all is judged; otherwise stop, to be started again later."""
+    poll_seconds: float = 2.0
+    """Pause between two looks at the store."""
 
-def _edit_alone(comparison: Comparison) -> Comparison | None:
-    """An edit, which comes first, and what it came from; None where there is none."""
-    policies = comparison.provenance.policies
-    if EDITOR not in policies:
-        return None
-    return Comparison.chosen_rejected(
-        comparison.prompt,
-        comparison.replies[0],
-        comparison.replies[1],
-        category=comparison.category,
-        kind=comparison.kind,
-        provenance=Provenance(policies=policies[:2]),
-    )
-
-
-def counted(store: Store, study: str, *, up_to: int | None = None) -> list[Judgement]:
-    """The judgements of a study that count, now or as they stood after event ``up_to``."""
-    with store.reading() as connection:
-        if up_to is None:
-            return list(judgements.judgements_of(connection, study, statuses=("counted",)))
-        then = judgements.statuses_by_the_log(connection, up_to=up_to)
-        every = judgements.judgements_of(connection, study, up_to=up_to)
-        return [replace(one, status="counted") for one in every if then.get(one.seq) == "counted"]
-
-
-def _from(judgement: Judgement, comparison: Comparison) -> Comparison:
-    """With where it comes from."""
-    origin = Provenance(
-        dataset=judgement.study,
-        id=f"{judgement.study}/{judgement.seq}",
-        annotator=judgement.person,
-        policies=comparison.provenance.policies,
-    )
-    return replace(comparison, provenance=origin)
+    def __post_init__(self) -> None:
+        check_types(self)
+        if self.slots < 1 or self.poll_seconds <= 0:
+            complaint = f"slots must be at least 1 and poll_seconds above 0, got {self.slots} and {self.poll_seconds}"
+            raise ConfigError(complaint)
 
 
 class HumanLabeller:
-    """People at the page as a ``Labeller``: pairs in, the share of votes for the first out."""
+    """People as an `AsyncLabeller`; called, it waits, and so it is a `Labeller` too.
+
+    Args:
+        study        one of the protocol ``rank``.
+        wait         whether a call waits for what is not judged yet.
+        on_progress  hears of pairs that are judged, and of pairs that were asked.
+
+    Raises:
+        NotThere: no such study.
+        ConfigError: it has another protocol.
+    """
 
     def __init__(
         self,
@@ -142,70 +90,99 @@ class HumanLabeller:
         on_progress: Callable[[int, int], None] | None = None,
     ) -> None:
         definition = StudyDefinition.from_mapping(find_study(store, study).definition)
-        if definition.protocol.name != "rank":
+        if definition.protocol.name != Rank.name:
             raise ConfigError(f"study {study!r} has the protocol {definition.protocol.name}; labels need 'rank'")
+        self.name = f"human:{study}"
         self.store, self.study, self.definition = store, study, definition
         self.wait, self.poll_seconds, self.on_progress = wait, poll_seconds, on_progress
+        self._handed_over: set[str] = set()
 
-    def __call__(self, comparisons: Sequence[Comparison]) -> "Float[Tensor, ' pair']":
-        """Probability that the first reply of each is the better one: votes for it, a tie counting half.
+    def __call__(self, pairs: Sequence[Comparison]) -> Labels:
+        """The share of votes for the first reply of each pair, a tie counting half.
 
         Raises:
             DataError: a comparison has more than two replies.
             StillWaiting: not all is judged and ``wait`` is off.
         """
-        import torch
-
-        names = [_name(comparison) for comparison in comparisons]
-        self._ask(comparisons, names)
+        names = [_item_name(pair) for pair in pairs]
+        self.ask(pairs)
         while True:
-            votes = self._votes(set(names))
-            done = sum(name in votes for name in names)
+            voted = self._voted_pairs()
+            n_judged = sum(name in voted for name in names)
             if self.on_progress:
-                self.on_progress(done, len(names))
-            if done == len(names):
-                return torch.tensor([sum(votes[name]) / len(votes[name]) for name in names])
+                self.on_progress(n_judged, len(names))
+            if n_judged == len(names):
+                shares = [voted[name].prob_first for name in names]
+                return Labels.of([ERASED if share is None else share for share in shares])
             if not self.wait:
-                raise StillWaiting(f"{done} of {len(names)} comparisons of study {self.study!r} are judged so far")
+                raise StillWaiting(f"{n_judged} of {len(names)} comparisons of study {self.study!r} are judged so far")
             time.sleep(self.poll_seconds)
 
-    def _ask(self, comparisons: Sequence[Comparison], names: Sequence[str]) -> None:
-        """Put into the study what is not in it yet."""
-        known = {item.name for item in items_of(self.store, self.study)}
-        new = {name: c for name, c in zip(names, comparisons, strict=True) if name not in known}
-        slots = self.definition.slots
-        items = [NewItem(name=name, content=_content(c), slots=slots) for name, c in new.items()]
-        if items:
-            add_items(self.store, self.study, items)
-
-    def _votes(self, names: set[str]) -> dict[str, list[float]]:
-        """Name -> votes, of items whose slots are all filled, however many those are.
+    def ask(self, pairs: Sequence[Comparison]) -> int:
+        """Put pairs into the study that are not in it yet; how many. Whatever was said of them is not shown.
 
         Raises:
-            StoreError: every vote for one of them was erased at the annotator's wish.
+            DataError: a comparison has more than two replies.
         """
-        full = {name for name, left in open_slots(self.store, self.study).items() if left == 0} & names
-        votes: dict[str, list[float]] = {name: [] for name in full}
-        for judgement in counted(self.store, self.study):
-            if judgement.item_name in full and judgement.says is not None:
+        in_study = {item.name for item in items_of(self.store, self.study)}
+        new = {name: pair for pair in pairs if (name := _item_name(pair)) not in in_study}
+        if new:
+            slots = self.definition.slots
+            items = [NewItem(name=name, content=_content(pair), slots=slots) for name, pair in new.items()]
+            add_items(self.store, self.study, items)
+        return len(new)
+
+    def answers(self) -> list[VotedPair]:
+        """Pairs that have all their judgements and were not handed over yet; never waits."""
+        new = {name: voted for name, voted in self._voted_pairs().items() if name not in self._handed_over}
+        self._handed_over |= new.keys()
+        return list(new.values())
+
+    def _voted_pairs(self) -> dict[str, VotedPair]:
+        """Item's name -> pair and votes, where all slots are filled, however many those are."""
+        slots_left = open_slots(self.store, self.study)
+        items = items_of(self.store, self.study)
+        complete = {i.name: i for i in items if i.name.startswith(_PREFIX) and slots_left.get(i.name) == 0}
+        votes: dict[str, list[float]] = {name: [] for name in complete}
+        for judgement in counted_judgements(self.store, self.study):
+            if judgement.item_name in complete and judgement.says is not None and judgement.says["repeats"] is None:
                 first, second = judgement.says["answer"]["ranks"]
                 votes[judgement.item_name].append(0.5 if first == second else float(first < second))
-        empty = sorted(name for name, found in votes.items() if not found)
-        if empty:
-            raise StoreError(
-                f"{len(empty)} comparison(s) have no vote left, all were erased; the first is {empty[0]!r}"
-            )
-        return votes
+        return {name: VotedPair(_pair_of(item), tuple(votes[name])) for name, item in complete.items()}
 
 
-def _content(comparison: Comparison) -> dict[str, Any]:
-    policies = list(comparison.provenance.policies) or [""] * len(comparison.replies)
-    return {"prompt": comparison.prompt.to_json(), "replies": list(comparison.replies), "policies": policies}
+def open_from_spec(subject: str, settings: Mapping[str, str], openers: Openers) -> HumanLabeller:
+    """``human:STUDY``; a study that is not there yet is made."""
+    del openers
+    chosen = read_settings(HumanSettings(), settings, "human")
+    study = subject or "judge"
+    store = open_store(chosen.store)
+    if study not in {record.name for record in list_studies(store)}:
+        definition = StudyDefinition(name=study, title="Which reply is better?", slots=chosen.slots)
+        sync_study(store, StudyFile(definition, ()))
+    return HumanLabeller(store, study, wait=chosen.wait, poll_seconds=chosen.poll_seconds)
 
 
-def _name(comparison: Comparison) -> str:
-    """An item's name from its content: the same comparison is asked once."""
-    if len(comparison.replies) != 2:
-        raise DataError(f"a labeller judges pairs, got {len(comparison.replies)} replies", field="replies")
-    content = _content(comparison)
-    return f"pair {log.sha256(log.canonical([content['prompt'], content['replies']]))[:24]}"
+def _content(pair: Comparison) -> dict[str, Any]:
+    policies = list(pair.provenance.policies) or [""] * len(pair.replies)
+    return {"prompt": pair.prompt.to_json(), "replies": list(pair.replies), "policies": policies}
+
+
+def _pair_of(item: Item) -> Comparison:
+    """The pair of an item that `HumanLabeller.ask` made."""
+    content = item.content
+    policies = tuple(content["policies"]) if any(content["policies"]) else ()
+    return Comparison(
+        prompt=Dialogue.from_json(content["prompt"]),
+        replies=tuple(content["replies"]),
+        ranks=(0, 0),
+        provenance=Provenance(policies=policies),
+    )
+
+
+def _item_name(pair: Comparison) -> str:
+    """An item's name from its content: the same pair is asked once."""
+    if len(pair.replies) != 2:
+        raise DataError(f"a labeller judges pairs, got {len(pair.replies)} replies", field="replies")
+    content = _content(pair)
+    return f"{_PREFIX}{log.sha256(log.canonical([content['prompt'], content['replies']]))[:24]}"

@@ -1,7 +1,7 @@
 """What a protocol of judging is: what it may be given, what the page may show, what an answer may say.
 
 A protocol knows nothing of pages, people or tables. Its answers are in *canonical* order: place 0 is the first reply
-of the item, wherever it stood on the screen. `preflab.feedback.blinding` says where that was.
+of the item, wherever it stood on the screen. `preflab.feedback.annotation.blinding` says where that was.
 """
 
 import math

@@ -22,7 +22,7 @@ from preflab.feedback.protocols.protocol import (
     read_text,
 )
 from preflab.feedback.protocols.protocol import read_checkbox as _ticked
-from preflab.feedback.rules import Rule, rules
+from preflab.feedback.rules import Rule, load_rules
 
 RATINGS: dict[int, str] = {
     1: "definitely broken",
@@ -39,7 +39,7 @@ def _rule(record: Mapping[str, Any]) -> Rule:
     if "rule_text" in record:
         text = field_of(record, "rule_text", str, "the rule's text")
         return Rule(id=str(record.get("rule", "own")), category="own", goal="harmless", text=text)
-    name, known = field_of(record, "rule", str, "the id of a rule"), rules()
+    name, known = field_of(record, "rule", str, "the id of a rule"), load_rules()
     if name not in known:
         raise DataError(f"unknown rule {name!r}; known are {', '.join(known)}, or give rule_text", field="rule")
     return known[name]

@@ -207,7 +207,7 @@ def scripted() -> Config:
         default(),
         store="",
         annotators="scripted",
-        known=SyntheticPreference(likes="brief", noise=0.1),
+        known=SyntheticPreference(criterion="brief", noise=0.1),
         topics_share=0.2,
         protocol=Chat(steps=9, most_turns=2),
         judgements=60,

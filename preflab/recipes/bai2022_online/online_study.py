@@ -21,7 +21,7 @@ from preflab.data.store.queue import progress
 from preflab.data.store.studies import add_items, create_study, find_study, list_studies, revise_study
 from preflab.data.write import write_comparisons
 from preflab.errors import ConfigError, StoreError
-from preflab.feedback.labellers.human import comparisons_of, is_weak
+from preflab.feedback.judged_comparisons import comparisons_of, is_weak
 from preflab.feedback.study import StudyDefinition, item_of
 from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes

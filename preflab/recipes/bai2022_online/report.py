@@ -90,7 +90,7 @@ def _notices(facts: Facts) -> list[tuple[str, str]]:
     if known is None:
         return found
     text = (
-        f"The annotators' preference is known: they like what is {known['likes']}, and err in "
+        f"The annotators' preference is known: they like what is {known['criterion']}, and err in "
         f"{100 * known['noise']:.0f} % of their choices. No person has judged, and the static comparisons were judged "
         "anew by this preference."
     )

@@ -63,7 +63,7 @@ class Stages(Workbench):
         found, known = super().parts, self.config.known
         if known is None:
             return found
-        return {part: [known.relabel(comparison) for comparison in own] for part, own in found.items()}
+        return {part: [known.label(comparison) for comparison in own] for part, own in found.items()}
 
     @property
     def topics(self) -> list[str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from preflab.data.store import conversation, people
 from preflab.data.store.open import Store
 from preflab.errors import StoreError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.rollouts.servers.chat_backends import ChatBackend, open_chat_backend, spec_digest
 from preflab.run import Run
@@ -79,7 +79,7 @@ class ScriptedAnnotators:
                 self._answer()
                 continue
             left, right = (side.text for side in last.sides)
-            form = {"scale": str(self.known.point(left, right, scale, who=person))}
+            form = {"scale": str(self.known.to_scale(left, right, scale, annotator=person))}
             desk.vote(slot, lease, person, f"{key}-vote", last.number, form)
 
     def _answer(self) -> None:

@@ -23,7 +23,7 @@ from preflab.control.rewards.labels import Label, Response
 from preflab.data.store.open import Store
 from preflab.data.store.studies import Item, NewItem, add_items, find_study, items_of, list_studies
 from preflab.errors import ConfigError, DataError
-from preflab.feedback.labellers.human import counted
+from preflab.feedback.judged_comparisons import counted_judgements
 from preflab.feedback.protocols.clips import RESPONSES, Clips
 from preflab.feedback.study import StudyDefinition, StudyFile, item_of
 from preflab.feedback.sync_study import sync_study
@@ -168,7 +168,7 @@ class People:
         """
         found: list[Label] = []
         self.left_out = Counter()
-        for judgement in counted(self.store, self.study):
+        for judgement in counted_judgements(self.store, self.study):
             says = judgement.says
             if says is None:
                 self.left_out["erased at the annotator's wish"] += 1

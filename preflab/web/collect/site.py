@@ -9,7 +9,7 @@ from pathlib import Path
 
 from preflab.data.store.open import Store
 from preflab.errors import ConfigError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.video_store import VideoStore, open_video_store
 from preflab.web.collect.limits import Limiter
 

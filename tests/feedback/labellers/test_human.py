@@ -1,98 +1,15 @@
-"""What people said, as comparisons and labels."""
-
-import json
+"""People as a labeller: asked once, found later."""
 
 import pytest
 import torch
 
-from preflab.data.comparison import EDITOR, Comparison
+from preflab.data.comparison import Comparison, Provenance
 from preflab.data.dialogue import Dialogue
-from preflab.data.store import Store, conversation, people
-from preflab.data.store.judgements import discard
-from preflab.data.store.log import head
+from preflab.data.store import Store, people
 from preflab.errors import ConfigError, DataError
-from preflab.feedback.annotation_service import AnnotationService
-from preflab.feedback.export import export
-from preflab.feedback.labellers.human import HumanLabeller, StillWaiting, comparisons_of
-from tests.feedback.conftest import make, somebody
-
-STUDY = """
-name: s
-protocol: rank
-slots: 2
-items:
-  - {name: one, prompt: q, replies: [first, second], policies: [x, y]}
-"""
-
-
-def judge(store: Store, who: str, better: str, *, key: str, strength: int = 1) -> int:
-    """Prefer one reply by name, wherever it stands; 'tie' for neither."""
-    desk = AnnotationService(store, "s")
-    screen = desk.next_task(who)
-    assert screen is not None
-    point = 0 if better == "tie" else strength if screen.content["replies"][1] == better else -strength
-    return desk.hand_in(screen.slot, screen.lease, who, key, {"scale": str(point)}).receipt.seq
-
-
-def test_votes_are_comparisons_with_their_origin(store: Store) -> None:
-    make(store, STUDY)
-    who = somebody(store)
-    seq = judge(store, who, "second", key="key-000001", strength=3)
-    (found,) = comparisons_of(store, "s").comparisons
-    assert found.best() == ("second",) and found.strength == 3
-    assert found.provenance.annotator == who and found.provenance.id == f"s/{seq}"
-    assert found.provenance.policies == ("x", "y")
-
-
-def test_what_is_left_out_is_counted(store: Store) -> None:
-    make(store, STUDY + "gold_every: 2\ngold: [{prompt: g, replies: [a, b], best: 0}]\n")
-    weak, gone = somebody(store), somebody(store)
-    judge(store, weak, "first", key="key-000001")
-    judge(store, weak, "a", key="key-000002")
-    judge(store, gone, "first", key="key-000003", strength=4)
-    people.erase_person(store, gone, actor=gone)
-    found = comparisons_of(store, "s", weakest=1.0)
-    assert found.comparisons == []
-    assert found.left_out == {"a weak preference": 1, "a gold item": 1}  # the erased one is not counted any more
-    assert len(comparisons_of(store, "s", gold=True).comparisons) == 2
-
-
-def test_an_edit_outlives_a_weak_vote(store: Store) -> None:
-    """All three pairs are learned; where the vote is too weak, the edit alone, against the reply it came from."""
-    make(
-        store,
-        "name: s\nprotocol: chat\nsettings: {edit: true}\nitems: [{topic: t}]\n"
-        "policies: [{name: x, model: tiny}, {name: y, model: tiny}]\n",
-    )
-    desk, who = AnnotationService(store, "s"), somebody(store)
-    screen = desk.next_task(who)
-    assert screen is not None
-    place = (screen.slot, screen.lease, who)
-    desk.say(*place, "key-say-01", "hello")
-    while (job := conversation.take_job(store, "w")) is not None:
-        conversation.finish_reply(store, job.reply, "w", f"by {job.policy}", {})
-    desk.vote(*place, "key-vote-1", 0, {"scale": "1", "edited": "better"})
-    (strong,) = comparisons_of(store, "s").comparisons
-    assert strong.provenance.policies[0] == EDITOR and strong.ranks == (0, 1, 2) and strong.strength == 1
-    kept = comparisons_of(store, "s", weakest=1.0)
-    (edit,) = kept.comparisons
-    assert edit.replies == ("better", strong.replies[1]) and edit.ranks == (0, 1)
-    assert edit.provenance.policies == (EDITOR, strong.provenance.policies[1]) and edit.strength is None
-    assert kept.left_out == {"a weak preference": 1}
-    for format in ("hh", "trl", "ultrafeedback"):
-        pairs = [json.loads(line) for line in export(store, "s", format).text.splitlines()]
-        assert len(pairs) == 3  # edit over picked, edit over other, picked over other
-
-
-def test_the_past_can_be_asked_for(store: Store) -> None:
-    """Discarded later, a judgement still belongs to what was exported before."""
-    make(store, STUDY)
-    seq = judge(store, somebody(store), "first", key="key-000001")
-    with store.reading() as connection:
-        then = head(connection)[0]
-    discard(store, seq=seq, actor="server", reason="test")
-    assert comparisons_of(store, "s").comparisons == []
-    assert len(comparisons_of(store, "s", up_to=then).comparisons) == 1
+from preflab.feedback.labellers.human import ERASED, HumanLabeller, StillWaiting
+from preflab.interfaces import AsyncLabeller, Labeller
+from tests.feedback.conftest import judge, make, somebody
 
 
 def test_a_labeller_stops_and_finds_what_was_judged_meanwhile(store: Store) -> None:
@@ -109,8 +26,43 @@ def test_a_labeller_stops_and_finds_what_was_judged_meanwhile(store: Store) -> N
     judge(store, second, "bad", key="key-second-0")
     judge(store, second, "tie", key="key-second-1")
     # first item: one vote for good, one for bad; second: one for good, one tie
-    torch.testing.assert_close(label(asked), torch.tensor([0.5, 0.75]))
-    assert HumanLabeller(store, "s")(asked).tolist() == [0.5, 0.75]  # and nothing is asked twice
+    torch.testing.assert_close(label(asked).prob_first, torch.tensor([0.5, 0.75], dtype=torch.float64))
+    assert HumanLabeller(store, "s")(asked).prob_first.tolist() == [0.5, 0.75]  # and nothing is asked twice
+
+
+def test_answers_come_later_each_once_even_to_another_process(store: Store) -> None:
+    make(store, "name: s\nprotocol: rank\n")
+    origin = Provenance(policies=("x", "y"))
+    asked = [
+        Comparison(prompt=Dialogue.of(f"q{n}"), replies=("good", "bad"), ranks=(0, 1), provenance=origin)
+        for n in range(2)
+    ]
+    labeller = HumanLabeller(store, "s")
+    assert isinstance(labeller, AsyncLabeller) and isinstance(labeller, Labeller)
+    assert labeller.ask(asked) == 2 and labeller.ask(asked) == 0
+    assert labeller.answers() == []
+    annotator = somebody(store)
+    judge(store, annotator, "good", key="key-000001")
+    (first,) = labeller.answers()
+    assert first.votes == (1.0,) and first.prob_first == 1.0
+    assert first.pair.prompt == asked[0].prompt and first.pair.provenance == origin and first.pair.ranks == (0, 0)
+    judge(store, annotator, "bad", key="key-000002")
+    assert [answer.prob_first for answer in labeller.answers()] == [0.0]
+    assert labeller.answers() == []
+    assert [answer.prob_first for answer in HumanLabeller(store, "s").answers()] == [1.0, 0.0]
+
+
+def test_a_pair_whose_votes_were_all_erased_is_an_abstention(store: Store) -> None:
+    make(store, "name: s\nprotocol: rank\n")
+    pairs = [Comparison(prompt=Dialogue.of(f"q{n}"), replies=("good", "bad"), ranks=(0, 0)) for n in range(2)]
+    labeller = HumanLabeller(store, "s", wait=False)
+    labeller.ask(pairs)
+    gone, stays = somebody(store), somebody(store)
+    judge(store, gone, "good", key="key-000001")
+    judge(store, stays, "bad", key="key-000002")
+    people.erase_person(store, gone, actor=gone)
+    labels = labeller(pairs)
+    assert labels.abstained == {0: ERASED} and labels.prob_first[1] == 0.0
 
 
 def test_what_a_labeller_cannot_ask_is_refused(store: Store) -> None:

@@ -6,8 +6,8 @@ import pytest
 
 from preflab.data.store.open import Store
 from preflab.errors import DataError
-from preflab.feedback.annotation_service import AnnotationService
-from preflab.feedback.labellers.human import comparisons_of
+from preflab.feedback.annotation.annotation_service import AnnotationService
+from preflab.feedback.judged_comparisons import comparisons_of
 from preflab.feedback.protocols.clips import Clips
 from tests.feedback.conftest import make, somebody
 
@@ -86,9 +86,9 @@ def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: St
         desk.hand_in(screen.slot, screen.lease, who, f"key-{who}-000", {"answer": better, "seconds": "2.5"})
         orders.add(tuple(screen.content["films"]))
     assert len(orders) == 2
-    from preflab.feedback.labellers.human import counted
+    from preflab.feedback.judged_comparisons import counted_judgements
 
-    says = [found.says or {} for found in counted(store, "s")]
+    says = [found.says or {} for found in counted_judgements(store, "s")]
     assert {one["answer"]["response"] for one in says} == {"right"}  # B is the item's second, wherever it stood
     assert {tuple(one["shown"]) for one in says} == {(0, 1), (1, 0)}
     assert comparisons_of(store, "s").comparisons == []  # clips are no texts

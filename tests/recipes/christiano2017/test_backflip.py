@@ -76,7 +76,7 @@ def test_people_answer_while_it_runs_and_a_kill_loses_nothing(tmp_path: Path, mo
     pytest.importorskip("sqlalchemy", reason="needs the extra web")
     from preflab.data.store import open_store, people
     from preflab.data.store.studies import items_of
-    from preflab.feedback.annotation_service import AnnotationService
+    from preflab.feedback.annotation.annotation_service import AnnotationService
 
     config = replace(recipe.smoke(), labeller="people", store=str(tmp_path / "store.db"))
     store = open_store(tmp_path / "store.db")

@@ -22,7 +22,7 @@ from preflab.data.store.judgements import judgements_of, withdraw
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import items_of
 from preflab.errors import ConfigError, DataError, NotThere
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.video_store import VideoStore
 from preflab.recipes.christiano2017.human_labeller import People, VideoSettings, identity_of, open_study
 from tests.recipes.christiano2017.people_program import clip, paint, people

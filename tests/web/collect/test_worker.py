@@ -14,7 +14,7 @@ from preflab.data.store import conversation, people
 from preflab.data.store.conversation import Turn
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import NewItem, add_items, create_study, revise_study
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
 from preflab.rollouts.servers.chat_backends import ChatReply, OnText

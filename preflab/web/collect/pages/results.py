@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from preflab.data.store import log
 from preflab.data.store.judgements import Judgement, judgements_of
 from preflab.data.store.open import Store
-from preflab.feedback.labellers.human import comparisons_of
+from preflab.feedback.judged_comparisons import comparisons_of
 from preflab.feedback.policy_ratings import PolicyRatings, policy_ratings
 from preflab.feedback.quality import Agreement, AnnotatorQuality, Bounds, StudyQuality, judged_of, quality_of
 from preflab.feedback.study import StudyDefinition

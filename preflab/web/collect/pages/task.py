@@ -5,9 +5,9 @@ from starlette.responses import JSONResponse, Response
 from preflab.data.store import judgements, people
 from preflab.data.store.studies import find_study
 from preflab.errors import DataError, LeaseLost, NotThere, StoreError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
+from preflab.feedback.annotation.task_view import TaskView
 from preflab.feedback.study import StudyDefinition
-from preflab.feedback.task_view import TaskView
 from preflab.feedback.video_store import KINDS
 from preflab.web.collect.request_context import RequestContext, study_path
 

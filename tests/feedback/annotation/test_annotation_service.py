@@ -8,7 +8,7 @@ from preflab.data.store import Store, conversation
 from preflab.data.store.judgements import counts, verify
 from preflab.data.store.studies import revise_study, set_state
 from preflab.errors import Conflict, DataError, LeaseLost, StoreError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.study import parse_study
 from tests.feedback.conftest import Clock, make, somebody
 

@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from preflab.feedback.blinding import drawn, order_shown
+from preflab.feedback.annotation.blinding import drawn, order_shown
 
 KEY = b"k" * 32
 

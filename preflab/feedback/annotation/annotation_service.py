@@ -16,10 +16,10 @@ from preflab.data.store.open import Store
 from preflab.data.store.queue import Task
 from preflab.data.store.studies import Item, definition_of, find_study, items_of, revision_of
 from preflab.errors import DataError, NotThere, StoreError
-from preflab.feedback.blinding import drawn, order_shown
+from preflab.feedback.annotation.blinding import drawn, order_shown
+from preflab.feedback.annotation.task_view import Feedback, PastJudgement, ReplyView, TaskView, TurnView
 from preflab.feedback.protocols.protocol import Answer, Content, Form, read_seconds, read_text
 from preflab.feedback.study import StudyDefinition
-from preflab.feedback.task_view import Feedback, PastJudgement, ReplyView, TaskView, TurnView
 
 HIDDEN = ("policies", "policy", "best", "broken", "answer", "feedback", "clips", "step", "run")
 """Fields of an item that no page shows before the judgement is made."""
