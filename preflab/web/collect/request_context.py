@@ -11,7 +11,7 @@ from starlette.responses import RedirectResponse, Response
 
 from preflab.data.store import people
 from preflab.errors import PreflabError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.web.collect.render import render_page
 from preflab.web.collect.security import wants_json
 from preflab.web.collect.site import Site

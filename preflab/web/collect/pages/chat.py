@@ -3,7 +3,7 @@
 from starlette.responses import Response
 
 from preflab.errors import DataError
-from preflab.feedback.annotation_service import AnnotationService
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.web.collect.pages.task import redirect_unready, render_task
 from preflab.web.collect.request_context import RequestContext, study_path
 
