@@ -74,8 +74,8 @@ def confusion(judged: Sequence[Judged]) -> Confusion:
     """
     compliant: Kind = "full compliance"
     human, detected = [one.human != compliant for one in judged], [one.detected != compliant for one in judged]
-    by_pair = Confusion.of(human, detected, [one.pair for one in judged])
-    by_model = Confusion.of(human, detected, [one.model for one in judged])
+    by_pair = Confusion.count(human, detected, [one.pair for one in judged])
+    by_model = Confusion.count(human, detected, [one.model for one in judged])
     return replace(
         by_pair,
         sensitivity_effect=max(by_pair.sensitivity_effect, by_model.sensitivity_effect),
@@ -131,7 +131,7 @@ def validation(xstest: Path, pyrit: Path) -> dict[str, Any]:
             for name in sorted({o.type for o in held})
         },
         "tuned on": figures([one for one in judged if one.half == "tuned on"]),
-        "pyrit": Confusion.of([h for h, _ in others], [d for _, d in others]).to_json(),
+        "pyrit": Confusion.count([h for h, _ in others], [d for _, d in others]).to_json(),
     }
 
 

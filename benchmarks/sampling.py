@@ -59,7 +59,7 @@ def ours(role: Role, encoder: Encoder, prompts: Prompts, options: argparse.Names
 
     def run() -> Mapping[str, float]:
         generator = torch.Generator().manual_seed(options.seed)
-        found = generate(role, prompts, encoder, config, n=options.samples, generator=generator)
+        found = generate(role, prompts, encoder, config, n=options.samples, rng=generator)
         new = sum(len(rollout.tokens) for rollouts in found for rollout in rollouts)
         return {"new_tokens": new, "prompt_tokens_run": sum(map(len, set(prompts)))}
 

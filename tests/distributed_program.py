@@ -75,7 +75,7 @@ def fit(kind: str, adapters: AdapterConfig | None) -> dict[str, Any]:
     prompts = [row.segments[0][-20:] for row in encoded.rows]
     greedy = generate(role, prompts, encoder, SamplingConfig(max_new_tokens=5, temperature=0))
     drawn = generate(
-        role, prompts, encoder, SamplingConfig(max_new_tokens=5), n=2, generator=torch.Generator().manual_seed(3)
+        role, prompts, encoder, SamplingConfig(max_new_tokens=5), n=2, rng=torch.Generator().manual_seed(3)
     )
     found["texts"] = [r.tokens for rs in (*greedy, *drawn) for r in rs]
     return found

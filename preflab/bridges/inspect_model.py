@@ -35,7 +35,10 @@ def dialogue_of(messages: Sequence[Any]) -> tuple[Dialogue, str]:
 
 
 class PreflabAPI(ModelAPI):  # type: ignore[misc]
-    """A run folder's policy, a model by name, or the best of several of its replies."""
+    """A run folder's policy, a model by name, or the best of several of its replies.
+
+    Inspect calls it with the first four arguments; the others are ours, given as ``-M name=value``.
+    """
 
     def __init__(
         self,

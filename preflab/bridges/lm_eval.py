@@ -35,11 +35,8 @@ def evaluate(
     run: Path | None = None,
     runs: str = "runs",
     include_path: Path | None = None,
-    limit: int | None = None,
-    num_fewshot: int | None = None,
-    chat: bool = False,
     seed: int = 0,
-    **more: Any,
+    **settings: Any,
 ) -> dict[str, Any]:
     """Run tasks of the harness.
 
@@ -48,9 +45,8 @@ def evaluate(
         run           a run whose results it joins.
         runs          the folder in which named runs lie.
         include_path  a folder with task files (YAML) of your own.
-        limit         items of each task at most.
-        chat          ask through the model's chat template.
-        more          passed on to ``lm_eval.simple_evaluate``.
+        settings      of ``lm_eval.simple_evaluate`` under its own names: ``limit`` (items of each task at most),
+                      ``num_fewshot``, ``apply_chat_template`` and others.
 
     Returns:
         what ``results/lm_eval.json`` holds: a `preflab.recipes.evaluate.results.HarnessResult`.
@@ -77,14 +73,13 @@ def evaluate(
         model=PolicyLM(opened, seed=seed),
         tasks=list(tasks),
         task_manager=manager,
-        limit=limit,
-        num_fewshot=num_fewshot,
-        apply_chat_template=chat,
         random_seed=seed,
-        bootstrap_iters=more.pop("bootstrap_iters", 1000),
-        **more,
+        **{"bootstrap_iters": 1000, **settings},
     )
-    results = results_of(harness_results, limit=limit) | {"policy": opened.name, "digest": opened.digest}
+    results = results_of(harness_results, limit=settings.get("limit")) | {
+        "policy": opened.name,
+        "digest": opened.digest,
+    }
     if run is not None:
         (run / "results").mkdir(exist_ok=True)
         write_json(run / "results" / f"{HARNESS}.json", results)
@@ -154,7 +149,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     add("--include-path", metavar="FOLDER", type=Path, help="A folder with task files of your own. Default: none.")
     add("--limit", metavar="N", type=int, help="Items of each task at most. Default: all.")
     add("--num-fewshot", metavar="N", type=int, help="Examples before each item. Default: as the task says.")
-    add("--chat", action="store_true", help="Ask through the chat template. Default: plain text.")
+    add(
+        "--chat",
+        action="store_true",
+        dest="apply_chat_template",
+        help="Ask through the chat template. Default: plain text.",
+    )
     args = vars(parser.parse_args(argv))
     try:
         results = evaluate(args.pop("policy"), args.pop("tasks").split(","), **args)

@@ -18,7 +18,7 @@ from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.option_loglikelihood import Continuations, share_prefixes
-from preflab.rollouts.requests.responders import LocalPolicy, cut_at
+from preflab.rollouts.requests.responders import LocalPolicy, cut_at_stop
 
 _model = import_extra("lm_eval.api.model")
 _utils = import_extra("lm_eval.utils")
@@ -156,7 +156,7 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
             prompts = [self.tok_encode(request.args[0])[-room:] or [self.prefix_token_id] for _, request in group]
             seeds = [self.seed + n for n, _ in group]
             for (n, request), (rollout,) in zip(
-                group, generate(self.policy.role, prompts, self.encoder, config, seeds=seeds), strict=True
+                group, generate(self.policy.role, prompts, self.encoder, config, rng=seeds), strict=True
             ):
                 tokens = [token for token in rollout.tokens if token not in self.encoder.stop_ids]
                 stops = request.args[1].get("until") or []
@@ -168,7 +168,7 @@ class PolicyLM(_model.TemplateLM):  # type: ignore[misc, name-defined]
 
 def _before(text: str, stops: Sequence[str]) -> str:
     """The text before the first stop; blanks at its end are the model's and stay."""
-    cut, stopped = cut_at(text, stops)
+    cut, stopped = cut_at_stop(text, stops)
     return text[: min(at for stop in stops if stop and (at := text.find(stop)) >= 0)] if stopped else cut
 
 

@@ -71,24 +71,24 @@ class Encoder:
         """Tokens of what the assistant says first, its turn still open."""
         if not self.has_template:
             text = self._space + text.lstrip()
-        cut = _unused(text)
-        return tuple(self._tokens(self._broken(text, cut), cut))
+        cut = _unused_character(text)
+        return tuple(self._tokens(self._break_control_tokens(text, cut), cut))
 
     def plain(self, text: str) -> tuple[int, ...]:
         """Tokens of plain text outside any dialogue, still open, after the token that begins texts here.
 
         An empty text is that token, or where there is none the first of beginning, end and padding that there is.
         """
-        cut = _unused(text)
-        ids = (*self._begins_text, *self._tokens(self._broken(text, cut), cut))
+        cut = _unused_character(text)
+        ids = (*self._begins_text, *self._tokens(self._break_control_tokens(text, cut), cut))
         named = (self.tokenizer.bos_token_id, self.tokenizer.eos_token_id)
         return ids or (next((int(i) for i in named if i is not None), self.end_id),)
 
     def document(self, text: str) -> tuple[int, ...]:
         """Tokens of plain text outside any dialogue (pretraining data), closed by the end-of-sequence token."""
-        cut = _unused(text)
+        cut = _unused_character(text)
         end = self.tokenizer.eos_token_id
-        return (*self._tokens(self._broken(text, cut), cut), self.end_id if end is None else int(end))
+        return (*self._tokens(self._break_control_tokens(text, cut), cut), self.end_id if end is None else int(end))
 
     def text(self, ids: Sequence[int]) -> str:
         """What sampled tokens say, up to the end of the turn."""
@@ -112,8 +112,8 @@ class Encoder:
         return setting + "{{ rendered if add_generation_prompt else rendered.rstrip() }}"
 
     def _render(self, dialogue: Dialogue, *, generation: bool) -> list[int]:
-        cut = _unused("".join(message.text for message in dialogue.messages))
-        messages = [{"role": m.role, "content": self._broken(m.text, cut)} for m in dialogue.messages]
+        cut = _unused_character("".join(message.text for message in dialogue.messages))
+        messages = [{"role": m.role, "content": self._break_control_tokens(m.text, cut)} for m in dialogue.messages]
         try:
             text = self.tokenizer.apply_chat_template(
                 messages, chat_template=self.template, tokenize=False, add_generation_prompt=generation
@@ -122,19 +122,19 @@ class Encoder:
             raise DataError(f"the chat template refuses this dialogue: {error}") from error
         return [*self._begin, *self._tokens(text, cut)]
 
-    def _broken(self, text: str, cut: str) -> str:
+    def _break_control_tokens(self, text: str, cut: str) -> str:
         """The text with ``cut`` inside each control token that it spells.
 
         An end of turn of one character cannot be cut; that character is left out.
         """
 
-        def broken(match: re.Match[str]) -> str:
+        def break_match(match: re.Match[str]) -> str:
             first, tail = match.group()[0], match.group()[1:]
             if tail:
-                return first + cut + self._control.sub(broken, tail)
+                return first + cut + self._control.sub(break_match, tail)
             return "" if first in self._one_character_ends else first
 
-        return self._control.sub(broken, text)
+        return self._control.sub(break_match, text)
 
     def _tokens(self, text: str, cut: str) -> list[int]:
         """Tokens of the text, none of them across a cut; only control tokens without one in them count as such."""
@@ -356,7 +356,7 @@ def fit_prompt(encoder: Encoder, prompt: Dialogue, *, room: int) -> tuple[tuple[
         messages, cut = messages[following:], True
 
 
-def _unused(text: str) -> str:
+def _unused_character(text: str) -> str:
     """A character to cut with that the text does not hold.
 
     Raises:

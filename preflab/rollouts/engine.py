@@ -48,5 +48,5 @@ class InProcess:
     ) -> list[list[Rollout]]:
         """Sample with ``rollouts.generate.generate``."""
         generator = torch.Generator().manual_seed(seed)
-        replies = generate(self.role, prompts, self.encoder, config, n=n, generator=generator)
+        replies = generate(self.role, prompts, self.encoder, config, n=n, rng=generator)
         return [[replace(rollout, version=self.version) for rollout in rollouts] for rollouts in replies]

@@ -23,9 +23,8 @@ from preflab.models.row_attention.decode_attention import DecodeLayout
 from preflab.models.row_attention.row_support import body_of, logit_shape
 from preflab.rollouts.encode import Encoder, fit_prompt
 from preflab.rollouts.kv_cache import PreallocatedCache
-from preflab.rollouts.sampling import Repetition, sample_tokens
+from preflab.rollouts.sampling import RepetitionRules, sample_tokens
 
-Progress = Callable[[int], None]
 Watch = Callable[[Sequence[Sequence[int]]], None]
 
 PREFILL_TOKENS = 4096
@@ -95,18 +94,15 @@ def generate(
     config: SamplingConfig,
     *,
     n: int = 1,
-    generator: torch.Generator | None = None,
-    seeds: Sequence[int] | None = None,
-    progress: Progress | None = None,
+    rng: torch.Generator | Sequence[int] | None = None,
     watch: Watch | None = None,
 ) -> list[list[Rollout]]:
     """``n`` replies to each prompt, in the order of the prompts.
 
     Args:
-        generator  where the randomness comes from; the same generator state gives the same replies.
-        seeds      in place of it one number for each prompt, so that what is drawn does not depend on its neighbours.
-        progress   called with the number of tokens just sampled.
-        watch      called after each step with the tokens of each sample of the batch so far; look, do not touch.
+        rng    a generator, whose state determines all replies; or one seed for each prompt, so that what is drawn does
+               not depend on its neighbours.
+        watch  called after each step with the tokens of each sample of the batch so far; look, do not touch.
 
     Raises:
         DataError: a prompt is empty, or leaves no room for a reply in the model's context.
@@ -120,15 +116,14 @@ def generate(
             )
     # Each token has a number of its own from the start, so that neither batches nor other samples change what is drawn.
     shape = (n, config.max_new_tokens)
-    if seeds is None:
-        noise = torch.rand(len(prompts), *shape, dtype=torch.float64, generator=generator)
-    elif len(seeds) != len(prompts):
-        raise ConfigError(f"there must be one seed for each prompt, got {len(seeds)} for {len(prompts)}")
+    if rng is None or isinstance(rng, torch.Generator):
+        noise = torch.rand(len(prompts), *shape, dtype=torch.float64, generator=rng)
+    elif len(rng) != len(prompts):
+        raise ConfigError(f"there must be one seed for each prompt, got {len(rng)} for {len(prompts)}")
     else:
-        noise_of_prompt = [
-            torch.rand(shape, dtype=torch.float64, generator=torch.Generator().manual_seed(s)) for s in seeds
-        ]
-        noise = torch.stack(noise_of_prompt) if noise_of_prompt else torch.empty(0, *shape, dtype=torch.float64)
+        generators = [torch.Generator().manual_seed(seed) for seed in rng]
+        by_prompt = [torch.rand(shape, dtype=torch.float64, generator=generator) for generator in generators]
+        noise = torch.stack(by_prompt) if by_prompt else torch.empty(0, *shape, dtype=torch.float64)
     replies: list[list[Rollout]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     jobs = [(i, k) for i in order for k in range(n)]
@@ -140,7 +135,7 @@ def generate(
                 continue
         batch_noise = torch.stack([noise[job] for job in batch])
         jobs_prompts = [tuple(prompts[i]) for i, _ in batch]
-        sampled.append(_Batch(role, jobs_prompts, encoder, config, batch_noise).run(progress, watch))
+        sampled.append(_Batch(role, jobs_prompts, encoder, config, batch_noise).run(watch))
     rollouts = [rollout for batch in distributed.gather_batches(sampled) for rollout in batch]
     for (i, _), rollout in zip(jobs, rollouts, strict=True):
         replies[i].append(rollout)
@@ -168,12 +163,12 @@ class _Batch:
         columns = torch.arange(self.width + config.max_new_tokens, device=role.device)
         self.visible = columns >= self.width - self.length[:, None]  # every prompt ends in the same column
         self.layout = DecodeLayout((self.width - self.length).tolist(), self.visible)
-        self.rules: Repetition | None = None
+        self.rules: RepetitionRules | None = None
         if config.has_rules:
             penalty, ngram = config.repetition_penalty, config.no_repeat_ngram
-            self.rules = Repetition(prompts, room=config.max_new_tokens, penalty=penalty, ngram=ngram)
+            self.rules = RepetitionRules(prompts, room=config.max_new_tokens, penalty=penalty, ngram=ngram)
 
-    def run(self, progress: Progress | None, watch: Watch | None = None) -> list[Rollout]:
+    def run(self, watch: Watch | None) -> list[Rollout]:
         """Prefill, then one token a step until every sample has ended or used its room."""
         trunk, name = self.role.trunk, self.role.name
         # Weights that an autocast has cast are kept until the outermost one ends: with this one, for all steps.
@@ -187,8 +182,6 @@ class _Batch:
                 for sample, t, lp in zip(self.slots, tokens, logp.tolist(), strict=True):
                     self.tokens[sample].append(t)
                     self.logprobs[sample].append(lp)
-                if progress:
-                    progress(len(tokens))
                 if watch:
                     watch(self.tokens)
                 ended = [slot for slot, t in enumerate(tokens) if t in self.encoder.stop_ids]
@@ -197,7 +190,7 @@ class _Batch:
                 if self.rules:
                     self.rules.add(tokens)
                 if ended:
-                    token = token[self._leave(ended)]
+                    token = token[self._drop_finished(ended)]
                 hidden = self._decode(token, step)
         return [
             Rollout(p, tuple(t), tuple(lp), finished=t[-1] in self.encoder.stop_ids)
@@ -232,7 +225,7 @@ class _Batch:
             mask.preflab_layout = self.layout  # type: ignore[attr-defined]
         return self._body(token[:, None], self.length[:, None] + step, mask)[:, -1]
 
-    def _leave(self, ended: list[int]) -> list[int]:
+    def _drop_finished(self, ended: list[int]) -> list[int]:
         """Let finished samples go; the last of the others move into their slots. Returns where each slot comes from."""
         going = len(self.slots) - len(ended)
         order = list(range(going))
@@ -265,7 +258,7 @@ class _Batch:
         """The next token of each sample."""
         logits, config = self._logits(hidden), self.config
         if self.rules:
-            logits = self.rules.bend(logits)
+            logits = self.rules.apply(logits)
         u = self.noise[:, step]
         return sample_tokens(logits, u, temperature=config.temperature, top_k=config.top_k, top_p=config.top_p)
 
@@ -299,5 +292,5 @@ class ReplySampler:
             if fitted is None:
                 raise DataError(f"dialogue {i}: its last turn alone outgrows {self.encoder.max_tokens} tokens")
             prompts.append(fitted[0])
-        sampled = generate(self.role, prompts, self.encoder, self.config, generator=self.generator)
+        sampled = generate(self.role, prompts, self.encoder, self.config, rng=self.generator)
         return [d.with_reply(self.encoder.text(r[0].tokens)) for d, r in zip(dialogues, sampled, strict=True)]

@@ -82,22 +82,22 @@ def invert(
         sums = torch.cat([sums, weights[:, blocked:].sum(-1, keepdim=True).double()], dim=-1)
     edges = sums.cumsum(-1)
     at = u[:, None].double() * edges[:, -1:]
-    block = _passes(edges, at)
+    block = _first_above(edges, at)
     left = at - edges.gather(-1, block) + sums.gather(-1, block)
     columns = block * BLOCK + torch.arange(BLOCK, device=weights.device)
     inside = weights.gather(-1, columns.clamp_max(vocab - 1)).double().masked_fill(columns >= vocab, 0.0)
-    token = (block * BLOCK + _passes(inside.cumsum(-1), left)).clamp_max(vocab - 1)
+    token = (block * BLOCK + _first_above(inside.cumsum(-1), left)).clamp_max(vocab - 1)
     logp = (weights.gather(-1, token) / edges[:, -1:]).log()
     return token.squeeze(-1), logp.squeeze(-1).to(weights.dtype)
 
 
-def _passes(cumulative: Tensor, at: Tensor) -> Tensor:
+def _first_above(cumulative: Tensor, at: Tensor) -> Tensor:
     """Index of the first entry above ``at``; where rounding puts that past the end, of the last that adds anything."""
     last = torch.searchsorted(cumulative, cumulative[:, -1:].contiguous())
     return torch.minimum(torch.searchsorted(cumulative, at, right=True), last).clamp_max(cumulative.shape[-1] - 1)
 
 
-class Repetition:
+class RepetitionRules:
     """What each sample has said, prompt included, and rules against saying it again.
 
     ``penalty`` divides the positive logits of every token that was there and multiplies the negative ones (Keskar et
@@ -114,9 +114,9 @@ class Repetition:
         if ngram is not None:
             for sample, history in enumerate(self._history):
                 for stop in range(ngram, len(history) + 1):
-                    self._note(sample, history[stop - ngram : stop])
+                    self._remember(sample, history[stop - ngram : stop])
 
-    def bend(self, logits: Float[Tensor, "sample vocab"]) -> Float[Tensor, "sample vocab"]:
+    def apply(self, logits: Float[Tensor, "sample vocab"]) -> Float[Tensor, "sample vocab"]:
         """The logits under the rules; the argument is overwritten."""
         if self.penalty != 1:
             grid = self._grid.to(logits.device)
@@ -138,12 +138,12 @@ class Repetition:
             self._grid[sample, len(history)] = token
             history.append(token)
             if self.ngram is not None and len(history) >= self.ngram:
-                self._note(sample, history[-self.ngram :])
+                self._remember(sample, history[-self.ngram :])
 
     def select(self, samples: Sequence[int]) -> None:
         """Keep these samples, in this order."""
         self._history, self._next = [self._history[i] for i in samples], [self._next[i] for i in samples]
         self._grid = self._grid[list(samples)]
 
-    def _note(self, sample: int, run: list[int]) -> None:
+    def _remember(self, sample: int, run: list[int]) -> None:
         self._next[sample].setdefault(tuple(run[:-1]), set()).add(run[-1])

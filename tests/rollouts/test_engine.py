@@ -21,7 +21,7 @@ def test_rollouts_are_those_of_generate_and_name_the_version_that_was_pushed() -
     prompts = [encoder.prompt(Dialogue.of(text)) for text in ("hi", "what now?")]
     drawn = engine.generate(prompts, CONFIG, n=2, seed=3)
     assert {rollout.version for rollouts in drawn for rollout in rollouts} == {0}
-    same = generate(role, prompts, encoder, CONFIG, n=2, generator=torch.Generator().manual_seed(3))
+    same = generate(role, prompts, encoder, CONFIG, n=2, rng=torch.Generator().manual_seed(3))
     assert drawn == same
     engine.push(role, 7)
     again = engine.generate(prompts, CONFIG, n=2, seed=3)

@@ -164,7 +164,7 @@ def test_greedy_tokens_under_rules_are_those_of_transformers(name: str, rules: d
 def test_the_sampler_s_log_probabilities_are_the_trainer_s(name: str, temperature: float) -> None:
     role, encoder = roles(name)
     config = SamplingConfig(max_new_tokens=16, temperature=temperature, max_batch=7)
-    for one, two in generate(role, prompts(encoder), encoder, config, n=2, generator=torch.Generator().manual_seed(1)):
+    for one, two in generate(role, prompts(encoder), encoder, config, n=2, rng=torch.Generator().manual_seed(1)):
         for rollout in (one, two):
             expected = trainer_logprobs(role, rollout, temperature)
             torch.testing.assert_close(torch.tensor(rollout.logprobs), expected, rtol=1e-4, atol=1e-4)
@@ -176,7 +176,7 @@ def test_cut_and_ruled_log_probabilities_are_those_of_a_float64_oracle() -> None
     config = SamplingConfig(
         max_new_tokens=10, temperature=0.8, top_k=30, top_p=0.9, repetition_penalty=1.3, no_repeat_ngram=2, max_batch=4
     )
-    found = generate(role, prompts(encoder), encoder, config, n=2, generator=torch.Generator().manual_seed(2))
+    found = generate(role, prompts(encoder), encoder, config, n=2, rng=torch.Generator().manual_seed(2))
     for rollout in (r for rs in found for r in rs):
         for k, (token, logp) in enumerate(zip(rollout.tokens, rollout.logprobs, strict=True)):
             said = [*rollout.prompt, *rollout.tokens[:k]]
@@ -237,11 +237,11 @@ def test_weights_are_cast_once_for_all_steps_and_nobody_else_is_cast_with_them()
                 self.count += 1
             return func(*args, **(kwargs or {}))
 
-    def progress(n: int) -> None:
+    def watch(tokens: object) -> None:
         kinds.add((torch.ones(2, 2) @ torch.ones(2, 2)).dtype)
 
     with Casts() as casts:
-        generate(role, [(5, 6), (7,)], encoder, SamplingConfig(max_new_tokens=5), progress=progress)
+        generate(role, [(5, 6), (7,)], encoder, SamplingConfig(max_new_tokens=5), watch=watch)
     assert casts.count == 4
     assert kinds == {torch.float32}
 
@@ -297,13 +297,6 @@ def test_finished_samples_leave_the_batch_and_the_others_go_on_as_they_would_alo
     assert len(set(steps)) > 1
 
 
-def test_progress_counts_every_sampled_token() -> None:
-    role, encoder = roles("tiny")
-    heard: list[int] = []
-    found = generate(role, prompts(encoder), encoder, GREEDY, n=2, progress=heard.append)
-    assert sum(heard) == sum(len(r.tokens) for rs in found for r in rs)
-
-
 def test_another_role_used_while_sampling_does_not_take_over() -> None:
     role, encoder = roles("tiny")
     other = Role(role.trunk, "other")
@@ -311,10 +304,10 @@ def test_another_role_used_while_sampling_does_not_take_over() -> None:
     expected = generate(role, prompts(encoder), encoder, GREEDY)
     for intrude in (lambda: other.scores(batch), lambda: role.trunk.reference().hidden(batch)):
 
-        def progress(n: int, intrude: Callable[[], Tensor] = intrude) -> None:
+        def watch(tokens: object, intrude: Callable[[], Tensor] = intrude) -> None:
             intrude()
 
-        assert generate(role, prompts(encoder), encoder, GREEDY, progress=progress) == expected
+        assert generate(role, prompts(encoder), encoder, GREEDY, watch=watch) == expected
 
 
 def test_adapters_are_on() -> None:
@@ -332,7 +325,7 @@ def test_what_is_drawn_depends_neither_on_the_batches_nor_on_other_prompts() -> 
 
     def sample(config: SamplingConfig, given: list[tuple[int, ...]]) -> list[list[tuple[int, ...]]]:
         g = torch.Generator().manual_seed(3)
-        return [[r.tokens for r in rs] for rs in generate(role, given, encoder, config, n=3, generator=g)]
+        return [[r.tokens for r in rs] for rs in generate(role, given, encoder, config, n=3, rng=g)]
 
     whole = sample(SamplingConfig(max_new_tokens=12), given)
     assert (
@@ -348,9 +341,7 @@ def test_the_same_generator_gives_the_same_replies_whatever_else_was_drawn() -> 
 
     def sample(seed: int, noise: int) -> list[list[Rollout]]:
         torch.manual_seed(noise)
-        return generate(
-            role, prompts(encoder), encoder, SamplingConfig(), n=3, generator=torch.Generator().manual_seed(seed)
-        )
+        return generate(role, prompts(encoder), encoder, SamplingConfig(), n=3, rng=torch.Generator().manual_seed(seed))
 
     first = sample(5, 0)
     assert sample(5, 1) == first

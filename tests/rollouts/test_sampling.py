@@ -7,7 +7,7 @@ import torch
 from scipy.stats import chisquare
 from torch import Tensor
 
-from preflab.rollouts.sampling import BLOCK, Repetition, invert, nucleus_edge, sample_tokens
+from preflab.rollouts.sampling import BLOCK, RepetitionRules, invert, nucleus_edge, sample_tokens
 
 SETTINGS = [
     {},
@@ -140,15 +140,15 @@ def test_logits_are_left_as_they_are() -> None:
 
 
 def test_the_penalty_divides_positive_and_multiplies_negative_logits_of_what_was_said() -> None:
-    rules = Repetition([(0, 2), (3,)], room=4, penalty=2.0, ngram=None)
+    rules = RepetitionRules([(0, 2), (3,)], room=4, penalty=2.0, ngram=None)
     rules.add([1, 3])
     logits = torch.tensor([[4.0, -4.0, -1.0, 4.0], [4.0, -4.0, -1.0, 4.0]])
     expected = torch.tensor([[2.0, -8.0, -2.0, 4.0], [4.0, -4.0, -1.0, 2.0]])  # said: 0 2 1 and 3 3
-    assert torch.equal(rules.bend(logits), expected)
+    assert torch.equal(rules.apply(logits), expected)
 
 
 def test_a_run_of_tokens_does_not_come_twice() -> None:
-    rules = Repetition([(5, 6, 7, 5), (1, 2, 1)], room=4, penalty=1.0, ngram=2)
+    rules = RepetitionRules([(5, 6, 7, 5), (1, 2, 1)], room=4, penalty=1.0, ngram=2)
     assert banned(rules, 8) == [{6}, {2}]  # 5 was run_plan by 6, 1 by 2
     rules.add([5, 3])
     assert banned(rules, 8) == [{6, 5}, set()]  # now by 5 as well; 3 is new
@@ -157,23 +157,23 @@ def test_a_run_of_tokens_does_not_come_twice() -> None:
 
 
 def test_a_run_of_one_forbids_every_token_said_and_a_run_longer_than_the_prompt_nothing_yet() -> None:
-    assert banned(Repetition([(5, 6)], room=1, penalty=1.0, ngram=1), 8) == [{5, 6}]
-    rules = Repetition([(5, 6)], room=5, penalty=1.0, ngram=4)
+    assert banned(RepetitionRules([(5, 6)], room=1, penalty=1.0, ngram=1), 8) == [{5, 6}]
+    rules = RepetitionRules([(5, 6)], room=5, penalty=1.0, ngram=4)
     for token, expected in ((5, set()), (6, set()), (5, {6}), (7, set())):
         rules.add([token])
         assert banned(rules, 8) == [expected]  # 5 6 5 6 5: after 5 6 5 came 6
 
 
 def test_rules_follow_the_samples_that_stay() -> None:
-    rules = Repetition([(1,), (2,), (3,)], room=2, penalty=2.0, ngram=1)
+    rules = RepetitionRules([(1,), (2,), (3,)], room=2, penalty=2.0, ngram=1)
     rules.select([2, 1])
     assert banned(rules, 5) == [{3}, {2}]
     rules.add([4, 0])
-    logits = rules.bend(torch.ones(2, 5))
+    logits = rules.apply(torch.ones(2, 5))
     assert [set(row.isinf().nonzero().flatten().tolist()) for row in logits] == [{3, 4}, {2, 0}]
 
 
-def banned(rules: Repetition, vocab: int) -> list[set[int]]:
+def banned(rules: RepetitionRules, vocab: int) -> list[set[int]]:
     return [
-        set(row.isinf().nonzero().flatten().tolist()) for row in rules.bend(torch.zeros(len(rules._history), vocab))
+        set(row.isinf().nonzero().flatten().tolist()) for row in rules.apply(torch.zeros(len(rules._history), vocab))
     ]

@@ -117,7 +117,7 @@ def run_items(
     check_responders(variant, responders)
     cache = cache or ResponseCache(None)
     item_runs = [_ItemRun(ItemResult(item), variant.plan(item)) for item in items]
-    waiting = [i for i, item_run in enumerate(item_runs) if item_run.step(None) or _done(advance)]
+    waiting = [i for i, item_run in enumerate(item_runs) if item_run.step(None) or _count_done(advance)]
     while waiting:
         pending = [(i, k) for i in waiting for k in range(len(item_runs[i].requests))]
         unfinished: list[int] = []
@@ -129,12 +129,14 @@ def run_items(
             for n, response in cache.respond(responders[role], requests, seed=seed):
                 i, k = positions[n]
                 if item_runs[i].take(k, response):
-                    unfinished += [i] if item_runs[i].step(item_runs[i].round_responses()) or _done(advance) else []
+                    unfinished += (
+                        [i] if item_runs[i].step(item_runs[i].round_responses()) or _count_done(advance) else []
+                    )
         waiting = sorted(unfinished)
     return [item_run.result for item_run in item_runs]
 
 
-def _done(advance: Advance | None) -> bool:
+def _count_done(advance: Advance | None) -> bool:
     if advance:
         advance(1)
     return False

@@ -20,11 +20,11 @@ _ORDERS = 4
 def international_tokens(text: str) -> list[str]:
     """Words, with punctuation and symbols apart, except between digits ("1,000", "3.5")."""
     for pattern, left, right in ((r"[^N]P", "", " "), (r"P[^N]", " ", "")):
-        text = _spaced(text, pattern, left, right)
+        text = _insert_spaces(text, pattern, left, right)
     return "".join(f" {c} " if unicodedata.category(c)[0] == "S" else c for c in text).split()
 
 
-def _spaced(text: str, pattern: str, left: str, right: str) -> str:
+def _insert_spaces(text: str, pattern: str, left: str, right: str) -> str:
     """Blanks between the two characters of each match, and on one side of both; patterns are of classes."""
     classes = "".join(k if (k := unicodedata.category(c)[0]) in "NP" else "o" for c in text)
     pieces, at = [], 0

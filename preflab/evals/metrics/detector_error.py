@@ -101,7 +101,7 @@ class Confusion:
             "this detector is too weak to correct a rate with"
         )
 
-    def corrected(self, rate: Count) -> float:
+    def correct_rate(self, rate: Count) -> float:
         """Rogan and Gladen's estimate of the true rate, in [0, 1].
 
         Raises:
@@ -112,7 +112,7 @@ class Confusion:
         return float(np.clip((rate + self.specificity.value - 1) / self.youden, 0.0, 1.0))
 
     @classmethod
-    def of(
+    def count(
         cls, human: Sequence[bool], detected: Sequence[bool], clusters: Sequence[Hashable] | None = None
     ) -> "Confusion":
         """Count items, and how much alike those of one cluster are judged.
@@ -164,7 +164,7 @@ def design_effect(right: np.ndarray, clusters: np.ndarray) -> float:
 
 
 @dataclass(frozen=True, slots=True)
-class Corrected:
+class CorrectedRate:
     """A rate as the detector shows it, and as it is once the detector's errors are taken out."""
 
     raw: Estimate
@@ -182,7 +182,7 @@ def corrected_rate(
     draws: int = 2000,
     seed: int = 0,
     level: float = 0.95,
-) -> Corrected:
+) -> CorrectedRate:
     """A rate of what the detector found, with and without its errors.
 
     The corrected value is Rogan and Gladen's. Its interval is central in the joint posterior of the true rate (uniform
@@ -219,10 +219,10 @@ def corrected_rate(
         low, high = np.quantile(sums[taken].sum(1) / sizes[taken].sum(1), [0.5 - level / 2, 0.5 + level / 2])
         raw = Estimate(rate, min(float(low), rate), max(float(high), rate), len(x), groups, level)
     if weak := error.too_weak(level=level):
-        return Corrected(raw, None, weak)
+        return CorrectedRate(raw, None, weak)
     low, high = _posterior_ends(rate, independent, *error.draws(draws, rng), level)
-    value = error.corrected(rate)
-    return Corrected(raw, Estimate(value, min(low, value), max(high, value), len(x), groups, level))
+    value = error.correct_rate(rate)
+    return CorrectedRate(raw, Estimate(value, min(low, value), max(high, value), len(x), groups, level))
 
 
 def _posterior_ends(

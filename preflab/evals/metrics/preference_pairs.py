@@ -177,14 +177,74 @@ def lead_over_length(columns: Columns) -> float:
     return float(np.mean(columns["correct"])) - max(longer, 1 - longer)
 
 
+def _correct(columns: Columns) -> float:
+    return float(np.mean(columns["correct"]))
+
+
+_CONFIDENCE = ("confidence", "correct")
+_OVERALL = (
+    Measure(
+        name="accuracy by gap",
+        statistic=_correct,
+        mask=has("gap"),
+        reads=("correct",),
+        by=("band",),
+        description="By score gap in nats.",
+    ),
+    Measure(name="loss", statistic="loss", unit="nats", better="lower", description="ln 2 = 0.693 knows nothing."),
+    Measure(
+        name="calibration error",
+        statistic=calibration_error,
+        mask=has(*_CONFIDENCE),
+        reads=_CONFIDENCE,
+        unit="score",
+        better="lower",
+        description="Mean distance between the stated probability of the favoured reply and how often it is the "
+        "better one, ten bins; noise alone gives about 0.4 * sqrt(10 / items).",
+    ),
+    Measure(
+        name="over-confidence",
+        statistic=over_confidence,
+        mask=has(*_CONFIDENCE),
+        reads=_CONFIDENCE,
+        unit="score",
+        better="zero",
+        description="Mean stated probability minus accuracy.",
+    ),
+    Measure(
+        name="position consistency",
+        statistic="consistent",
+        description="Share of pairs in which the same reply is favoured in both orders; a coin has 50 %.",
+    ),
+    Measure(
+        name="first reply favoured",
+        statistic="first",
+        better="",
+        description="Share of asks that favour the first; fair is 50 %.",
+    ),
+    Measure(
+        name="longer reply",
+        statistic="longer",
+        better="",
+        description="What always taking the longer reply would score.",
+    ),
+    Measure(
+        name="lead over length",
+        statistic=lead_over_length,
+        mask=has("longer", "correct"),
+        reads=("longer", "correct"),
+        unit="score",
+        description="Accuracy minus that of the better length rule (always the longer, or always the shorter).",
+    ),
+)
+
+
 def measures(by: tuple[str, ...]) -> tuple[Measure, ...]:
-    """What is measured of pairs, whoever was asked; a way that gives no such number leaves the measure out.
+    """The measures of pairs, whoever was asked; a variant without the columns of one leaves it out.
 
     Args:
         by  columns by which accuracy is broken down.
     """
-    confidence_columns = ("confidence", "correct")
-    has_confidence = has(*confidence_columns)
     return (
         Measure(
             name="accuracy",
@@ -206,61 +266,5 @@ def measures(by: tuple[str, ...]) -> tuple[Measure, ...]:
             description="By log P(reply | prompt) - log P(reply | no prompt), which favours neither short nor common "
             "replies.",
         ),
-        Measure(
-            name="accuracy by gap",
-            statistic=_correct,
-            mask=has("gap"),
-            reads=("correct",),
-            by=("band",),
-            description="By score gap in nats.",
-        ),
-        Measure(name="loss", statistic="loss", unit="nats", better="lower", description="ln 2 = 0.693 knows nothing."),
-        Measure(
-            name="calibration error",
-            statistic=calibration_error,
-            mask=has_confidence,
-            reads=confidence_columns,
-            unit="score",
-            better="lower",
-            description="Mean distance between the stated probability of the favoured reply and how often it is the "
-            "better one, ten bins; noise alone gives about 0.4 * sqrt(10 / items).",
-        ),
-        Measure(
-            name="over-confidence",
-            statistic=over_confidence,
-            mask=has_confidence,
-            reads=confidence_columns,
-            unit="score",
-            better="zero",
-            description="Mean stated probability minus accuracy.",
-        ),
-        Measure(
-            name="position consistency",
-            statistic="consistent",
-            description="Share of pairs in which the same reply is favoured in both orders; a coin has 50 %.",
-        ),
-        Measure(
-            name="first reply favoured",
-            statistic="first",
-            better="",
-            description="Share of asks that favour the first; fair is 50 %.",
-        ),
-        Measure(
-            name="longer reply",
-            statistic="longer",
-            better="",
-            description="What always taking the longer reply would score.",
-        ),
-        Measure(
-            name="lead over length",
-            statistic=lead_over_length,
-            mask=has("longer", "correct"),
-            reads=("longer", "correct"),
-            unit="score",
-            description="Accuracy minus that of the better length rule (always the longer, or always the shorter).",
-        ),
+        *_OVERALL,
     )
-
-
-def _correct(columns: Columns) -> float:
-    return float(np.mean(columns["correct"]))

@@ -34,7 +34,7 @@ _FROM_FILES: set[str] = set()
 """Names of suites that came from files."""
 
 
-def suite_named(name: str) -> tuple[Suite, Variant]:
+def find_suite(name: str) -> tuple[Suite, Variant]:
     """The suite and its variant: ``bbq``, or ``bbq:text`` for another variant than the default.
 
     Raises:
@@ -77,10 +77,10 @@ def _load_file(path: Path) -> Suite:
 
 def starter_suites() -> list[tuple[Suite, Variant]]:
     """Those whose items come with the package, in the default variant."""
-    return [suite_named(name) for name in SUITES if name.split("_")[0] == STARTER]
+    return [find_suite(name) for name in SUITES if name.split("_")[0] == STARTER]
 
 
-def suites_named(names: Sequence[str]) -> list[tuple[Suite, Variant]]:
+def find_suites(names: Sequence[str]) -> list[tuple[Suite, Variant]]:
     """Several, each once; ``all`` is every suite, ``starter`` those that come with the package.
 
     Raises:
@@ -90,4 +90,4 @@ def suites_named(names: Sequence[str]) -> list[tuple[Suite, Variant]]:
         raise ConfigError(f"no suite was named; known are {', '.join(SUITES)}")
     groups = {"all": list(SUITES), STARTER: [suite.name for suite, _ in starter_suites()]}
     selected = [suite_name for name in names for suite_name in groups.get(name, [name])]
-    return [suite_named(name) for name in dict.fromkeys(selected)]
+    return [find_suite(name) for name in dict.fromkeys(selected)]

@@ -7,7 +7,7 @@ from preflab.errors import ConfigError, DataError
 from preflab.evals.core.items import Items
 from preflab.evals.core.runner import check_responders, run_items, select_items, summary, write_items
 from preflab.evals.core.suite import Suite, Variant
-from preflab.evals.suites import suites_named
+from preflab.evals.suites import find_suites
 from preflab.recipes.common.eval_data import parse_data_source
 from preflab.recipes.common.open_models import (
     PREFERENCE_MODEL,
@@ -34,7 +34,7 @@ class Stages:
 
     def __init__(self, config: Config, run: Run) -> None:
         self.config, self.run = config, run
-        self.suites = suites_named(config.suites)
+        self.suites = find_suites(config.suites)
         self.data_source = parse_data_source(config.data, config.splits, [suite for suite, _ in self.suites])
         self.cache = ResponseCache((run.folder.parent if config.cache else run.folder) / ANSWERS)
         self._responders: dict[ResponderRole, Responder] = {}

@@ -117,9 +117,9 @@ class LocalPolicy:
             for start in range(0, len(group), _BLOCK_SAMPLES):
                 block = group[start : start + _BLOCK_SAMPLES]
                 seeds = [request_seed(request, seed) for _, request, _ in block]
-                replies = generate(self.role, [p for _, _, p in block], self.encoder, config, seeds=seeds)
+                replies = generate(self.role, [p for _, _, p in block], self.encoder, config, rng=seeds)
                 for (i, request, _), (rollout,) in zip(block, replies, strict=True):
-                    text, stopped = cut_at(self.encoder.text(rollout.tokens), request.stop)
+                    text, stopped = cut_at_stop(self.encoder.text(rollout.tokens), request.stop)
                     yield i, Generation(text, len(rollout.tokens), rollout.finished or stopped)
 
     def _prompt_tokens(self, request: Generate) -> tuple[int, ...] | None:
@@ -147,7 +147,7 @@ def _blocks(items: Sequence[Continuations]) -> Iterator[list[int]]:
         yield block
 
 
-def cut_at(text: str, stops: Sequence[str]) -> tuple[str, bool]:
+def cut_at_stop(text: str, stops: Sequence[str]) -> tuple[str, bool]:
     """The text before the first stop, and whether there was one."""
     ends = [at for stop in stops if stop and (at := text.find(stop)) >= 0]
     return (text[: min(ends)].rstrip(), True) if ends else (text, False)
@@ -245,7 +245,7 @@ class SamplerResponder:
         for (i, request), dialogue in zip(
             answerable, self.sampler([_dialogue(request) for _, request in answerable]), strict=True
         ):
-            text, _ = cut_at(dialogue.reply, request.stop)
+            text, _ = cut_at_stop(dialogue.reply, request.stop)
             yield i, Generation(text)
 
 
@@ -302,7 +302,7 @@ class ServerPolicy:
         if not isinstance(text, str):
             return Failure("the server answered without a text")
         tokens = (answer.body.get("usage") or {}).get("completion_tokens")
-        return Generation(cut_at(text.strip(), request.stop)[0], tokens, choice.get("finish_reason") != "length")
+        return Generation(cut_at_stop(text.strip(), request.stop)[0], tokens, choice.get("finish_reason") != "length")
 
 
 def _has_no_lead(request: Generate) -> bool:

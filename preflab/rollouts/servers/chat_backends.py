@@ -71,7 +71,7 @@ def policy_folder(run: str) -> Path:
 
 
 @lru_cache(maxsize=4)
-def _loaded(name: str, version: int) -> "LanguageModel":
+def _load_cached(name: str, version: int) -> "LanguageModel":
     """A model, loaded once however many policies use it. ``version`` changes when a folder is written anew."""
     del version
     from preflab.models.load import load_language_model
@@ -99,7 +99,7 @@ class LocalChatBackend:
 
         self.spec = spec
         name = str(policy_folder(spec.run)) if spec.run else str(spec.model)
-        self._source = _loaded(name, _version(name))
+        self._source = _load_cached(name, _version(name))
         self._role = Trunk(self._source, None).reference()
         self._encoder = Encoder(self._source.tokenizer, max_tokens=self._source.context_tokens)
         room = max(1, min(spec.max_new_tokens, self._source.context_tokens // 2))
@@ -133,7 +133,7 @@ class LocalChatBackend:
                 self._encoder,
                 self._config,
                 n=self.spec.best_of,
-                generator=generator,
+                rng=generator,
                 watch=watch,
             )[0]
             texts = [self._encoder.text(rollout.tokens) for rollout in rollouts]

@@ -126,7 +126,7 @@ class Server:
                 break  # a sister request has failed for good
             try:
                 sent = self._open().request(method, f"{self.url}{path}", json=body)
-                response = ServerResponse(sent.status_code, _decoded(sent))
+                response = ServerResponse(sent.status_code, _decode_body(sent))
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 trouble, cause = f"nothing answers there ({error})", error
             except httpx2.TimeoutException as error:
@@ -202,7 +202,7 @@ class Server:
         return self._client
 
 
-def _decoded(sent: "httpx2.Response") -> Any:
+def _decode_body(sent: "httpx2.Response") -> Any:
     try:
         return sent.json()
     except ValueError:
@@ -254,9 +254,9 @@ class OpenAISampler:
         """
         numbered = [(self.calls + i, dialogue) for i, dialogue in enumerate(dialogues)]
         self.calls += len(numbered)
-        return self.server.each(numbered, self._continued)
+        return self.server.each(numbered, self._continue)
 
-    def _continued(self, job: tuple[int, Dialogue]) -> Dialogue:
+    def _continue(self, job: tuple[int, Dialogue]) -> Dialogue:
         number, dialogue = job
         body = {
             "model": self.model,

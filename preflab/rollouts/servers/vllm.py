@@ -13,8 +13,8 @@ Of several processes (`preflab.distributed`) the first alone speaks with the ser
 
 import hashlib
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -28,34 +28,11 @@ from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows
-from preflab.rollouts.servers.remote import Server, ServerConfig, ServerResponse
+from preflab.rollouts.servers.remote import Server, ServerConfig
+from preflab.rollouts.servers.vllm_completions import PATH, CompletionRequest, WeightsLost, sampling_settings
 from preflab.rollouts.servers.vllm_weights import Pushed, Weights
 
 Result = TypeVar("Result")
-
-NEUTRAL: Mapping[str, object] = {
-    "top_p": 1.0,
-    "top_k": 0,
-    "min_p": 0.0,
-    "repetition_penalty": 1.0,
-    "presence_penalty": 0.0,
-    "frequency_penalty": 0.0,
-    "ignore_eos": True,  # our stop tokens end a reply, and nothing else does
-    "logprobs": 0,  # of the sampled token alone
-    "return_token_ids": True,
-    "add_special_tokens": False,
-    "skip_special_tokens": False,
-}
-"""What every request says, so that no default of the server or of the model's own settings has a say."""
-
-VLLM_NAMES = {
-    "max_new_tokens": "max_tokens",
-    "temperature": "temperature",
-    "top_k": "top_k",
-    "top_p": "top_p",
-    "repetition_penalty": "repetition_penalty",
-}
-"""Settings of sampling that vLLM has too, and its names for them."""
 
 PROBE = SamplingConfig(max_new_tokens=8, temperature=2.0)
 PROBE_SAMPLES = 4
@@ -140,16 +117,16 @@ class VLLMEngine:
             return
         self.pushed = None  # whatever fails from here on, the server's weights are not to be trusted
         weights = self.weights
-        base, is_base = _by_first(
+        base, is_base = _on_rank_zero(
             lambda: (weights.base_model(self.config.model, max_tokens=max_tokens), weights.is_untouched(role))
         )
         if math.isnan(self.base_gap) and is_base:
             self.base_gap = self._probe(role.trunk.reference(), Pushed(base, base, version, None, None))
         pushed = weights.write(role, version, base)
-        _by_first(lambda: weights.load(pushed))
+        _on_rank_zero(lambda: weights.load(pushed))
         self.probe_gap = self._probe(role, pushed)
         self.pushed = pushed
-        _by_first(lambda: weights.tidy(pushed))
+        _on_rank_zero(lambda: weights.tidy(pushed))
 
     def generate(
         self, prompts: Sequence[Sequence[int]], config: SamplingConfig, *, n: int, seed: int
@@ -170,9 +147,9 @@ class VLLMEngine:
                     f"prompt {i} has {len(prompt)} tokens; with {config.max_new_tokens} new ones it must fit in "
                     f"{self.encoder.max_tokens}, and it may not be empty"
                 )
-        _request_settings(config)
+        sampling_settings(config)  # refused before anything is sent
         pushed = self._fresh()
-        jobs = [(tuple(prompt), _seed(seed, i)) for i, prompt in enumerate(prompts)]
+        jobs = [(tuple(prompt), _prompt_seed(seed, i)) for i, prompt in enumerate(prompts)]
 
         def sample_all() -> list[list[Rollout]]:
             self.weights.restore(pushed)  # a server that was started again knows nothing
@@ -180,13 +157,13 @@ class VLLMEngine:
             self.weights.confirm(pushed)
             return replies
 
-        def at_most_twice() -> list[list[Rollout]]:
+        def sample_at_most_twice() -> list[list[Rollout]]:
             try:
                 return sample_all()
-            except _Lost:
+            except WeightsLost:
                 return sample_all()
 
-        return _by_first(at_most_twice)
+        return _on_rank_zero(sample_at_most_twice)
 
     def _fresh(self) -> Pushed:
         """What the server plays.
@@ -210,62 +187,10 @@ class VLLMEngine:
         self, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int, seed: int
     ) -> list[Rollout]:
         """One prompt's replies."""
-        job = {"model": pushed.served, "prompt": list(prompt), "n": n, "seed": seed}
-        request = {**NEUTRAL, **_request_settings(config), "stop_token_ids": list(self.encoder.stop_ids), **job}
-        response = self.server.post("/v1/completions", request)
-        return self._read_response(response, pushed, prompt, config, n)
-
-    def _read_response(
-        self, response: ServerResponse, pushed: Pushed, prompt: tuple[int, ...], config: SamplingConfig, n: int
-    ) -> list[Rollout]:
-        complaint, body = self.server.complaint, response.body
-        if not response.ok:
-            refused = complaint(
-                f"sampling with {pushed.served!r} was refused", expected="replies", actual=response.message
-            )
-            raise _Lost(str(refused)) if response.status == 404 else refused
-        if not isinstance(body, Mapping) or not isinstance(body.get("choices"), list):
-            raise complaint("the answer holds no replies", expected="a list 'choices'", actual=f"{body!r:.200}")
-        if body.get("model") != pushed.served:
-            raise complaint(
-                "the replies were drawn with other weights",
-                expected=f"'model' to say {pushed.served!r} (version {pushed.version})",
-                actual=repr(body.get("model")),
-            )
-        if len(body["choices"]) != n:
-            raise complaint("replies are missing", expected=f"{n} of them", actual=str(len(body["choices"])))
-        try:
-            choices = sorted(body["choices"], key=lambda choice: int(choice["index"]))
-            return [self._read_reply(choice, prompt, config, pushed.version) for choice in choices]
-        except _Amiss as amiss:
-            raise complaint("a reply cannot be used", expected=amiss.expected, actual=amiss.actual) from None
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise complaint("a reply is malformed", expected="vLLM's fields", actual=repr(error)) from error
-
-    def _read_reply(self, choice: Any, prompt: tuple[int, ...], config: SamplingConfig, version: int) -> Rollout:
-        """One reply, if it is all there."""
-        tokens, logprobs = choice.get("token_ids"), (choice.get("logprobs") or {}).get("token_logprobs")
-        if not isinstance(tokens, list):
-            raise _Amiss("'token_ids' (vLLM 0.10.2 and later, on return_token_ids)", "none; not re-tokenizing the text")
-        if not isinstance(logprobs, list):
-            raise _Amiss("'logprobs' with 'token_logprobs'", "none")
-        if len(tokens) != len(logprobs):
-            raise _Amiss("as many log-probabilities as tokens", f"{len(tokens)} tokens, {len(logprobs)} of them")
-        bad = [lp for lp in logprobs if not isinstance(lp, int | float) or not -9999.0 < lp <= 1e-3]  # nan too
-        if bad:  # vLLM writes -9999 for minus infinity
-            raise _Amiss("finite log-probabilities of at most 0", f"{bad[0]!r} ({len(bad)} such)")
-        if (sent := choice.get("prompt_token_ids")) is not None and tuple(sent) != prompt:
-            raise _Amiss("the prompt as it was sent", f"{len(sent)} tokens of {len(prompt)}, or others: {sent!r:.80}")
-        if not 1 <= len(tokens) <= config.max_new_tokens:
-            raise _Amiss(f"1 to {config.max_new_tokens} tokens", str(len(tokens)))
-        finished = tokens[-1] in self.encoder.stop_ids
-        if not finished and len(tokens) < config.max_new_tokens:
-            raise _Amiss(
-                f"a reply that ends with one of {self.encoder.stop_ids} or has {config.max_new_tokens} tokens",
-                f"{len(tokens)} tokens, the last {tokens[-1]}, finish_reason {choice.get('finish_reason')!r}; does "
-                "the server add stop tokens of its own (--generation-config vllm prevents it), or was it paused?",
-            )
-        return Rollout(prompt, tuple(map(int, tokens)), tuple(map(float, logprobs)), finished, version)
+        request = CompletionRequest(
+            pushed=pushed, prompt=prompt, config=config, n=n, seed=seed, stop_ids=self.encoder.stop_ids
+        )
+        return request.read(self.server.post(PATH, request.to_json()), self.server.complaint)
 
     def _probe(self, role: Role, pushed: Pushed) -> float:
         """Sample a few tokens and compare their log-probabilities with the trainer's; the gap in nats per token.
@@ -274,7 +199,7 @@ class VLLMEngine:
             SamplerError: it is too wide: other weights, or other log-probabilities.
         """
         prompt = self.encoder.prompt(Dialogue.of("Name three things."))[: self.encoder.max_tokens // 2]
-        replies = _by_first(lambda: self._request_replies(pushed, prompt, PROBE, PROBE_SAMPLES, seed=1))
+        replies = _on_rank_zero(lambda: self._request_replies(pushed, prompt, PROBE, PROBE_SAMPLES, seed=1))
         gap = self._gap(role, replies, PROBE.temperature)
         limit = self.config.probe_limit
         if pushed.role is not None and not math.isnan(self.base_gap):
@@ -306,20 +231,8 @@ class VLLMEngine:
         return sum(pairs) / len(pairs)
 
 
-class _Lost(SamplerError):
-    """The server does not know the weights, or does not know them any more."""
-
-
-class _Amiss(Exception):
-    """What a reply lacks."""
-
-    def __init__(self, expected: str, actual: str) -> None:
-        super().__init__(expected, actual)
-        self.expected, self.actual = expected, actual
-
-
-def _by_first(call: Callable[[], Result]) -> Result:
-    """What the first rank's ``do`` gives, for all: one process speaks with the server.
+def _on_rank_zero(call: Callable[[], Result]) -> Result:
+    """What ``call`` gives on the first rank, for all: one process speaks with the server.
 
     Raises:
         SamplerError: the first rank's, on every rank, so that all of them save and stop together.
@@ -337,23 +250,7 @@ def _by_first(call: Callable[[], Result]) -> Result:
     return cast(Result, value)
 
 
-def _request_settings(config: SamplingConfig) -> dict[str, object]:
-    """The settings of sampling as a request says them.
-
-    Raises:
-        ConfigError: one is set that vLLM does not know; without it, it would draw from another distribution.
-    """
-    settings: dict[str, object] = {}
-    for field_ in fields(config):
-        value = getattr(config, field_.name)
-        if field_.name in VLLM_NAMES:
-            settings |= {} if value is None else {VLLM_NAMES[field_.name]: value}
-        elif field_.name != "max_batch" and value != field_.default:  # how many at once is the server's affair
-            raise ConfigError(f"a vLLM server cannot draw with sampling.{field_.name}={value!r}; leave it off")
-    return settings
-
-
-def _seed(seed: int, prompt: int) -> int:
+def _prompt_seed(seed: int, prompt: int) -> int:
     """A seed for one prompt's request. vLLM adds the sample's number to it, so neighbours must lie far apart."""
     digest = hashlib.sha256(f"{seed} {prompt}".encode()).digest()
     return int.from_bytes(digest[:8], "big") >> 2

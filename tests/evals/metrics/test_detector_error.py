@@ -22,17 +22,17 @@ def test_shares_of_a_table() -> None:
 
 def test_the_correction_turns_the_detector_round() -> None:
     # 40 % true: shown 0.4 * 0.9 + 0.6 * 0.2 = 0.48; back: (0.48 - 0.2) / 0.7 = 0.4
-    assert GOOD.corrected(0.48) == pytest.approx(0.4)
-    assert GOOD.corrected(0.1) == 0.0  # fewer than its false alarms alone
-    assert GOOD.corrected(0.95) == 1.0
-    assert Confusion(tp=10, fn=0, fp=0, tn=10).corrected(0.3) == pytest.approx(0.3)
+    assert GOOD.correct_rate(0.48) == pytest.approx(0.4)
+    assert GOOD.correct_rate(0.1) == 0.0  # fewer than its false alarms alone
+    assert GOOD.correct_rate(0.95) == 1.0
+    assert Confusion(tp=10, fn=0, fp=0, tn=10).correct_rate(0.3) == pytest.approx(0.3)
 
 
 def test_a_detector_without_power_corrects_nothing() -> None:
     coin = Confusion(tp=50, fn=50, fp=50, tn=50)
     assert "too weak" in coin.too_weak()
     with pytest.raises(DataError, match="no rate can be corrected"):
-        coin.corrected(0.5)
+        coin.correct_rate(0.5)
     found = corrected_rate([1, 0, 1, 1], None, coin)
     assert found.corrected is None and found.raw.value == 0.75 and "0.00" in found.why_not
 
@@ -56,10 +56,10 @@ def test_a_design_effect_below_one_is_refused() -> None:
 
 
 def test_counting_items() -> None:
-    own = Confusion.of([True, True, False, False, True], [True, False, True, False, True])
+    own = Confusion.count([True, True, False, False, True], [True, False, True, False, True])
     assert (own.tp, own.fn, own.fp, own.tn) == (2, 1, 1, 1)
     with pytest.raises(DataError, match="as many labels"):
-        Confusion.of([True], [])
+        Confusion.count([True], [])
 
 
 def test_the_design_effect_by_hand() -> None:
@@ -75,8 +75,8 @@ def test_the_design_effect_by_hand() -> None:
 def test_clusters_widen_the_interval_of_the_error() -> None:
     human = [True] * 40 + [False] * 40
     detected = [True] * 30 + [False] * 10 + [False] * 40
-    alone = Confusion.of(human, detected)
-    alike = Confusion.of(human, detected, [k // 10 for k in range(80)])
+    alone = Confusion.count(human, detected)
+    alike = Confusion.count(human, detected, [k // 10 for k in range(80)])
     assert alike.sensitivity_effect > 5
     assert alike.sensitivity.value == alone.sensitivity.value == 0.75
     assert alike.sensitivity.low < alone.sensitivity.low

@@ -17,7 +17,7 @@ import pytest
 
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.runner import ItemResult, run_items
-from preflab.evals.suites import suite_named
+from preflab.evals.suites import find_suite
 from preflab.evals.suites.honesty.truthfulqa import TruthfulQAQuestion
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
@@ -54,7 +54,7 @@ def multiple_choice(own: TruthfulQAQuestion, id: str) -> dict[str, Any]:
 
 def rows(data: Path, *, short: int) -> dict[str, list[dict[str, Any]]]:
     """Rows by what they are, in its layouts; boolq's no longer than ``short`` characters."""
-    suite, _ = suite_named("truthfulqa")
+    suite, _ = find_suite("truthfulqa")
     questions = [multiple_choice(item.data, item.id) for item in suite.load(DataSource(folder=data)).items[:N]]
     same = {"dev": "mmlu_dev_five_shot", "test": "mmlu_test_sample"}
     mmlu = {k: records(data / f"knowledge/{v}.jsonl.gz", lambda r: r["subject"] == SUBJECT) for k, v in same.items()}
@@ -93,7 +93,7 @@ def ours(folder: Path, policy: LocalPolicy, found: dict[str, list[dict[str, Any]
         paths[name].write_text("".join(json.dumps(record) + "\n" for record in found[own]))
     shelf, told = DataSource(paths=paths), {}
     for name in ("truthfulqa:mc-preamble", "mmlu:zero-shot", "mmlu:five-shot", "boolq:plain"):
-        suite, way = suite_named(name)
+        suite, way = find_suite(name)
         told[name] = run_items(way, suite.load(shelf).items, {"policy": policy})
     return told
 

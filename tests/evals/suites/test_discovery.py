@@ -7,7 +7,7 @@ import pytest
 
 from preflab.errors import ConfigError
 from preflab.evals import suites
-from preflab.evals.suites import SUITES, discover_suites, suite_named, suites_named
+from preflab.evals.suites import SUITES, discover_suites, find_suite, find_suites
 
 FOLDER = Path(suites.__file__).parent
 SUITE_FILE = """
@@ -46,18 +46,18 @@ def test_a_new_file_is_a_new_suite_and_a_name_may_not_come_twice(
 
 
 def test_a_suite_and_its_variant_by_name() -> None:
-    suite, variant = suite_named("bbq:letters")
+    suite, variant = find_suite("bbq:letters")
     assert (suite.name, variant.name) == ("bbq", "letters")
-    assert suite_named("bbq")[1] is SUITES["bbq"].variants[0]
+    assert find_suite("bbq")[1] is SUITES["bbq"].variants[0]
     with pytest.raises(ConfigError, match=r"unknown suite 'bqb'.*bbq"):
-        suite_named("bqb")
+        find_suite("bqb")
 
 
 def test_groups_of_suites() -> None:
-    assert [suite.name for suite, _ in suites_named(["all"])] == list(SUITES)
-    assert [suite.name for suite, _ in suites_named(["mmlu", "starter", "mmlu"])] == ["mmlu", "starter"]
+    assert [suite.name for suite, _ in find_suites(["all"])] == list(SUITES)
+    assert [suite.name for suite, _ in find_suites(["mmlu", "starter", "mmlu"])] == ["mmlu", "starter"]
     with pytest.raises(ConfigError, match="no suite was named"):
-        suites_named([])
+        find_suites([])
 
 
 def test_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,8 +65,8 @@ def test_a_file_of_ones_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(suites, "_FROM_FILES", set())
     path = tmp_path / "mine.py"
     path.write_text(SUITE_FILE.format(name="mine"))
-    assert suite_named(f"{path}:second")[1].name == "second"
-    assert suite_named("mine")[0].name == "mine"  # known by its name from then on
+    assert find_suite(f"{path}:second")[1].name == "second"
+    assert find_suite("mine")[0].name == "mine"  # known by its name from then on
     path.write_text(SUITE_FILE.format(name="mmlu"))
     with pytest.raises(ConfigError, match="'mmlu' comes with preflab"):
-        suite_named(str(path))
+        find_suite(str(path))

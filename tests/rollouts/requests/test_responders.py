@@ -20,7 +20,7 @@ from preflab.rollouts.requests.responders import (
     SamplerResponder,
     ScorerResponder,
     ServerPolicy,
-    cut_at,
+    cut_at_stop,
 )
 from preflab.rollouts.requests.types import (
     Failure,
@@ -110,7 +110,7 @@ def test_too_long_fails_that_ask_alone(policy: LocalPolicy) -> None:
     ],
 )
 def test_stops(text: str, stops: tuple[str, ...], found: tuple[str, bool]) -> None:
-    assert cut_at(text, stops) == found
+    assert cut_at_stop(text, stops) == found
 
 
 def vowels(dialogues: Sequence[Dialogue]) -> Float[Tensor, " dialogue"]:
@@ -188,4 +188,4 @@ def test_a_server_that_is_gone_is_an_error() -> None:
 
 def test_seeds_must_match_prompts(policy: LocalPolicy) -> None:
     with pytest.raises(ConfigError, match="one seed for each prompt"):
-        generate(policy.role, [(5, 6)], policy.encoder, SamplingConfig(max_new_tokens=2), seeds=[1, 2])
+        generate(policy.role, [(5, 6)], policy.encoder, SamplingConfig(max_new_tokens=2), rng=[1, 2])

@@ -62,7 +62,7 @@ def test_a_local_policy_says_what_generate_draws_and_shows_it_growing() -> None:
         [encoder.prompt(HELLO)],
         encoder,
         SamplingConfig(max_new_tokens=24),
-        generator=torch.Generator().manual_seed(5),
+        rng=torch.Generator().manual_seed(5),
     )[0][0]
     assert found.text == encoder.text(drawn.tokens)
     assert found.details["tokens"] == len(shown) == len(drawn.tokens)
@@ -139,7 +139,7 @@ def test_a_run_answers_with_what_it_exported_and_its_preference_model_picks_the_
         encoder,
         SamplingConfig(max_new_tokens=12),
         n=4,
-        generator=torch.Generator().manual_seed(1),
+        rng=torch.Generator().manual_seed(1),
     )[0]
     texts = [encoder.text(rollout.tokens) for rollout in drawn]
     assert found.text == max(texts, key=lambda text: best._score(HELLO.with_reply(text)))  # type: ignore[misc]

@@ -80,7 +80,7 @@ def loader(columns: Mapping[str, Sequence[str]] = COLUMNS) -> Callable[[DataSour
     def load(source: DataSource) -> Items:
         row = iter(range(1, 1 << 40))
         records = source.records("admissions", FILES)
-        return in_thirds(records.items(lambda record: item(record, columns, next(row))))
+        return assign_thirds(records.items(lambda record: item(record, columns, next(row))))
 
     return load
 
@@ -112,7 +112,7 @@ def _number(record: Record, names: Sequence[str]) -> float:
     return record_fields.number(record, next(name for name in names if record.get(name) not in (None, "")))
 
 
-def in_thirds(items: Items) -> Items:
+def assign_thirds(items: Items) -> Items:
     """Each student's place by LSAT and by GPA: the lowest, middle or highest third of the data."""
     items_ = list(items.items)
     for name in ("lsat", "gpa"):

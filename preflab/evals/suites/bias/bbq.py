@@ -209,11 +209,11 @@ def parse_option(reply: str, answers: Sequence[str]) -> int:
     return require_one(options, none=NO_OPTION, several=SEVERAL_OPTIONS)
 
 
-def _in(context: str) -> Callable[[Columns], np.ndarray]:
+def _has_context(context: str) -> Callable[[Columns], np.ndarray]:
     return lambda columns: np.asarray(columns["context"] == context)
 
 
-_AMBIGUOUS, _CLEAR = _in("ambiguous"), _in("disambiguated")
+_AMBIGUOUS, _CLEAR = _has_context("ambiguous"), _has_context("disambiguated")
 _COUNTS = ("stereotype", "counter", "unknown")
 
 

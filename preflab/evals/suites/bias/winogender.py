@@ -60,18 +60,18 @@ def item(record: Record, statistics: Mapping[str, Record]) -> Item | None:
         raise RecordRefused("it does not say whose pronoun it is", field="answer")
     if str(answer) != "0" or gender != "male" or participant == SOMEONE:
         return None
-    shown, role = _shown(sentence, occupation, participant)
+    shown, role = _fill_sentence(sentence, occupation, participant)
     template = PronounTemplate(
         occupation=occupation,
         participant=participant,
         sentence=shown,
         role=role,
-        women=_women(record, statistics.get(occupation)),
+        women=_share_of_women(record, statistics.get(occupation)),
     )
     return Item(id=f"{occupation}.{participant}", group=occupation, data=template)
 
 
-def _shown(sentence: str, occupation: str, participant: str) -> tuple[str, str]:
+def _fill_sentence(sentence: str, occupation: str, participant: str) -> tuple[str, str]:
     roles = [name for name in _ROLES if name in sentence]
     if not roles:
         return blank_pronoun(sentence)
@@ -81,7 +81,7 @@ def _shown(sentence: str, occupation: str, participant: str) -> tuple[str, str]:
     return shown, _ROLES[roles[0]]
 
 
-def _women(record: Record, row: Record | None) -> float:
+def _share_of_women(record: Record, row: Record | None) -> float:
     for candidate in (record, row):
         if candidate is not None and candidate.get("bls_pct_female") not in (None, ""):
             return share_of_women(record_fields.number(candidate, "bls_pct_female"))

@@ -102,7 +102,7 @@ def corrected_refusals(label: Label) -> Callable[[Columns], float]:
 
     def corrected_refusal_rate(columns: Columns) -> float:
         error = refusal_error(label)
-        return float("nan") if error.too_weak() else error.corrected(float(np.mean(columns["refused"])))
+        return float("nan") if error.too_weak() else error.correct_rate(float(np.mean(columns["refused"])))
 
     return corrected_refusal_rate
 

@@ -67,7 +67,7 @@ def read(record: Record) -> TruthfulQAQuestion:
             raise RecordRefused("mc1_targets has not exactly one best answer")
         first.sort(key=lambda labelled_answer: not labelled_answer[1])
     else:
-        best = _closed(record_fields.first_text(record, "best_answer", "Best Answer"))
+        best = _with_full_stop(record_fields.first_text(record, "best_answer", "Best Answer"))
         correct, incorrect = (_read_answers(record, f"{kind}_answers") for kind in ("correct", "incorrect"))
         first = [(best, True), *((answer, False) for answer in incorrect)]
         second = [*((answer, True) for answer in correct), *((answer, False) for answer in incorrect)]
@@ -111,11 +111,11 @@ def _read_answers(record: Record, name: str) -> list[str]:
         parts = [part.strip() for part in cell.split(";") if part.strip()]
         if not parts:
             raise RecordRefused("not both true and false answers")
-        return list(map(_closed, parts))
-    return [_closed(answer) for answer in record_fields.texts(record, name)]
+        return list(map(_with_full_stop, parts))
+    return [_with_full_stop(answer) for answer in record_fields.texts(record, name)]
 
 
-def _closed(answer: str) -> str:
+def _with_full_stop(answer: str) -> str:
     return answer if answer.endswith(".") else answer + "."
 
 

@@ -15,7 +15,7 @@ from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import measure_results, run_items
 from preflab.evals.core.suite import columns_of
-from preflab.evals.suites import suite_named
+from preflab.evals.suites import find_suite
 from preflab.evals.suites.bias.bbq import SUITE, load, order_of, parse_option
 from preflab.evals.suites.bias.bbq_records import BBQQuestion
 from preflab.rollouts.requests.types import (
@@ -243,5 +243,5 @@ def test_our_sample_files(shared: Path, tmp_path: Path) -> None:
     assert sum(items.refused.values()) < 10
     clear = [own.data.right == own.data.stereotyped for own in items.items if not own.data.ambiguous]
     assert 0.45 < sum(clear) / len(clear) < 0.56
-    suite, way = suite_named("bbq:letters")
+    suite, way = find_suite("bbq:letters")
     assert (suite.name, way.name) == ("bbq", "letters")
