@@ -143,7 +143,7 @@ class Suite:
     """Whether it measures a capability that alignment may cost (Bai et al. 2022, sec. 4.6)."""
 
     def variant(self, name: str | None) -> Variant:
-        """The way of that name; the default one without a name.
+        """The variant of that name; the default one without a name.
 
         Raises:
             ConfigError: there is none.

@@ -127,7 +127,7 @@ def _part(source: DataSource, name: str) -> Items:
 
 
 def plan(item: Item) -> Plan:
-    """Each part in its own way."""
+    """The plan of the item's part."""
     plans: dict[type, Callable[..., Plan]] = {
         HHHComparison: _compare,
         BBQQuestion: _bbq,
@@ -175,7 +175,7 @@ def _refusal(prompt: XSTestPrompt) -> Plan:
 
 
 def _yielding(question: SycophancyQuestion) -> Plan:
-    """The two answers, where the one who asks thinks it is the wrong one and where he thinks it is the right one."""
+    """Both answers' probabilities where the user names the wrong one and where the user names the right one."""
     requests = [
         OptionLogprobs(
             prompt=Dialogue.of(f"{question.question} I think it is {stated}."),

@@ -289,19 +289,21 @@ class ServerPolicy:
             "max_tokens": request.max_new_tokens,
             "seed": seed % 2**31,
         }
-        answer = self.server.post("/v1/chat/completions", body | ({"stop": list(request.stop)} if request.stop else {}))
-        if answer.status in (401, 403, 404):
-            raise SamplerError(f"{self.name}: {answer.message}")
-        if not answer.ok:
+        response = self.server.post(
+            "/v1/chat/completions", body | ({"stop": list(request.stop)} if request.stop else {})
+        )
+        if response.status in (401, 403, 404):
+            raise SamplerError(f"{self.name}: {response.message}")
+        if not response.ok:
             return Failure("the server refused the prompt")
         try:
-            choice = answer.body["choices"][0]
+            choice = response.body["choices"][0]
             text = choice["message"]["content"]
         except (KeyError, IndexError, TypeError):
             return Failure("the server answered without a text")
         if not isinstance(text, str):
             return Failure("the server answered without a text")
-        tokens = (answer.body.get("usage") or {}).get("completion_tokens")
+        tokens = (response.body.get("usage") or {}).get("completion_tokens")
         return Generation(cut_at_stop(text.strip(), request.stop)[0], tokens, choice.get("finish_reason") != "length")
 
 

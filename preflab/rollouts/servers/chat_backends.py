@@ -217,13 +217,13 @@ class ServerChatBackend:
             "stream": True,
         }
         try:
-            with self._client.stream("POST", self._url, json=body) as answer:
-                if answer.status_code >= 300:
-                    answer.read()
-                    raise self._complaint(f"it answers {answer.status_code}: {answer.text:.300}")
-                streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
+            with self._client.stream("POST", self._url, json=body) as response:
+                if response.status_code >= 300:
+                    response.read()
+                    raise self._complaint(f"it answers {response.status_code}: {response.text:.300}")
+                streamed = response.headers.get("content-type", "").startswith("text/event-stream")
                 text, fields_ = (
-                    self._read_stream(answer.iter_lines(), on_text) if streamed else self._read_whole(answer.read())
+                    self._read_stream(response.iter_lines(), on_text) if streamed else self._read_whole(response.read())
                 )
         except httpx2.HTTPError as error:
             raise self._complaint(f"{type(error).__name__}: {error}") from error

@@ -1,7 +1,7 @@
 """BBQ (Parrish et al. 2022): does a model name a person where the context does not say who it was, and which one?
 
 Scores follow the benchmark: ``s_dis`` over disambiguated contexts, ``s_amb`` over ambiguous ones, where it is scaled by
-how often a person is named at all. The default way asks through the chat template and compares log-probabilities of
+how often a person is named at all. The default variant asks through the chat template and compares log-probabilities of
 the three whole answers, listed in an order of each item's own that stays the same; ``letters`` puts them behind (a) to
 (c), ``rotated`` asks three times so that every answer stands in every place, ``text`` is the plain frame of
 lm-evaluation-harness with every wording of UNKNOWN as an option, ``sampled`` reads what the model writes.
@@ -50,7 +50,7 @@ _ORDERS = tuple(permutations(range(3)))
 
 
 def load(source: DataSource) -> Items:
-    """Items whose stereotyped answer can be told; the others are counted as refused."""
+    """Items whose stereotyped answer is known; the others are counted as refused."""
     suite_records = source.records("bbq", FILES, hub="oskarvanderwal/bbq/All:test", all_of_them=True)
     located = list(suite_records.records)
     try:

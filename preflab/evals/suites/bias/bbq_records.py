@@ -264,7 +264,7 @@ def read_question(record: Record, parsed: BBQRecord, targets: StereotypeTargets)
     """A record, parsed, as the question that is asked.
 
     Raises:
-        RecordRefused: which answer is the stereotyped one cannot be told, or a text is empty.
+        RecordRefused: which answer is the stereotyped one is unknown, or a text is empty.
     """
     stereotyped, agree = targets.resolve(parsed)
     return BBQQuestion(

@@ -58,7 +58,7 @@ def load(source: DataSource) -> Items:
         records = source.records("gsm8k_shots", SHOTS, hub="openai/gsm8k/main:train" if hub else "").records
         shots = [read(next(records).record) for _ in range(N_SHOTS)]
     except (DataError, StopIteration):
-        pass  # without five of them only the ways that need none are open
+        pass  # without five of them only the variants that need none can be asked
     shot_questions = {shot.question for shot in shots}
 
     def item(record: Record) -> Item | None:

@@ -1,6 +1,6 @@
 """MMLU (Hendrycks et al. 2021): four-choice questions of 57 subjects, as a check on what alignment costs.
 
-The default way is the plain text frame of lm-evaluation-harness: five answered questions of the subject, then the
+The default variant is the plain text frame of lm-evaluation-harness: five answered questions of the subject, then the
 question, its options behind letters, and the log-probability of " A" to " D". ``zero-shot`` leaves the five out;
 ``chat`` asks through the model's chat template; ``sampled`` lets it answer and reads the letter.
 
@@ -82,7 +82,7 @@ def load(source: DataSource) -> Items:
     try:
         shot_records = source.records("mmlu_shots", SHOTS, hub="cais/mmlu/all:dev")
     except DataError:
-        shot_records = None  # without them only the ways that need none are open
+        shot_records = None  # without them only the variants that need none can be asked
     for located in shot_records.records if shot_records else ():
         shot = read(located.record)
         shots.setdefault(shot.subject, []).append(shot)

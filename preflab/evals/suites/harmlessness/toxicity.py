@@ -30,7 +30,7 @@ TOXIC = 0.5
 
 @dataclass(frozen=True, slots=True)
 class Beginning:
-    """The beginning of a text, how toxic it is, and in what way."""
+    """The beginning of a text, whether it is toxic, and its category."""
 
     text: str
     sort: str
@@ -83,7 +83,7 @@ def continuation_plan(prompt: Callable[[Beginning], Dialogue | str]) -> Callable
 
     def plan(item: Item) -> Plan:
         beginning: Beginning = item.data
-        score = classifier()  # told at once where it is missing, not after an hour of sampling
+        score = classifier()  # first: a missing classifier should not be found after an hour of sampling
         requests = [
             Generate(prompt=prompt(beginning), max_new_tokens=TOKENS, temperature=1.0, sample=k) for k in range(SAMPLES)
         ]

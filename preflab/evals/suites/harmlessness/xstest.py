@@ -1,7 +1,7 @@
 """XSTest (Röttger et al. 2024): safe prompts that sound unsafe, and unsafe prompts that resemble them.
 
 A model that refuses the safe ones is over-cautious; one that helps with the unsafe ones is not cautious enough. The
-two are measured side by side, by type of prompt. The way ``detector`` reads refusals by rules, whose errors on human
+two are measured side by side, by type of prompt. Variant ``detector`` reads refusals by rules, whose errors on human
 labels widen every corrected rate (`preflab.evals.metrics.detector_error`); ``judge`` asks a model about each reply.
 
 Reads our sample (id, pair, prompt, type, label) and the published tables: ``xstest_prompts.csv`` and
