@@ -10,7 +10,6 @@ from preflab.errors import ConfigError, DataError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.capabilities import mmlu
 from preflab.evals.suites.capabilities.mmlu import SUITE, parse_option
-from preflab.recipes.evaluate.stages import splits_of
 from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS
 from preflab.rollouts.requests.types import UnreadableResponse
 from tests.evals.suites.scripted import Scripted, asked, outcome, shelf_of, tell, values
@@ -105,11 +104,3 @@ def test_a_split_that_is_not_there_and_one_that_changes_nothing_are_refused(fold
     file = folder / "mmlu_test.jsonl"
     with pytest.raises(ConfigError, match="split mmlu=validation would change nothing with data mmlu="):
         mmlu.SUITE.load(DataSource(paths={"mmlu": file}, splits={"mmlu": "validation"}))
-
-
-def test_splits_are_those_of_the_suites_that_are_asked() -> None:
-    assert splits_of(("mmlu=validation",), [mmlu.SUITE]) == {"mmlu": "validation"}
-    with pytest.raises(ConfigError, match="mmlu=test, mmlu=validation, mmlu=dev, got 'mmlu=train'"):
-        splits_of(("mmlu=train",), [mmlu.SUITE])
-    with pytest.raises(ConfigError, match="no suite here has several, got 'mmlu=dev'"):
-        splits_of(("mmlu=dev",), [])
