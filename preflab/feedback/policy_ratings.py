@@ -4,9 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from preflab.data.comparison import EDITOR, Comparison
-from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import rate_policies
+from preflab.maths.ratings import rate_policies, to_elo
 from preflab.maths.statistics import Estimate
 
 

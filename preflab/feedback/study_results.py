@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from preflab.data.store.judgements import Judgement
-from preflab.maths.statistics import Estimate, clustered_bootstrap, mean_with_interval, wilson
+from preflab.maths.bootstrap import clustered_bootstrap
+from preflab.maths.statistics import Estimate, mean_with_interval, wilson
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,17 +1,18 @@
 """Mathematics on its own: pure functions of arrays; no models, tokenizers, files or loggers.
 
-preference   scores into choices: pairwise, K-wise and Plackett-Luce losses
-policy       PPO losses, KL estimators, entropy, masked mean and whitening, the adaptive KL coefficient
-returns      rewards per token, advantages and returns
-best_of_n    unbiased best-of-n scores and the KL that best-of-n spends
-statistics   estimates with intervals, calibration, straight lines
-resampling   the bootstrap of whole clusters, for statistics of sums
-agreement    Krippendorff's alpha, Cohen's kappa, the share of equal answers
-contests     who beat whom: votes, and whether they fix ratings at all
-ratings      Bradley-Terry with ties, by maximum likelihood or with a ridge
-elo          the Elo scale, and Elo's rule for one game at a time
+preference       scores into choices: pairwise, K-wise and Plackett-Luce losses
+dpo              DPO and IPO losses
+policy           PPO losses, KL estimators, entropy, masked mean and whitening, the adaptive KL coefficient
+returns          rewards per token, advantages and returns
+best_of_n        unbiased best-of-n scores and the KL that best-of-n spends
+query_selection  which pairs to ask about, and how many labels are due when
+statistics       estimates with intervals, calibration, straight lines
+bootstrap        the bootstrap of whole clusters: of items, of sums, of several columns
+agreement        Krippendorff's alpha, Cohen's kappa, the share of equal answers
+pairwise_votes   who beat whom: votes, and whether they fix ratings at all
+ratings          Bradley-Terry with ties, by maximum likelihood or with a ridge, in nats or Elo
 
-The first three are torch, for what training differentiates; the others are numpy, and import no torch.
+The first four are torch, for what training differentiates; the others are numpy, and import no torch.
 
 Axis words, the same in every signature:
 

@@ -9,6 +9,7 @@ conversation). Numpy only.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -16,8 +17,8 @@ from jaxtyping import Float64, Int64
 from scipy import sparse  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.errors import ConfigError, DataError
-from preflab.maths.resampling import bootstrap_of_sums, check_level, number_clusters, percentiles
-from preflab.maths.statistics import Estimate, wilson
+from preflab.maths.bootstrap import bootstrap_of_sums, percentiles
+from preflab.maths.statistics import Estimate, check_level, number_clusters, wilson
 
 Scale: TypeAlias = Literal["nominal", "ordinal", "interval", "ratio"]
 """What may be done with the values: told apart, ordered, subtracted, divided (Stevens 1946)."""
@@ -127,12 +128,12 @@ def agreement_per_value(
         shares                    value -> share in [0, 1]; ``n`` counts the items where somebody said it.
     """
     table = _coincidences(items, values, clusters, numbers=False)
-    found: dict[Any, Estimate] = {}
+    shares: dict[Any, Estimate] = {}
     for code, category in enumerate(table.categories):
-        here = table.item_has(code)
-        own = table.restricted(here)
-        found[category] = _estimate(own, lambda sums, own=own, code=code: own.share_equal(sums, code), resampling)  # type: ignore[misc]
-    return found
+        chosen = table.restricted(table.item_has(code))
+        statistic = partial(chosen.share_equal, code=code)
+        shares[category] = _estimate(chosen, statistic, resampling)
+    return shares
 
 
 def cohen_kappa(
@@ -241,17 +242,17 @@ def _coincidences(
     for k, (item, value) in enumerate(zip(items, values, strict=True)):
         if not _missing(value):
             of_item.setdefault(item, []).append(k)
-    paired = {item: own for item, own in of_item.items() if len(own) > 1}
+    paired = {item: judgements for item, judgements in of_item.items() if len(judgements) > 1}
     if not paired:
         raise DataError(f"agreement needs an item with two judgements, got none among {len(of_item)} items")
-    for item, own in paired.items():
-        if len({int(groups[k]) for k in own}) > 1:
+    for item, judgements in paired.items():
+        if len({int(groups[k]) for k in judgements}) > 1:
             raise DataError(f"an item must lie in one cluster, but {item!r} is in several")
-    categories, codes = _coded([values[k] for own in paired.values() for k in own], numbers=numbers)
-    ends = np.cumsum([len(own) for own in paired.values()])
+    categories, codes = _coded([values[k] for judgements in paired.values() for k in judgements], numbers=numbers)
+    ends = np.cumsum([len(judgements) for judgements in paired.values()])
     item_codes = np.split(codes, ends[:-1])
     x = np.array(categories if numbers else range(len(categories)), dtype=np.float64)
-    cluster_of_item = np.array([groups[own[0]] for own in paired.values()], dtype=np.int64)
+    cluster_of_item = np.array([groups[judgements[0]] for judgements in paired.values()], dtype=np.int64)
     return _tabulated(categories, x, item_codes, cluster_of_item, clusters is not None)
 
 
@@ -274,29 +275,29 @@ def _tabulated(
     which, column = np.unique(np.concatenate(kinds), return_inverse=True)
     row, weight = np.concatenate(rows), np.concatenate(weights)
     pairs = np.stack([which // k, which % k], axis=1).astype(np.int64)
-    own = sparse.csr_matrix((weight, (row, column)), shape=(groups, len(which)))
+    coincidences = sparse.csr_matrix((weight, (row, column)), shape=(groups, len(which)))
     margins = sparse.csr_matrix((weight, (row, np.concatenate(kinds) // k)), shape=(groups, k))
-    parts = sparse.hstack([own, margins], format="csr")
+    parts = sparse.hstack([coincidences, margins], format="csr")
     return _Coincidences(categories, numbers, pairs, parts, item_codes, cluster_of_item, clustered)
 
 
 def _alpha(table: _Coincidences, sums: Sums, scale: Scale) -> np.ndarray:
     """Alpha of every row of sums; nan where all values are equal."""
     width = len(table.pairs)
-    own, n_c = sums[:, :width], sums[:, width:]
+    coincidences, n_c = sums[:, :width], sums[:, width:]
     n, (a, b) = n_c.sum(1), table.pairs.T
     if scale == "nominal":
-        observed, by_chance = own[:, a != b].sum(1), n**2 - (n_c**2).sum(1)
+        observed, by_chance = coincidences[:, a != b].sum(1), n**2 - (n_c**2).sum(1)
     elif scale == "ratio":
         total = table.numbers[:, None] + table.numbers[None, :]
         apart = table.numbers[:, None] - table.numbers[None, :]
         distance = (apart / np.where(total > 0, total, 1.0)) ** 2
-        observed, by_chance = own @ distance[a, b], np.einsum("dc,ck,dk->d", n_c, distance, n_c)
+        observed, by_chance = coincidences @ distance[a, b], np.einsum("dc,ck,dk->d", n_c, distance, n_c)
     else:
         middle = n_c.cumsum(1) - n_c / 2  # ordinal: a value stands in the middle of its ranks
         x = middle if scale == "ordinal" else np.broadcast_to(table.numbers, n_c.shape)
         x = x - ((n_c * x).sum(1) / n)[:, None]  # about the mean, or the squares below cancel badly
-        observed = (own * (x[:, a] - x[:, b]) ** 2).sum(1)
+        observed = (coincidences * (x[:, a] - x[:, b]) ** 2).sum(1)
         by_chance = 2 * n * (n_c * x**2).sum(1)
     varied = (n_c > 1e-9).sum(1) > 1  # rounding can leave by_chance above 0 where all values are equal
     return _one_minus((n - 1) * observed, np.where(varied, by_chance, 0.0))
@@ -348,5 +349,5 @@ def _coded(values: list[Any], *, numbers: bool) -> tuple[list[Any], Int64[np.nda
         categories: list[Any] = sorted({float(v) for v in values})
     else:
         categories = list(dict.fromkeys(values))
-    place = {category: k for k, category in enumerate(categories)}
-    return categories, np.array([place[float(v) if numbers else v] for v in values], dtype=np.int64)
+    code_of = {category: k for k, category in enumerate(categories)}
+    return categories, np.array([code_of[float(v) if numbers else v] for v in values], dtype=np.int64)

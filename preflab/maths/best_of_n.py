@@ -31,8 +31,8 @@ def best_of_n_weights(total: int, n: int) -> Float64[np.ndarray, " sample"]:
     """
     if not 1 <= n <= total:
         raise ConfigError(f"n must be in [1, total = {total}], got {n}; draw more samples for a larger n")
-    place = np.arange(n, total + 1, dtype=np.float64)
-    log_weight = gammaln(place) - gammaln(place - n + 1) - gammaln(total) + gammaln(total - n + 1)
+    rank = np.arange(n, total + 1, dtype=np.float64)
+    log_weight = gammaln(rank) - gammaln(rank - n + 1) - gammaln(total) + gammaln(total - n + 1)
     weights = np.zeros(total)
     weights[n - 1 :] = np.exp(log_weight)
     weights /= weights.sum()  # which is n / total, but for the last digits that log-gamma loses at large totals

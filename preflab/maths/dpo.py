@@ -135,8 +135,8 @@ def ipo_loss(
     """
     _check_price("tau", tau)
     prob = smoothed(prob_a, label_smoothing)
-    gap, wanted = log_ratio_a - log_ratio_b, 0.5 / tau
-    return prob * (gap - wanted).square() + (1 - prob) * (gap + wanted).square()
+    gap, target = log_ratio_a - log_ratio_b, 0.5 / tau
+    return prob * (gap - target).square() + (1 - prob) * (gap + target).square()
 
 
 def _check_price(name: str, value: float) -> None:

@@ -16,8 +16,7 @@ from scipy import sparse  # type: ignore[import-untyped, unused-ignore]
 from scipy.sparse.csgraph import connected_components  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.errors import DataError
-from preflab.maths.resampling import number_clusters
-from preflab.maths.statistics import Count
+from preflab.maths.statistics import Count, number_clusters
 
 Ties: TypeAlias = Literal["davidson", "half"]
 _SHOWN = 8  # names that a complaint lists
@@ -78,21 +77,21 @@ class Votes:
             raise DataError(f"outcomes must be in [0, 1], got {y[~((y >= 0) & (y <= 1))][0]}")
         if not ((w > 0) & np.isfinite(w)).all():
             raise DataError(f"weights must be positive and finite, got {w[~((w > 0) & np.isfinite(w))][0]}")
-        known = tuple(dict.fromkeys([*first, *second] if names is None else names))
-        place = {name: k for k, name in enumerate(known)}
+        all_names = tuple(dict.fromkeys([*first, *second] if names is None else names))
+        index_of = {name: k for k, name in enumerate(all_names)}
         for a, b in zip(first, second, strict=True):
             if a == b:
                 raise DataError(f"an item cannot be compared with itself, got {a!r} against {b!r}")
-            if a not in place or b not in place:
-                raise DataError(f"votes may name only the items given; {(b if a in place else a)!r} is none of them")
-        index, count = number_clusters(voters, n)
+            if a not in index_of or b not in index_of:
+                raise DataError(f"votes may name only the items given; {(b if a in index_of else a)!r} is none of them")
+        voter, count = number_clusters(voters, n)
         return cls(
-            names=known,
-            first=np.array([place[a] for a in first], dtype=np.int64),
-            second=np.array([place[b] for b in second], dtype=np.int64),
+            names=all_names,
+            first=np.array([index_of[a] for a in first], dtype=np.int64),
+            second=np.array([index_of[b] for b in second], dtype=np.int64),
             outcome=y,
             weight=w,
-            voter=index,
+            voter=voter,
             voters=None if voters is None else count,
         )
 
@@ -168,15 +167,16 @@ class Diagnosis:
 
     def complaints(self) -> tuple[str, ...]:
         """What is wrong, a sentence each."""
-        found = []
+        sentences = []
         if len(self.groups) > 1:
-            found.append(f"no comparison connects {' with '.join(_listed(group) for group in self.groups[:_SHOWN])}")
-        found += [f"{_listed(group)} never lost to or tied with anybody else" for group in self.unbeaten]
-        found += [f"{_listed(group)} never beat or tied with anybody else" for group in self.winless]
+            shown = " with ".join(_listed(group) for group in self.groups[:_SHOWN])
+            sentences.append(f"no comparison connects {shown}")
+        sentences += [f"{_listed(group)} never lost to or tied with anybody else" for group in self.unbeaten]
+        sentences += [f"{_listed(group)} never beat or tied with anybody else" for group in self.winless]
         if self.ties_run_away:
-            found.append("the share of ties and the differences could both grow for ever: no ring of results holds "
+            sentences.append("the share of ties and the differences could both grow for ever: no ring of results holds "
                          "more wins than ties")  # fmt: skip
-        return tuple(found)
+        return tuple(sentences)
 
 
 def diagnose(counted: Tally) -> Diagnosis:

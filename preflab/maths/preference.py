@@ -89,7 +89,7 @@ def ranking_pairs(ranks: Sequence[int]) -> list[tuple[int, int]]:
     K different ranks give C(K, 2) pairs (Ouyang et al. 2022, InstructGPT, sec. 3.5): 6 for K = 4, 36 for K = 9.
 
     Args:
-        ranks  [option]  1 is best; a smaller rank is better; equal ranks are a tie.
+        ranks  [option]  0 is best; only the order matters; equal ranks are a tie.
 
     Returns:
         pairs            in the order (0, 1), (0, 2), ..., (1, 2), ..., each turned so that the better comes first.
@@ -114,7 +114,7 @@ def all_pairs_loss(
 
     Args:
         scores     [option]  nats, one per reply to the same prompt.
-        ranks      [option]  1 is best; a smaller rank is better; equal ranks are a tie.
+        ranks      [option]  0 is best; only the order matters; equal ranks are a tie.
         divide_by            ``"remaining"``: n = pairs left after ties are dropped. ``"all"``: n = C(K, 2), so a
                              prompt with ties weighs less. The paper does not say which.
         lapse      scalar    probability in [0, 1), as in `preference_loss`.
@@ -150,7 +150,7 @@ def plackett_luce_loss(scores: Float[Tensor, " option"], ranks: Int[Tensor, " op
 
     Args:
         scores  [option]  nats. Only differences matter.
-        ranks   [option]  1 is best; a smaller rank is better; equal ranks are a tie. Read on the host.
+        ranks   [option]  0 is best; only the order matters; equal ranks are a tie. Read on the host.
 
     Returns:
         loss    scalar    nats per ranking. A scorer that knows nothing pays log K!.

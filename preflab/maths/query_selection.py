@@ -125,5 +125,5 @@ def _share(step: int, end: int, schedule: Schedule, half_life: float, points: Se
 
 def _stepwise(step: int, tau: float) -> float:
     """Integral of the rate ``1 / (1 + floor(T / tau))`` up to a step, in units of tau."""
-    whole = int(step // tau)
-    return sum(1 / (k + 1) for k in range(whole)) + (step / tau - whole) / (whole + 1)
+    full_steps = int(step // tau)
+    return sum(1 / (k + 1) for k in range(full_steps)) + (step / tau - full_steps) / (full_steps + 1)

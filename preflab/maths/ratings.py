@@ -1,6 +1,8 @@
 """Bradley-Terry ratings with ties: by maximum likelihood, or with a ridge by maximum a posteriori.
 
-Ratings are in nats: one nat ahead means odds of e to 1 (`preflab.maths.elo` has the other scale). Ties follow
+Ratings are in nats: one nat ahead means odds of e to 1. On the Elo scale 400 are odds of 10 to 1, so one nat is
+``400 / ln 10 = 173.7`` Elo: ``d`` Elo ahead wins with probability ``1 / (1 + 10^(-d / 400))`` (Bai et al. 2022 HH,
+sec. 1.3, who write 174; they print the exponent without its sign). Ties follow
 Davidson 1970 or count as half a win for each side. Davidson's model is preferred to Rao and Kupper's because it is
 an exponential family: its likelihood has one maximum, and the odds of winning against losing are
 ``exp(difference)`` however common ties are. Pure numpy.
@@ -13,13 +15,14 @@ import numpy as np
 from jaxtyping import Float64
 
 from preflab.errors import ConfigError, DataError
+from preflab.maths.bootstrap import bootstrap_of_sums, percentiles
 from preflab.maths.pairwise_votes import Tally, Ties, Votes, diagnose, is_sound, tally
-from preflab.maths.resampling import bootstrap_of_sums, check_level, percentiles
-from preflab.maths.statistics import Count, Estimate
+from preflab.maths.statistics import Count, Estimate, check_level
 
 _STEPS = 100  # Newton needs about six
 _HALVINGS = 30
 _TIGHT = 1e-10  # largest slope at the maximum, per vote
+ELO_PER_NAT = 400 / math.log(10)
 RIDGE = 0.1
 """Prior precision, per nat squared, where the votes alone fix no ratings: beyond 1,100 Elo would surprise."""
 FEWEST_VOTERS = 5
@@ -63,7 +66,7 @@ class Ratings:
     """Votes."""
     voters: int | None
 
-    def place(self, name: str) -> int:
+    def index_of(self, name: str) -> int:
         """Where an item stands in ``names``.
 
         Raises:
@@ -83,7 +86,7 @@ class Ratings:
 
     def difference(self, better: str, worse: str, level: float = 0.95) -> Estimate:
         """How far one item is ahead of another in nats, with its own interval; no anchor matters to it."""
-        a, b = self.place(better), self.place(worse)
+        a, b = self.index_of(better), self.index_of(worse)
         gap, cov = float(self.nats[a] - self.nats[b]), self.covariance
         reach = _normal(level) * math.sqrt(max(0.0, float(cov[a, a] + cov[b, b] - 2 * cov[a, b])))
         return Estimate(gap, gap - reach, gap + reach, self.n, self.voters, level)
@@ -242,6 +245,12 @@ def rate_policies(votes: Votes, *, anchor: str | None = None, seed: int = 0) -> 
     return PolicyRatings(nats=nats, ridge=float(model.ridge), complaints=complaints, resampled=resampled)
 
 
+def to_elo(nats: Estimate, at: Count = 0.0) -> Estimate:
+    """A rating on the Elo scale; ``at`` is the Elo of 0 nats."""
+    value, low, high = (at + ELO_PER_NAT * x for x in (nats.value, nats.low, nats.high))
+    return replace(nats, value=value, low=low, high=high)
+
+
 # the maximum ---------------------------------------------------------------------------------------------
 # Many sets of counts of the same pairs are solved at once. ``theta`` is [draw, item + 1]: ratings, then log nu.
 
@@ -313,34 +322,33 @@ def _maximise(counted: Tally, counts: np.ndarray, ridge: Count) -> tuple[np.ndar
     for _ in range(_STEPS):
         if not len(running):
             break
-        own, at = counts[running], theta[running]
-        gradient, curvature = _slopes(counted, own, at, ridge)
-        done = np.abs(gradient).max(1) <= _TIGHT * games[running]
-        lost = np.abs(at[:, :n]).max(1) > 300  # e^300: it runs away
-        settled[running[done]] = True
-        going = ~done & ~lost
-        running, own, at = running[going], own[going], at[going]
+        gradient, curvature = _slopes(counted, counts[running], theta[running], ridge)
+        converged = np.abs(gradient).max(1) <= _TIGHT * games[running]
+        diverged = np.abs(theta[running, :n]).max(1) > 300  # e^300: it runs away
+        settled[running[converged]] = True
+        going = ~converged & ~diverged
+        running = running[going]
         if len(running):
-            theta[running] = _step(counted, own, at, gradient[going], curvature[going], ridge)
+            theta[running] = _step(counted, counts[running], theta[running], gradient[going], curvature[going], ridge)
     return theta, settled
 
 
 def _step(
-    counted: Tally, counts: np.ndarray, at: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, ridge: Count
+    counted: Tally, counts: np.ndarray, theta: np.ndarray, gradient: np.ndarray, curvature: np.ndarray, ridge: Count
 ) -> np.ndarray:
     """One step uphill: Newton's where it rises, else a half of it, a quarter, ..."""
     scale = curvature.diagonal(axis1=1, axis2=2).max(1)
     floor = 1e-13 * scale[:, None, None] * np.eye(curvature.shape[1])
     move = np.linalg.solve(curvature + floor, gradient[:, :, None])[:, :, 0]
-    before = _likelihood(counted, counts, at, ridge)
+    before = _likelihood(counted, counts, theta, ridge)
     size = np.minimum(1.0, 5.0 / np.maximum(np.abs(move).max(1), 1e-300))
     for _ in range(_HALVINGS):
-        after = _likelihood(counted, counts, at + size[:, None] * move, ridge)
+        after = _likelihood(counted, counts, theta + size[:, None] * move, ridge)
         worse = after < before - 1e-9 * np.abs(before)
         if not worse.any():
             break
         size = np.where(worse, size / 2, size)
-    return np.asarray(at + size[:, None] * move)
+    return np.asarray(theta + size[:, None] * move)
 
 
 def _reference(names: tuple[str, ...], anchor: str | None) -> Float64[np.ndarray, "item item"]:

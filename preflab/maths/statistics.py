@@ -1,4 +1,4 @@
-"""Numbers with their uncertainty: estimates, calibration, straight lines.
+"""Numbers with their uncertainty: estimates, calibration, straight lines. Intervals by resampling: `bootstrap`.
 
 Numpy only. One-dimensional arguments may also be CPU tensors that carry no gradient; they are converted to float64.
 Items that share a prompt, a conversation or an annotator are not independent: name what they share as their
@@ -6,22 +6,19 @@ cluster, or the interval comes out too narrow. An interval that the data cannot 
 """
 
 import math
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from typing import Any, Literal, NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
-from jaxtyping import Float64, Shaped
+from jaxtyping import Float64, Int64, Shaped
 from scipy.special import ndtri, stdtrit  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.errors import ConfigError, DataError
-from preflab.maths.resampling import check_draws, check_level, number_clusters
 
-Statistic: TypeAlias = Literal["mean"] | Callable[[np.ndarray], float]
 Clusters: TypeAlias = Shaped[Any, " item"] | Sequence[Hashable]
 Count: TypeAlias = int | float  # beartype does not take an int for a float
-_BLOCK = 2_000_000  # random cluster indices held at once while a mean is bootstrapped (16 MB)
 
 
 @dataclass(frozen=True)
@@ -55,9 +52,9 @@ class Estimate:
     def from_json(cls, fields: dict[str, Any]) -> "Estimate":
         """The inverse of `to_json`."""
         unbounded = {"low": -math.inf, "high": math.inf}
-        whole: dict[str, Any] = {name: unbounded.get(name) if x is None else x for name, x in fields.items()}
+        bounded: dict[str, Any] = {name: unbounded.get(name) if x is None else x for name, x in fields.items()}
         try:
-            return cls(**whole)
+            return cls(**bounded)
         except TypeError as error:
             raise DataError(f"an estimate has the fields {cls.__match_args__}; got {tuple(fields)}") from error
 
@@ -88,10 +85,45 @@ class LineFit(NamedTuple):
     r_squared: float
 
 
+def check_level(level: float) -> None:
+    """Refuse a level that is no probability.
+
+    Raises:
+        ConfigError: ``level`` is outside (0, 1).
+    """
+    if not 0.0 < level < 1.0:
+        raise ConfigError(f"level must be in (0, 1), got {level}; 0.95 holds the truth in 95 studies of 100")
+
+
+def number_clusters(clusters: Any, n: int) -> tuple[Int64[np.ndarray, " item"], int]:
+    """Number the clusters in order of appearance; without any, every item is its own.
+
+    Args:
+        clusters  [item]  any hashable; None when each item stands alone.
+        n                 items.
+
+    Returns:
+        index     [item]  number of each item's cluster, from 0.
+        count             clusters.
+
+    Raises:
+        DataError: not one cluster per item.
+    """
+    if clusters is None:
+        return np.arange(n, dtype=np.int64), n
+    names = clusters.tolist() if hasattr(clusters, "tolist") else list(clusters)  # a tensor's items hash by identity
+    if len(names) != n:
+        raise DataError(f"there must be one cluster per item, got {len(names)} clusters for {n} items")
+    number: dict[Hashable, int] = {}
+    return np.array([number.setdefault(name, len(number)) for name in names], dtype=np.int64), len(number)
+
+
 def wilson(successes: Count, n: int, level: float = 0.95) -> Estimate:
     """Share of successes with Wilson's score interval; right even at 0 of n and n of n.
 
     ``(p + z^2/2n +- z sqrt(p (1 - p)/n + z^2/4n^2)) / (1 + z^2/n)`` (Wilson 1927). For independent items.
+    By hand, since scipy's ``binomtest(...).proportion_ci("wilson")`` takes whole successes only: ties count half here,
+    and a share of clusters need not be whole.
 
     Args:
         successes  in [0, n]; a tie may count half.
@@ -139,7 +171,7 @@ def mean_with_interval(
         DataError: no items, a value that is not finite, or clusters of another length.
     """
     check_level(level)
-    x = _floats(values)
+    x = as_floats(values)
     index, count = number_clusters(clusters, len(x))
     mean, groups = float(x.mean()), None if clusters is None else count
     if count < 2:
@@ -168,7 +200,7 @@ def ratio_of_means(above: Shaped[Any, " item"], below: Shaped[Any, " item"], *, 
         DataError: no items, one that is not finite, different numbers of items, or a mean of 0 below.
     """
     check_level(level)
-    a, b = _floats(above), _floats(below)
+    a, b = as_floats(above), as_floats(below)
     if len(a) != len(b) or b.mean() == 0:
         raise DataError(f"expected as many items below and a mean other than 0, got {len(b)} items below {len(a)}")
     ratio = float(a.mean() / b.mean())
@@ -182,115 +214,6 @@ def ratio_of_means(above: Shaped[Any, " item"], below: Shaped[Any, " item"], *, 
     half = math.sqrt(max(0.0, float(linear**2 - square * constant)))
     low, high = ((float(linear) + sign * half) / float(square) for sign in (-1, 1))
     return Estimate(ratio, low, high, len(a), None, level)
-
-
-def clustered_bootstrap(
-    values: Shaped[Any, " item"],
-    clusters: Clusters | None,
-    *,
-    statistic: Statistic = "mean",
-    draws: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """A statistic with a percentile interval from resampling whole clusters.
-
-    Each draw takes C of the C clusters with replacement, with all their items, and computes the statistic
-    (Davison and Hinkley 1997, sec. 3.8). To bootstrap several arrays together pass ``np.arange(n)`` as values and
-    index the arrays in the statistic.
-
-    Args:
-        values     [item]  any unit, finite.
-        clusters   [item]  any hashable; None when each item stands alone.
-        statistic          ``"mean"`` (vectorised), or a function of the resampled values.
-        draws              resamples, at least 100.
-        seed               the same seed gives the same interval.
-        level              in (0, 1).
-
-    Returns:
-        estimate           ``value`` is the statistic of the data themselves. With fewer than two clusters the
-                           interval is unbounded. With few clusters, or all alike, it is too narrow.
-
-    Raises:
-        ConfigError: ``draws``, ``level`` or ``statistic`` is out of range.
-        DataError: no items, a value that is not finite, clusters of another length, or a statistic that is nan.
-    """
-    check_level(level)
-    check_draws(draws)
-    if statistic != "mean" and not callable(statistic):
-        raise ConfigError(f"statistic must be 'mean' or a function of values, got {statistic!r}")
-    x = _floats(values)
-    index, count = number_clusters(clusters, len(x))
-    value = float(x.mean() if statistic == "mean" else statistic(x))
-    groups = None if clusters is None else count
-    if count < 2:
-        return Estimate(value, -math.inf, math.inf, len(x), groups, level)
-    rng = np.random.default_rng(seed)
-    if statistic == "mean":
-        resampled = _resampled_means(x, index, count, draws, rng)
-    else:
-        resampled = _resampled_statistics(x, index, count, draws, rng, statistic)
-    if undefined := int(np.isnan(resampled).sum()):
-        raise DataError(f"the statistic must be defined on every resample, got nan on {undefined} of {draws}")
-    low, high = np.quantile(resampled, [0.5 - level / 2, 0.5 + level / 2])
-    return Estimate(value, float(low), float(high), len(x), groups, level)
-
-
-def paired_difference(
-    values_a: Shaped[Any, " item"],
-    values_b: Shaped[Any, " item"],
-    clusters: Clusters | None,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """Mean of ``a - b`` over items measured under both conditions, by `clustered_bootstrap`.
-
-    Args:
-        values_a  [item]      any unit, finite.
-        values_b  [item]      the same items in the same order and unit.
-        clusters  [item]      any hashable; None when each item stands alone.
-        draws, seed, level    as in `clustered_bootstrap`, and so are the errors.
-
-    Returns:
-        difference            unit of the values; positive when ``a`` is larger.
-    """
-    return clustered_bootstrap(_floats(values_a) - _floats(values_b), clusters, draws=draws, seed=seed, level=level)
-
-
-def win_rate(
-    score_a: Shaped[Any, " item"],
-    score_b: Shaped[Any, " item"],
-    clusters: Clusters | None,
-    *,
-    draws: int = 2000,
-    seed: int = 0,
-    level: float = 0.95,
-) -> Estimate:
-    """Share of items on which ``a`` scores higher than ``b``; a tie counts half.
-
-    ``mean of [a > b] + [a = b] / 2`` by `clustered_bootstrap` (the win rates of Stiennon et al. 2020 and Ouyang et
-    al. 2022). Where one side wins everything there is nothing to resample, and with a single cluster no second one:
-    the interval is then Wilson's, for as many trials as there are clusters.
-
-    Args:
-        score_a   [item]      any unit, higher is better; infinite is allowed, nan is not.
-        score_b   [item]      the same unit.
-        clusters  [item]      any hashable; None when each item stands alone.
-        draws, seed, level    as in `clustered_bootstrap`, and so are the errors.
-
-    Returns:
-        rate                  in [0, 1]; 0.5 when neither is better.
-    """
-    a, b = _floats(score_a, infinite=True), _floats(score_b, infinite=True)
-    wins = (a > b) + 0.5 * (a == b)
-    estimate = clustered_bootstrap(wins, clusters, draws=draws, seed=seed, level=level)
-    trials = len(wins) if estimate.clusters is None else estimate.clusters
-    if trials > 1 and 0.0 < estimate.value < 1.0:
-        return estimate
-    bounds = wilson(estimate.value * trials, trials, level)
-    return Estimate(estimate.value, bounds.low, bounds.high, estimate.n, estimate.clusters, level)
 
 
 def reliability(
@@ -317,7 +240,7 @@ def reliability(
     """
     if bins < 1:
         raise ConfigError(f"bins must be at least 1, got {bins}")
-    p, y = _floats(prob), _floats(outcome)
+    p, y = as_floats(prob), as_floats(outcome)
     for name, x in (("probabilities", p), ("outcomes", y)):
         if not ((x >= 0) & (x <= 1)).all():
             raise DataError(f"{name} must be in [0, 1], got values from {x.min()} to {x.max()}")
@@ -328,13 +251,13 @@ def reliability(
     else:
         cuts = np.searchsorted(p, np.arange(1, bins) / bins)
     edges = [0, *cuts.tolist(), len(p)]
-    found: list[Bin] = []
+    filled: list[Bin] = []
     for k, (start, stop) in enumerate(pairwise(edges)):
         if start < stop:
             low, high = (p[start], p[stop - 1]) if equal_mass else (k / bins, (k + 1) / bins)
             frequency = float(y[start:stop].mean())
-            found.append(Bin(float(low), float(high), float(p[start:stop].mean()), frequency, stop - start))
-    return found
+            filled.append(Bin(float(low), float(high), float(p[start:stop].mean()), frequency, stop - start))
+    return filled
 
 
 def expected_calibration_error(
@@ -351,8 +274,8 @@ def expected_calibration_error(
     Returns:
         error                             probability in [0, 1]; 0 is calibrated.
     """
-    found = reliability(prob, outcome, bins, equal_mass)
-    return sum(b.n * abs(b.frequency - b.mean_prob) for b in found) / sum(b.n for b in found)
+    filled = reliability(prob, outcome, bins, equal_mass)
+    return sum(b.n * abs(b.frequency - b.mean_prob) for b in filled) / sum(b.n for b in filled)
 
 
 def line_fit(x: Shaped[Any, " item"], y: Shaped[Any, " item"]) -> LineFit:
@@ -373,7 +296,7 @@ def line_fit(x: Shaped[Any, " item"], y: Shaped[Any, " item"]) -> LineFit:
     Raises:
         DataError: no items, a value that is not finite, or fewer than two different x.
     """
-    xs, ys = _floats(x), _floats(y)
+    xs, ys = as_floats(x), as_floats(y)
     if (xs == xs[0]).all():
         raise DataError(f"a line needs at least two different x, got {len(xs)} times {xs[0]}")
     dx, dy = xs - xs.mean(), ys - ys.mean()
@@ -382,37 +305,20 @@ def line_fit(x: Shaped[Any, " item"], y: Shaped[Any, " item"]) -> LineFit:
     return LineFit(slope, float(ys.mean() - slope * xs.mean()), r_squared)
 
 
-def _resampled_means(
-    x: np.ndarray, index: np.ndarray, count: int, draws: int, rng: np.random.Generator
-) -> Float64[np.ndarray, " draw"]:
-    sums, sizes = np.bincount(index, weights=x), np.bincount(index)
-    means = np.empty(draws)
-    block = max(1, _BLOCK // count)
-    for start in range(0, draws, block):
-        stop = min(start + block, draws)
-        drawn = rng.integers(count, size=(stop - start, count))
-        means[start:stop] = sums[drawn].sum(axis=1) / sizes[drawn].sum(axis=1)
-    return means
+def as_floats(values: Any, *, infinite: bool = False) -> Float64[np.ndarray, " item"]:
+    """Numbers as an array of float64.
 
+    Args:
+        values    [item]  numbers, truth values, or a CPU tensor without gradient.
+        infinite          whether infinite ones are allowed; nan is not.
 
-def _resampled_statistics(
-    x: np.ndarray,
-    index: np.ndarray,
-    count: int,
-    draws: int,
-    rng: np.random.Generator,
-    statistic: Callable[[np.ndarray], float],
-) -> Float64[np.ndarray, " draw"]:
-    members = np.split(x[np.argsort(index, kind="stable")], np.bincount(index).cumsum()[:-1])
-    drawn = (rng.integers(count, size=count) for _ in range(draws))
-    return np.array([float(statistic(np.concatenate([members[c] for c in draw]))) for draw in drawn])
-
-
-def _floats(values: Any, *, infinite: bool = False) -> Float64[np.ndarray, " item"]:
+    Raises:
+        DataError: no items, or one that is not allowed; the message gives its index.
+    """
     if len(x := np.asarray(values, dtype=np.float64)) == 0:
         raise DataError("there must be at least one item, got none")
     bad = np.isnan(x) if infinite else ~np.isfinite(x)
     if bad.any():
-        where = int(bad.nonzero()[0][0])
-        raise DataError(f"values must be {'numbers' if infinite else 'finite'}, got {x[where]} at item {where}")
+        index = int(bad.nonzero()[0][0])
+        raise DataError(f"values must be {'numbers' if infinite else 'finite'}, got {x[index]} at item {index}")
     return x

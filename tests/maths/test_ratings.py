@@ -9,9 +9,9 @@ import pytest
 from scipy.optimize import minimize  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.errors import ConfigError, DataError
-from preflab.maths.elo import ELO_PER_NAT, to_elo
 from preflab.maths.pairwise_votes import Ties, Votes
-from preflab.maths.ratings import RIDGE, Model, bootstrap_ratings, fit_ratings, rate_policies
+from preflab.maths.ratings import ELO_PER_NAT, RIDGE, Model, bootstrap_ratings, fit_ratings, rate_policies, to_elo
+from preflab.maths.statistics import Estimate
 
 HALF = Model(ties="half")
 
@@ -294,3 +294,8 @@ def test_five_voters_are_resampled_and_four_are_not() -> None:
         assert rated.resampled == (voters == 5)
         expected = bootstrap_ratings(cast) if rated.resampled else fit_ratings(cast).estimates()
         assert rated.nats == expected
+
+
+def test_a_nat_is_174_elo_and_400_elo_are_ten_to_one() -> None:
+    assert round(ELO_PER_NAT) == 174
+    assert to_elo(Estimate(math.log(10), 0.0, math.inf, 9, 3), at=1000) == Estimate(1400.0, 1000.0, math.inf, 9, 3)

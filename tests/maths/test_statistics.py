@@ -13,18 +13,17 @@ from jaxtyping import TypeCheckError
 from scipy import stats
 
 from preflab.errors import ConfigError, DataError
+from preflab.maths.bootstrap import clustered_bootstrap, win_rate
 from preflab.maths.statistics import (
     Bin,
     Estimate,
-    clustered_bootstrap,
     expected_calibration_error,
     line_fit,
     mean_with_interval,
-    paired_difference,
+    number_clusters,
     ratio_of_means,
     reliability,
     wilson,
-    win_rate,
 )
 
 
@@ -167,96 +166,6 @@ def test_clusters_may_be_anything_hashable() -> None:
     assert (estimates[0].n, estimates[0].clusters) == (4, 3)
 
 
-def test_the_bootstrap_of_the_mean_equals_the_slow_one() -> None:
-    rng = np.random.default_rng(0)
-    x, clusters = rng.normal(size=50), rng.integers(8, size=50)
-    fast, slow = (clustered_bootstrap(x, clusters, statistic=s, draws=200) for s in ("mean", lambda v: float(v.mean())))
-    assert (fast.value, fast.low, fast.high) == pytest.approx((slow.value, slow.low, slow.high), rel=1e-12)
-
-
-def test_blocks_of_draws_leave_the_result_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    x = np.random.default_rng(0).normal(size=30)
-    whole = clustered_bootstrap(x, None, draws=501)
-    monkeypatch.setattr("preflab.maths.statistics._BLOCK", 100)
-    assert clustered_bootstrap(x, None, draws=501) == whole
-
-
-def test_the_bootstrap_agrees_with_the_t_interval_where_both_apply() -> None:
-    rng = np.random.default_rng(0)
-    x, clusters = rng.normal(size=400) + np.repeat(rng.normal(size=80), 5), np.repeat(np.arange(80), 5)
-    boot, student = clustered_bootstrap(x, clusters), mean_with_interval(x, clusters)
-    assert boot.high - boot.low == pytest.approx(student.high - student.low, rel=0.1)
-
-
-def test_intervals_hold_the_truth_as_often_as_they_say_only_when_told_the_clusters() -> None:
-    rng = np.random.default_rng(0)
-    clusters, studies = np.repeat(np.arange(30), 4), 200
-    held = {"bootstrap": 0, "student": 0, "naive": 0}
-    for _ in range(studies):
-        x = rng.normal(size=120) + np.repeat(rng.normal(size=30), 4)  # truth 0
-        held["bootstrap"] += not clustered_bootstrap(x, clusters, draws=400).excludes(0.0)
-        held["student"] += not mean_with_interval(x, clusters).excludes(0.0)
-        held["naive"] += not mean_with_interval(x).excludes(0.0)
-    assert held["bootstrap"] / studies > 0.89  # .95 less 3 standard errors and the bootstrap's own shortfall
-    assert held["student"] / studies > 0.90
-    assert held["naive"] / studies < 0.87
-
-
-def test_several_arrays_can_be_resampled_by_index() -> None:
-    x = np.arange(20.0)
-    y = 3 * x + 1
-    slope = clustered_bootstrap(
-        np.arange(20), None, statistic=lambda i: line_fit(x[i.astype(int)], y[i.astype(int)])[0]
-    )
-    assert (slope.value, slope.low, slope.high) == pytest.approx((3.0, 3.0, 3.0))
-
-
-def test_the_seed_decides_the_interval() -> None:
-    x = np.random.default_rng(0).normal(size=30)
-    assert clustered_bootstrap(x, None) == clustered_bootstrap(x, None, seed=0)
-    assert clustered_bootstrap(x, None) != clustered_bootstrap(x, None, seed=1)
-
-
-def test_pairing_removes_what_both_conditions_share() -> None:
-    rng = np.random.default_rng(0)
-    difficulty = rng.normal(size=200) * 10
-    a, b = difficulty + 0.5 + rng.normal(size=200) * 0.1, difficulty + rng.normal(size=200) * 0.1
-    difference = paired_difference(a, b, None)
-    assert difference.value == pytest.approx(0.5, abs=0.05)
-    assert difference.high - difference.low < 0.1
-    mirror = paired_difference(b, a, None)
-    assert (mirror.value, mirror.low, mirror.high) == pytest.approx(
-        (-difference.value, -difference.high, -difference.low)
-    )
-
-
-def test_win_rate_counts_a_tie_as_half() -> None:
-    rate = win_rate(np.array([1.0, 2.0, 3.0, math.inf]), np.array([0.0, 2.0, 4.0, math.inf]), None)
-    assert rate.value == 0.5  # a win, a tie, a loss, a tie
-    assert win_rate(np.array([1.0, 2.0]), np.array([0.0, 2.0]), None).value == 0.75
-
-
-def test_swapping_sides_mirrors_the_win_rate() -> None:
-    rng = np.random.default_rng(0)
-    a, b, clusters = rng.integers(4, size=90), rng.integers(4, size=90), np.repeat(np.arange(30), 3)
-    here, there = win_rate(a, b, clusters), win_rate(b, a, clusters)
-    assert (there.value, there.low, there.high) == pytest.approx((1 - here.value, 1 - here.high, 1 - here.low))
-
-
-def test_three_wins_of_three_prove_little() -> None:
-    rate = win_rate(np.ones(3), np.zeros(3), None)
-    assert (rate.low, rate.high) == pytest.approx((wilson(3, 3).low, 1.0))
-    assert not rate.excludes(0.5)
-    many = win_rate(np.ones(300), np.zeros(300), np.repeat(np.arange(3), 100))  # 300 items, but three groups
-    assert (many.low, many.n, many.clusters) == (rate.low, 300, 3)
-
-
-def test_one_cluster_leaves_a_win_rate_wide_open() -> None:
-    rate = win_rate(np.array([1.0, 0.0]), np.array([0.0, 1.0]), ["p", "p"])
-    assert (rate.value, rate.clusters) == (0.5, 1)
-    assert rate.high - rate.low > 0.8
-
-
 def test_reliability_in_equal_mass_by_hand() -> None:
     prob, outcome = np.array([0.9, 0.1, 0.2, 0.8]), np.array([1, 0, 1, 1])
     low, high = reliability(prob, outcome, bins=2)
@@ -344,11 +253,6 @@ def test_a_line_needs_two_different_x() -> None:
         line_fit(np.ones(2), np.arange(2))
 
 
-def test_a_statistic_undefined_on_the_data_is_refused() -> None:
-    with pytest.raises(DataError, match=r"nan"):
-        clustered_bootstrap(np.arange(4.0), None, statistic=lambda v: math.nan)
-
-
 def test_data_that_are_not_there_or_not_numbers_are_refused() -> None:
     empty, bad = np.zeros(0), np.array([0.0, math.nan])
     with pytest.raises(DataError, match="at least one item"):
@@ -359,30 +263,16 @@ def test_data_that_are_not_there_or_not_numbers_are_refused() -> None:
         win_rate(bad, bad, None)
 
 
-def test_settings_out_of_range_are_refused() -> None:
-    x = np.arange(4.0)
-    with pytest.raises(ConfigError, match="draws must be at least 100"):
-        clustered_bootstrap(x, None, draws=10)
-    with pytest.raises((ConfigError, TypeCheckError), match="statistic"):  # the type check comes first in tests
-        clustered_bootstrap(x, None, statistic="median")  # type: ignore[arg-type]
-    with pytest.raises(ConfigError, match=r"level must be in \(0, 1\)"):
-        paired_difference(x, x, None, level=0.0)
-    with pytest.raises(DataError, match=r"defined on every resample, got nan on \d+ of 100"):
-        clustered_bootstrap(x, None, statistic=lambda v: math.nan if 0.0 in v else 1.0, draws=100)
-
-
 def test_clusters_of_another_length_are_refused() -> None:
     with pytest.raises(DataError, match="got 3 clusters for 4 items"):
         clustered_bootstrap(np.arange(4.0), ["a", "b", "c"])
 
 
-def test_arguments_that_would_broadcast_are_refused() -> None:
-    with pytest.raises(TypeCheckError, match="item"):
-        win_rate(np.zeros(3), np.zeros(1), None)
-    with pytest.raises(TypeCheckError, match="item"):
-        paired_difference(np.zeros((3, 1)), np.zeros((3, 1)), None)
-
-
 def test_statistics_and_best_of_n_import_no_torch() -> None:
-    code = "import sys, preflab.maths.statistics, preflab.maths.best_of_n; sys.exit('torch' in sys.modules)"
+    code = "import sys, preflab.maths.bootstrap, preflab.maths.best_of_n; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_clusters_are_numbered_as_they_appear() -> None:
+    index, count = number_clusters(["b", "a", "b"], 3)
+    assert index.tolist() == [0, 1, 0] and count == 2

@@ -8,11 +8,8 @@ import numpy as np
 
 from preflab.errors import DataError
 from preflab.evals.core.suite import Columns, Measure, columns_of
-from preflab.maths.columns import bootstrap_columns
+from preflab.maths.bootstrap import FEWEST_GROUPS, bootstrap_columns
 from preflab.maths.statistics import Estimate
-
-FEWEST_GROUPS = 10
-"""With fewer independent groups a bootstrap's interval is too narrow to decide anything by."""
 
 
 @dataclass(frozen=True, kw_only=True)

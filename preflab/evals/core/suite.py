@@ -22,7 +22,7 @@ from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
-from preflab.maths.columns import bootstrap_columns
+from preflab.maths.bootstrap import bootstrap_columns
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.requests.types import Request, ResponderRole
 

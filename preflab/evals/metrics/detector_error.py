@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from preflab.errors import DataError
-from preflab.maths.resampling import check_draws, check_level, number_clusters
-from preflab.maths.statistics import Count, Estimate, wilson
+from preflab.maths.bootstrap import check_draws
+from preflab.maths.statistics import Count, Estimate, check_level, number_clusters, wilson
 
 LEAST_J = 0.2
 """Below it the rate is not corrected: an error of one point in a rate would become five."""

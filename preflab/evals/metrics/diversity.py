@@ -14,8 +14,7 @@ from scipy.special import stdtrit  # type: ignore[import-untyped, unused-ignore]
 
 from preflab.evals.metrics.bleu import self_bleu
 from preflab.evals.metrics.reply_stats import distinct_n
-from preflab.maths.resampling import number_clusters
-from preflab.maths.statistics import Estimate, mean_with_interval
+from preflab.maths.statistics import Estimate, mean_with_interval, number_clusters
 
 BLOCKS = 10
 MOST = 400

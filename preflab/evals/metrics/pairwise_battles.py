@@ -16,9 +16,8 @@ from preflab.errors import DataError
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import Responders, run_items
 from preflab.evals.core.suite import Outcome, Plan, Variant
-from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import rate_policies
+from preflab.maths.ratings import rate_policies, to_elo
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.requests.llm_judge import preference_in_both_orders, transcript
 from preflab.rollouts.requests.response_cache import ResponseCache

@@ -10,14 +10,8 @@ from jaxtyping import Float
 from preflab.data.comparison import Comparison
 from preflab.errors import DataError
 from preflab.evals.metrics.baselines import BaselineResult, pair_groups
-from preflab.maths.statistics import (
-    Bin,
-    Estimate,
-    clustered_bootstrap,
-    expected_calibration_error,
-    paired_difference,
-    reliability,
-)
+from preflab.maths.bootstrap import clustered_bootstrap, paired_difference
+from preflab.maths.statistics import Bin, Estimate, expected_calibration_error, reliability
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ import numpy as np
 from preflab.data.dialogue import Dialogue
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.maths.best_of_n import kl_best_of_n
-from preflab.maths.statistics import Estimate, line_fit, mean_with_interval, win_rate
+from preflab.maths.bootstrap import win_rate
+from preflab.maths.statistics import Estimate, line_fit, mean_with_interval
 from preflab.reporting.verdicts import Verdict, claim_above
 
 JUDGES = ("pm", "pm_judge")

@@ -23,9 +23,8 @@ from preflab.data.write import write_comparisons
 from preflab.errors import ConfigError, StoreError
 from preflab.feedback.judged_comparisons import comparisons_of, is_weak
 from preflab.feedback.study import StudyDefinition, item_of
-from preflab.maths.elo import to_elo
 from preflab.maths.pairwise_votes import Votes
-from preflab.maths.ratings import rate_policies
+from preflab.maths.ratings import rate_policies, to_elo
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.run import Run

@@ -13,7 +13,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline, pair_groups
 from preflab.evals.metrics.preference import evaluate_preferences
 from preflab.evals.metrics.reply_stats import reply_facts
-from preflab.maths.statistics import Estimate, clustered_bootstrap, mean_with_interval, win_rate
+from preflab.maths.bootstrap import clustered_bootstrap, win_rate
+from preflab.maths.statistics import Estimate, mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy, save_preference_model
 from preflab.recipes.bai2022_online.online_study import OnlineStudy, newest

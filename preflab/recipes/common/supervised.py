@@ -9,7 +9,8 @@ import numpy as np
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.data.split import prompt_key
-from preflab.maths.statistics import Estimate, clustered_bootstrap, paired_difference
+from preflab.maths.bootstrap import clustered_bootstrap, paired_difference
+from preflab.maths.statistics import Estimate
 from preflab.models.roles import Role
 from preflab.rollouts.encode import EncodedDialogues
 from preflab.rollouts.score import logprob_rows

@@ -10,6 +10,7 @@ import numpy as np
 from preflab.evals.metrics.bias import means_by_group
 from preflab.evals.suites.bias.prompt_templates import Benchmark
 from preflab.evals.suites.bias.pronouns import KINDS
+from preflab.maths.bootstrap import FEWEST_GROUPS
 from preflab.maths.statistics import Estimate
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, slug
 from preflab.recipes.ganguli2023_self_correction.measures import (
@@ -33,9 +34,6 @@ if TYPE_CHECKING:
 PAPER, CONTROL = "Ganguli et al. 2023", "control, ours"
 CLAIMED = 4
 """Checkpoints of which claims are made one by one; of more, only of the largest and longest trained."""
-
-LEAST_GROUPS = 10
-"""Templates, occupations or students below which an interval means nothing."""
 
 
 @dataclass(frozen=True)
@@ -157,8 +155,8 @@ def _add(
 ) -> None:
     if own is None:
         undefined.append(words)
-    elif (own.clusters or own.n) < LEAST_GROUPS:
-        undefined.append(f"{words} ({own.clusters or own.n} groups, fewer than {LEAST_GROUPS})")
+    elif (own.clusters or own.n) < FEWEST_GROUPS:
+        undefined.append(f"{words} ({own.clusters or own.n} groups, fewer than {FEWEST_GROUPS})")
     else:
         verdicts.append(claim_above(words, own, threshold, unit="points", source=source))
 

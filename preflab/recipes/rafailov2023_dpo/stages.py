@@ -9,7 +9,8 @@ from preflab.data.rows import Row
 from preflab.evals.metrics.baselines import BaselineResult, bag_of_words_baseline, length_baseline, pair_groups
 from preflab.evals.metrics.preference import evaluate_preferences, pair_scores
 from preflab.evals.metrics.reply_stats import reply_facts
-from preflab.maths.statistics import Estimate, mean_with_interval, win_rate
+from preflab.maths.bootstrap import win_rate
+from preflab.maths.statistics import Estimate, mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
 from preflab.recipes.common.supervised import at_ends_of_epochs, before_and_after, prompt_groups, token_losses
