@@ -1,7 +1,7 @@
 """Run folders of earlier versions: they are not taken up again, but their numbers can still be published.
 
-A run belongs to an earlier version when its recipe has another name now, or none, or when it was made with settings that
-no longer exist. Its results would mix with those of other code, so nothing goes on in it.
+A run belongs to an earlier version when its recipe has another name now, or none, or when it was made with settings
+that no longer exist. Its results would mix with those of other code, so nothing goes on in it.
 """
 
 from pathlib import Path

@@ -56,7 +56,10 @@ def resolve(
 def default_name(recipe: Recipe, scale: str, config: Any) -> str:
     """``align-starter-smollm2``; with the scale and the seed where they are not the usual ones."""
     parts = [recipe.name]
-    parts += [_stem(getattr(config, field)) for field in ("comparisons", "policy") if hasattr(config, field)]
+    for name in ("data.comparisons", "model.policy", "policy"):
+        outer, _, field = name.rpartition(".")
+        holder = getattr(config, outer, None) if outer else config
+        parts += [_stem(getattr(holder, field))] if hasattr(holder, field) else []
     parts += [scale] if scale != "default" else []
     parts += [f"seed{config.seed}"] if getattr(config, "seed", 0) else []
     return "-".join(part for part in parts if part)

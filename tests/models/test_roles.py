@@ -1,6 +1,5 @@
 """Roles on one trunk: who shares what, who is left alone, which models are refused."""
 
-
 import pytest
 import torch
 from torch import Tensor, nn

@@ -113,7 +113,7 @@ def test_a_run_stopped_early_goes_on_with_a_later_until(tmp_path: Path) -> None:
 
 
 def test_full_weights_take_the_same_road(tmp_path: Path) -> None:
-    done = run(tmp_path, *SMOKE, "--set", "full_weights=true", "--set", "value_model=model")
+    done = run(tmp_path, *SMOKE, "--set", "model.full_finetune=true", "--set", "value_model=model")
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "runs" / "r" / "policy").is_dir()
 

@@ -33,7 +33,7 @@ from preflab.run import Run
 from preflab.web.collect.worker import ReplyWorker
 from tests.killing import Nursery, results
 
-FEW = ["max_comparisons=30", "evaluation_prompts=3", "judgements=6", "final_judgements=4", "online_copies=2"]
+FEW = ["data.max_comparisons=30", "evaluation_prompts=3", "judgements=6", "final_judgements=4", "online_copies=2"]
 SMALL = ["run", "online", "--scale", "smoke", "--quiet", "--name", "r", *(w for s in FEW for w in ("--set", s))]
 
 

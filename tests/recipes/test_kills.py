@@ -7,17 +7,18 @@ import pytest
 
 from tests.killing import Nursery, assert_same_end, results
 
-SMALL = ["--scale", "smoke", "--name", "r", "--quiet", "--set", "max_comparisons=20", "--set", "evaluation_prompts=2"]
+FEW = ["--set", "data.max_comparisons=20", "--set", "evaluation_prompts=2"]
+SMALL = ["--scale", "smoke", "--name", "r", "--quiet", *FEW]
 DPO = ["run", "dpo", *SMALL, "--set", "dpo.batch_comparisons=4", "--set", "preference.batch_comparisons=4"]
 RUNS = {
-    "dpo": [*DPO, "--set", "judge_share=0.3", "--set", "sft_first=true", "--set", "sft.batch_rows=4"],
-    "dpo-full": [*DPO, "--set", "judge_share=0", "--set", "full_weights=true", "--set", "dpo.loss=ipo"],
+    "dpo": [*DPO, "--set", "held_out_pm_share=0.3", "--set", "sft_first=true", "--set", "sft.batch_rows=4"],
+    "dpo-full": [*DPO, "--set", "held_out_pm_share=0", "--set", "model.full_finetune=true", "--set", "dpo.loss=ipo"],
     "sft": ["run", "sft", *SMALL, "--set", "sft.batch_rows=4"],
-    "sft-full": ["run", "sft", *SMALL, "--set", "sft.batch_rows=4", "--set", "full_weights=true"],
+    "sft-full": ["run", "sft", *SMALL, "--set", "sft.batch_rows=4", "--set", "model.full_finetune=true"],
     "preference": ["align", *SMALL, "--until", "preference", "--set", "preference.batch_comparisons=2"],
     "preference-full": [
         *["align", *SMALL, "--until", "preference", "--set", "preference.batch_comparisons=2"],
-        *["--set", "full_weights=true"],
+        *["--set", "model.full_finetune=true"],
     ],
 }
 QUICK = ("dpo", "sft-full")

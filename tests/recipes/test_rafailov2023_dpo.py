@@ -25,7 +25,8 @@ from preflab.recipes.sft import report
 from preflab.run import read_metrics
 from tests.killing import Nursery, results
 
-SMALL = ["run", "dpo", "--scale", "smoke", "--quiet", "--set", "max_comparisons=24", "--set", "evaluation_prompts=3"]
+FEW = ["--set", "data.max_comparisons=24", "--set", "evaluation_prompts=3"]
+SMALL = ["run", "dpo", "--scale", "smoke", "--quiet", *FEW]
 
 
 @pytest.fixture(scope="module")
@@ -82,7 +83,11 @@ def test_the_report_is_one_file_without_scripts_that_says_what_was_found(finishe
     assert "Fitting tiny to preferences with DPO" in page
     assert page.count("<svg") == 7  # SFT, loss, accuracy, rewards, log-probabilities, unseen, reliability
     assert not re.search(r"<script|(?:src|href)=.(?!#)", page)
-    for text in ("implicit rewards pick the better of two unseen replies", "The run is complete.", "preflab run dpo"):
+    for text in (
+        "implicit rewards pick the better of two unseen replies",
+        "The run is complete.",
+        "preflab run rafailov2023_dpo",
+    ):
         assert text in page
 
 
@@ -107,7 +112,7 @@ def test_the_table_at_the_end_has_every_headline_number(finished: Path) -> None:
 
 
 def test_without_judge_there_is_no_win_rate_and_ipo_takes_the_same_road(nursery: Nursery, tmp_path: Path) -> None:
-    more = ["--set", "judge_share=0", "--set", "dpo.loss=ipo", "--set", "full_weights=true"]
+    more = ["--set", "held_out_pm_share=0", "--set", "dpo.loss=ipo", "--set", "model.full_finetune=true"]
     nursery.run([*SMALL, *more, "--runs", str(tmp_path), "--name", "r"], tmp_path / "out.txt")
     found = results(tmp_path / "r")
     assert "preference_judge" not in found
@@ -126,7 +131,7 @@ def test_an_unfinished_run_has_a_report_too(finished: Path, tmp_path: Path) -> N
         (folder / "results" / f"{name}.json").unlink()
     page = write_report(folder).read_text()
     assert "The run is not finished" in page
-    with pytest.raises(RunError, match="a run of 'dpo'"):
+    with pytest.raises(RunError, match="a run of 'rafailov2023_dpo'"):
         report.write_report(folder)
 
 
@@ -141,7 +146,7 @@ def test_dialogues_judged_at_several_turns_are_rows_of_several_comparisons(nurse
         records += [turn([f"hello {i}"], "hi"), turn([f"hello {i}", "hi", "sing"], "la la")]
     path = tmp_path / "turns.jsonl"
     path.write_text("".join(json.dumps(record) + "\n" for record in records))
-    own = [*SMALL, "--set", f"comparisons={path}", "--set", "judge_share=0", "--runs", str(tmp_path)]
+    own = [*SMALL, "--set", f"data.comparisons={path}", "--set", "held_out_pm_share=0", "--runs", str(tmp_path)]
     tokens = {}
     for name, trees in (("trees", "true"), ("apart", "false")):
         nursery.run([*own, "--set", f"trees={trees}", "--name", name], tmp_path / "out.txt")
@@ -153,7 +158,7 @@ def test_dialogues_judged_at_several_turns_are_rows_of_several_comparisons(nurse
     assert tokens["trees"][1] < tokens["apart"][1]
 
 
-@pytest.mark.parametrize("change", [{"held_out_share": 0.0}, {"judge_share": 1.0}, {"replies_per_prompt": 0}])
+@pytest.mark.parametrize("change", [{"held_out_pm_share": 1.0}, {"replies_per_prompt": 0}])
 def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         Config(**change)

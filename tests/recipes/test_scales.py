@@ -22,8 +22,8 @@ def test_every_scale_can_be_constructed(recipe: str, scale: str) -> None:
         (
             "align",
             "smoke",
-            ["full_weights=true", "adapters.rank=8"],
-            "adapters.rank=8 .* full_weights=true; leave it at 4",
+            ["model.full_finetune=true", "model.adapters.rank=8"],
+            "model.adapters.rank=8 .* model.full_finetune=true; leave it at 4",
         ),
         ("align", "smoke", ["vllm.probe_limit=1"], "vllm.probe_limit=1.0 .* sampler=in-process"),
         ("align", "smoke", ["ppo.max_staleness=1"], "ppo.max_staleness=1 .* sampler=in-process"),
@@ -38,9 +38,14 @@ def test_every_scale_can_be_constructed(recipe: str, scale: str) -> None:
         ("online", "smoke", ["algorithm=rloo", "ppo.steps=5"], "ppo.steps=5 .* algorithm=rloo"),
         ("online", "smoke", ["poll_seconds=1"], "poll_seconds=1.0 .* annotators=scripted"),
         ("online", "default", ["wait=stop", "poll_seconds=1"], "poll_seconds=1.0 .* wait=stop"),
-        ("dpo", "smoke", ["judge_share=0", "preference.epochs=3"], "preference.epochs=3 .* judge_share=0"),
+        ("dpo", "smoke", ["held_out_pm_share=0", "preference.epochs=3"], "preference.epochs=3 .* held_out_pm_share=0"),
         ("dpo", "smoke", ["sft.epochs=3"], "sft.epochs=3 .* sft_first=false"),
-        ("sft", "smoke", ["dialogues=a.jsonl", "comparisons=b.jsonl"], "comparisons=b.jsonl .* dialogues=a.jsonl"),
+        (
+            "sft",
+            "smoke",
+            ["dialogues=a.jsonl", "data.comparisons=b.jsonl"],
+            "data.comparisons=b.jsonl .* dialogues=a.jsonl",
+        ),
         ("sft", "smoke", ["last_turn_only=true"], "last_turn_only=True .* dialogues=null"),
         ("evaluate", "smoke", ["served_name=x"], "served_name=x .* policy=tiny, which is no server"),
         ("evaluate", "smoke", ["judge=tiny", "judge_served_name=x"], "judge_served_name=x .* judge=tiny"),
@@ -63,5 +68,5 @@ def test_an_assignment_that_nothing_reads_is_refused(
 
 
 def test_what_a_scale_says_of_a_part_that_is_not_used_is_no_mistake() -> None:
-    config = resolve(recipe_named("align"), scale="smoke", assignments=["algorithm=rloo", "full_weights=true"])
-    assert (config.ppo.steps, config.adapters.rank) == (3, 4)
+    config = resolve(recipe_named("align"), scale="smoke", assignments=["algorithm=rloo", "model.full_finetune=true"])
+    assert (config.ppo.steps, config.model.adapters.rank) == (3, 4)

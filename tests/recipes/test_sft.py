@@ -7,11 +7,13 @@ from pathlib import Path
 import pytest
 
 from preflab.errors import ConfigError
+from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.recipes.sft import SCALES, Config
 from preflab.recipes.sft.summary import summarise
 from tests.killing import Nursery, results
 
-SMALL = ["run", "sft", "--scale", "smoke", "--quiet", "--set", "max_comparisons=24", "--set", "evaluation_prompts=3"]
+FEW = ["--set", "data.max_comparisons=24", "--set", "evaluation_prompts=3"]
+SMALL = ["run", "sft", "--scale", "smoke", "--quiet", *FEW]
 
 
 @pytest.fixture(scope="module")
@@ -73,5 +75,5 @@ def test_dialogues_are_learned_from_every_turn_or_the_last(nursery: Nursery, tmp
 
 def test_impossible_settings_are_refused() -> None:
     with pytest.raises(ConfigError, match="held_out_share"):
-        Config(held_out_share=1.0)
+        ComparisonDataConfig(held_out_share=1.0)
     assert all(isinstance(make(), Config) for make in SCALES.values())

@@ -1,13 +1,14 @@
 """Runs are named, found, taken up, refused and deleted as they should be."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
 from preflab.errors import ConfigError, DataError, RunError
+from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
 from preflab.run import Run
 from preflab.runner.catalogue import Recipe
 from preflab.runner.launch import default_name, discard, find_run, launch, recipe_of, run_folder
@@ -15,8 +16,8 @@ from preflab.runner.launch import default_name, discard, find_run, launch, recip
 
 @dataclass(frozen=True, kw_only=True)
 class Config:
-    policy: str = "smollm2"
-    comparisons: str = "starter"
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: ComparisonDataConfig = field(default_factory=ComparisonDataConfig)
     seed: int = 0
 
 
@@ -27,10 +28,23 @@ ALIGN = Recipe("align", "preflab.recipes.align", "", ("default", "smoke"))
     ("scale", "config", "expected"),
     [
         ("default", Config(), "align-starter-smollm2"),
-        ("smoke", Config(policy="tiny"), "align-starter-tiny-smoke"),
+        ("smoke", Config(model=ModelConfig(policy="tiny")), "align-starter-tiny-smoke"),
         ("default", Config(seed=3), "align-starter-smollm2-seed3"),
-        ("default", Config(policy="Qwen/Qwen2.5-1.5B", comparisons="Anthropic/hh-rlhf"), "align-hh-rlhf-qwen2.5-1.5b"),
-        ("default", Config(policy="../m/x y.gguf", comparisons="/d/my set.jsonl.gz"), "align-my-set-x-y"),
+        (
+            "default",
+            Config(
+                model=ModelConfig(policy="Qwen/Qwen2.5-1.5B"),
+                data=ComparisonDataConfig(comparisons="Anthropic/hh-rlhf"),
+            ),
+            "align-hh-rlhf-qwen2.5-1.5b",
+        ),
+        (
+            "default",
+            Config(
+                model=ModelConfig(policy="../m/x y.gguf"), data=ComparisonDataConfig(comparisons="/d/my set.jsonl.gz")
+            ),
+            "align-my-set-x-y",
+        ),
     ],
 )
 def test_a_run_is_named_after_what_it_does(scale: str, config: Config, expected: str) -> None:

@@ -41,12 +41,12 @@ def test_a_setting_has_its_docstring_type_and_choices() -> None:
 
 def test_a_nested_setting_takes_its_default_from_the_field_that_holds_it() -> None:
     align = recipe_named("align")
-    rank = setting_named(align, "adapters.rank")
+    rank = setting_named(align, "model.adapters.rank")
     assert (rank.type, rank.default) == ("int", "16")  # AdapterConfig's own default is another
     assert dict(rank.by_scale) == {"smoke": "4", "large": "32"}
     assert setting_named(align, "ppo.policy.schedule").default == "'constant'"
 
 
 def test_an_unknown_setting_is_refused_with_what_is_near() -> None:
-    with pytest.raises(ConfigError, match=r"no setting 'adapters.rnak'; did you mean 'rank'\?"):
-        setting_named(recipe_named("align"), "adapters.rnak")
+    with pytest.raises(ConfigError, match=r"no setting 'model.adapters.rnak'; did you mean 'rank'\?"):
+        setting_named(recipe_named("align"), "model.adapters.rnak")

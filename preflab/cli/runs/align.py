@@ -9,11 +9,11 @@ NAME = "align"
 SUMMARY = "Align a model with preferences, end to end: the main job."
 COMMANDS: tuple[str, ...] = ()
 FLAGS: tuple[Flag, ...] = (
-    ("--policy", "policy"),
-    ("--comparisons", "comparisons"),
-    ("--format", "format"),
-    ("--split", "split"),
-    ("--max-comparisons", "max_comparisons"),
+    ("--policy", "model.policy"),
+    ("--comparisons", "data.comparisons"),
+    ("--format", "data.format"),
+    ("--split", "data.split"),
+    ("--max-comparisons", "data.max_comparisons"),
     ("--until", "until"),
 )
 """Option and setting; every other setting is reached by ``--set``."""

@@ -18,6 +18,7 @@ from preflab.recipes.align.config import ORDER, RESUME_MAY_CHANGE, SCALES, Confi
 from preflab.recipes.align.report import write_report
 from preflab.recipes.align.stages import Stages
 from preflab.recipes.align.summary import summarise
+from preflab.recipes.common.comparison_parts import DataResult
 from preflab.run import Run
 
 __all__ = [
@@ -38,9 +39,9 @@ def main(config: Config, run: Run) -> None:
     """Compare, fit, improve, measure, report; every stage is kept and none is done twice."""
     stages = Stages(config, run)
     last = ORDER.index(config.until)
-    run.stage("data", stages.data)
-    run.stage("preference", lambda: stages.preference("pm", "train"))
-    run.stage("preference_judge", lambda: stages.preference("pm_judge", "judge"))
+    run.stage("data", stages.data, DataResult)
+    run.stage("preference", stages.preference)
+    run.stage("preference_judge", stages.held_out_preference)
     if last >= ORDER.index("best-of-n"):
         run.stage("best_of_n", stages.best_of_n)
     if last >= ORDER.index("ppo"):

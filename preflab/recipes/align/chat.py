@@ -38,12 +38,12 @@ def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int 
             raise RunError(f"{folder} has no aligned policy yet; start its command again and let it finish")
         given = {"temperature": temperature, "max_new_tokens": max_new_tokens}
         sampling = replace(config.sampling, **{k: v for k, v in given.items() if v is not None})
-        stages = Stages(config, run)
-        if sampling.max_new_tokens >= stages.encoder.max_tokens:
-            raise ConfigError(f"--max-new-tokens must leave room in the context of {stages.encoder.max_tokens} tokens")
-        policy = stages.trunk.add_role("policy")
+        models = Stages(config, run).models
+        if sampling.max_new_tokens >= models.encoder.max_tokens:
+            raise ConfigError(f"--max-new-tokens must leave room in the context of {models.encoder.max_tokens} tokens")
+        policy = models.trunk.add_role("policy")
         policy.load_state(run.load_weights("policy"))
         before, after = (
-            ReplySampler(role, stages.encoder, sampling, seed=run.seed) for role in (stages.trunk.reference(), policy)
+            ReplySampler(role, models.encoder, sampling, seed=run.seed) for role in (models.reference, policy)
         )
-        yield Models(before, after, stages.scorer("pm"))
+        yield Models(before, after, models.scorer("pm"))

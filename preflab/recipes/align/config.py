@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from preflab.checks import check_at_least
+from preflab.checks import check_at_least, check_within
 from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.adapters import AdapterConfig
-from preflab.models.load import Precision
+from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
 from preflab.rollouts.engine import IN_PROCESS
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.remote import check_address
@@ -23,7 +23,7 @@ from preflab.training.preference import PreferenceConfig
 Algorithm = Literal["ppo", "rloo", "reinforce"]
 Until = Literal["preference", "best-of-n", "ppo", "measure"]
 ORDER: tuple[Until, ...] = ("preference", "best-of-n", "ppo", "measure")
-RESUME_MAY_CHANGE = ("until", "device", "sampler", "vllm")
+RESUME_MAY_CHANGE = ("until", "model.device", "sampler", "vllm")
 """Settings that may differ when a run is taken up again."""
 
 
@@ -31,31 +31,11 @@ RESUME_MAY_CHANGE = ("until", "device", "sampler", "vllm")
 class Config:
     """Everything a run depends on; saved beside its results."""
 
-    policy: str = "smollm2"
-    """``smollm2``, ``tiny``, a folder, a .gguf file, or a hub id."""
-    comparisons: str = "starter"
-    """``starter``, a file or folder of comparisons, or a hub data set."""
-    format: str | None = None
-    """Of the comparisons; recognised by their columns when not given."""
-    split: str | None = None
-    """Which part of a data set that has parts."""
-    max_comparisons: int | None = None
-    """Use only so many, drawn by the seed."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: ComparisonDataConfig = field(default_factory=ComparisonDataConfig)
     seed: int = 0
-    precision: Precision = "auto"
-    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
-    device: str = "auto"
-    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. No part of what the run is: it may differ
-    when the run is taken up again."""
-    max_context_tokens: int = 1024
-    """Longest prompt and reply together; the model's own limit if that is shorter."""
-    held_out_share: float = 0.2
-    """Share of the comparisons kept for measuring; no prompt is on both sides."""
-    judge_share: float = 0.5
+    held_out_pm_share: float = 0.5
     """Share of the others that train the second preference model, which nothing is optimised against."""
-    full_weights: bool = False
-    """Train whole copies of the model in place of adapters on one shared trunk."""
-    adapters: AdapterConfig = field(default_factory=lambda: AdapterConfig(rank=16, alpha=32.0, top_layers=12))
     preference: PreferenceConfig = field(
         default_factory=lambda: PreferenceConfig(
             epochs=2, batch_comparisons=16, optimiser=OptimiserConfig(learning_rate=4e-4, warmup_steps=5)
@@ -132,7 +112,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_at_least(self, 1, "max_comparisons", "suite_items", "max_context_tokens")
+        check_at_least(self, 1, "suite_items")
         check_at_least(self, 1, "evaluation_prompts", "best_of_n", "replies_per_prompt")
         for name, method in (("ppo", self.ppo), ("rloo", self.rloo), ("reinforce", self.reinforce)):
             if method.sampling not in (SamplingConfig(), self.sampling):
@@ -149,16 +129,13 @@ class Config:
             raise ConfigError(f"vllm.max_staleness is not read: set {self.algorithm}.max_staleness")
         if self.sampler != IN_PROCESS:
             check_address(self.sampler)
-        if not 0 < self.held_out_share < 1 or not 0 < self.judge_share < 1:
-            shares = f"{self.held_out_share} and {self.judge_share}"
-            raise ConfigError(f"held_out_share and judge_share must lie between 0 and 1, got {shares}")
+        check_within(self, "(0, 1)", "held_out_pm_share")
 
     def unread(self) -> dict[str, str]:
         """Settings that nothing reads under the others, and because of which."""
         method, baseline = self.algorithm, self.reinforce.baseline
         dead = {name: f"algorithm={method}" for name in ("ppo", "rloo", "reinforce") if name != method}
-        if self.full_weights:
-            dead["adapters"] = "full_weights=true"
+        dead |= self.model.unread()
         if self.sampler == IN_PROCESS:
             dead |= dict.fromkeys(("vllm", f"{method}.max_staleness"), f"sampler={IN_PROCESS}")
         if method == "rloo":
@@ -188,10 +165,8 @@ def smoke() -> Config:
     small = default()
     return replace(
         small,
-        policy="tiny",
-        precision="fp32",
-        max_comparisons=60,
-        adapters=AdapterConfig(rank=4, alpha=8.0),
+        model=replace(small.model, policy="tiny", precision="fp32", adapters=AdapterConfig(rank=4, alpha=8.0)),
+        data=replace(small.data, max_comparisons=60),
         preference=replace(small.preference, epochs=1, batch_comparisons=8),
         sampling=SamplingConfig(max_new_tokens=8),
         evaluation_prompts=8,
@@ -208,9 +183,12 @@ def large() -> Config:
     small = default()
     return replace(
         small,
-        policy="Qwen/Qwen2.5-1.5B-Instruct",
-        max_context_tokens=2048,
-        adapters=AdapterConfig(rank=32, alpha=64.0),
+        model=replace(
+            small.model,
+            policy="Qwen/Qwen2.5-1.5B-Instruct",
+            max_context_tokens=2048,
+            adapters=AdapterConfig(rank=32, alpha=64.0),
+        ),
         preference=replace(
             small.preference,
             epochs=1,

@@ -16,6 +16,7 @@ from preflab.atomic_files import read_json
 from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.evals.metrics.reply_stats import reply_facts
+from preflab.recipes.align.config import SCALES
 from preflab.recipes.align.measure import JUDGES, preference_verdicts
 from preflab.reporting.html import metric_series, repeat_command, truncate, write_page
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot, reliability_plot
@@ -147,8 +148,6 @@ def examples(results: Json) -> Json:
 
 def command(facts: Json) -> str:
     """What to type to repeat the run: as recorded, otherwise the nearest scale and what differs from it."""
-    from preflab.recipes.align.config import SCALES  # here, because align imports this module
-
     return repeat_command("preflab align", SCALES, facts)
 
 

@@ -1,7 +1,7 @@
 """The stages of the main job: what is done, in order, and what each leaves behind (see ``align``)."""
 
 from contextlib import AbstractContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -10,33 +10,53 @@ from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
 from preflab.maths.statistics import mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy, save_preference_model
+from preflab.recipes.align.config import Config
+from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
+from preflab.recipes.common.fitting import fit_preference_model
+from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import METHODS, policy_training, sampling_engine
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.workbench import Workbench
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
 
-if TYPE_CHECKING:
-    from preflab.recipes.align.config import Config
 
-
-class Stages(Workbench):
+class Stages:
     """Those of the main job."""
 
-    config: "Config"
+    def __init__(self, config: Config, run: Run) -> None:
+        rest = 1 - config.data.held_out_share
+        shares = {"train": rest * (1 - config.held_out_pm_share), "judge": rest * config.held_out_pm_share}
+        shares["held_out"] = config.data.held_out_share
+        models = ModelRoles(run, config.model, scoring_tokens=config.training.max_tokens)
+        comparisons = ComparisonParts(run, config.data, models, shares)
+        evaluation = ReplyEvaluation(
+            run, models, comparisons.held_out_prompts, config.sampling, config.evaluation_prompts, engine=self._engine
+        )
+        self.config, self.run = config, run
+        self.models, self.comparisons, self.evaluation = models, comparisons, evaluation
+        self.bench = Workbench(run, models, comparisons, evaluation)
 
-    def __init__(self, config: "Config", run: Run) -> None:
-        rest = 1 - config.held_out_share
-        shares = {"train": rest * (1 - config.judge_share), "judge": rest * config.judge_share}
-        shares["held_out"] = config.held_out_share
-        super().__init__(config, run, shares, judges=config.preference, scoring_tokens=config.training.max_tokens)
+    def data(self) -> DataResult:
+        """Load, split, encode; account for everything left out."""
+        return self.comparisons.describe(len(self.evaluation.prompts))
+
+    def preference(self) -> dict[str, Any]:
+        """Fit the preference model that best-of-n and the policy are optimised against."""
+        return fit_preference_model(self.bench, self.config.preference, name="pm", part="train", stage="preference")
+
+    def held_out_preference(self) -> dict[str, Any]:
+        """Fit a second preference model on other comparisons, which nothing is optimised against."""
+        return fit_preference_model(
+            self.bench, self.config.preference, name="pm_judge", part="judge", stage="preference_judge"
+        )
 
     def best_of_n(self) -> dict[str, Any]:
         """Sample the policy as it was loaded; score every reply by both models; expected score by n."""
         total = self.config.best_of_n
-        prompts = [tokens for _, _, tokens in self.evaluation]
-        rollouts = self._rollouts("base replies", self.trunk.reference(), prompts, total + 1, "base")
-        replies = self._texts(rollouts)
-        scores = {name: self._score_texts(name, replies) for name in ("pm", "pm_judge")}
+        rollouts = self.evaluation.rollouts("base replies", self.models.reference, total + 1, "base")
+        replies = self.evaluation.texts(rollouts)
+        scores = {name: self.evaluation.scores(name, replies) for name in ("pm", "pm_judge")}
         pool, judge = scores["pm"][:, 1:], scores["pm_judge"][:, 1:]  # reply 0 is the plain sample
         centre = {name: float(grid[:, 1:].mean()) for name, grid in scores.items()}
         curve = []
@@ -70,7 +90,7 @@ class Stages(Workbench):
 
     def ppo(self) -> dict[str, Any]:
         """Train the policy against the first preference model."""
-        policy = self._role("policy", head=False)
+        policy = self.models.role("policy")
         with sampling_engine(self, policy, "ppo", max_staleness=self.config.training.max_staleness) as engine:
             training = policy_training(self, policy, engine)
             if (state := self.run.resume("ppo")) is not None:
@@ -106,20 +126,19 @@ class Stages(Workbench):
         from preflab.recipes.align.measure import compare
 
         k = self.config.replies_per_prompt
-        prompts = [tokens for _, _, tokens in self.evaluation]
-        policy = self._role("policy", head=False)
+        policy = self.models.role("policy")
         policy.load_state(self.run.load_weights("policy"))
-        rollouts = self._rollouts("PPO replies", policy, prompts, k, "policy")
-        texts = self._texts(rollouts)
-        kl = self._log_ratios(policy, self.trunk.reference(), rollouts)
-        scores = {name: self._score_texts(name, texts) for name in ("pm", "pm_judge")}
+        rollouts = self.evaluation.rollouts("PPO replies", policy, k, "policy")
+        texts = self.evaluation.texts(rollouts)
+        kl = self.evaluation.log_ratios(policy, self.models.reference, rollouts)
+        scores = {name: self.evaluation.scores(name, texts) for name in ("pm", "pm_judge")}
         tokens = {
             "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
             "measured_tokens": 4 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
             "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
         }
         return tokens | compare(
-            [(prompt, category) for prompt, category, _ in self.evaluation],
+            [(prompt, category) for prompt, category, _ in self.evaluation.prompts],
             self.run.result("best_of_n"),
             {"texts": texts, **scores},
             kl,
@@ -132,7 +151,7 @@ class Stages(Workbench):
         """The starter suites, before and after."""
         from preflab.recipes.align.suites import measure_suites
 
-        policy = self._role("policy", head=False)
+        policy = self.models.role("policy")
         policy.load_state(self.run.load_weights("policy"))
         return measure_suites(self, policy)
 
@@ -140,13 +159,18 @@ class Stages(Workbench):
         """Write what other libraries load: the policy and the preference model."""
         folder, saved = self.run.folder, {}
         with self.run.progress("saving models", 2 if self.run.is_done("ppo") else 1, "models") as advance:
-            pad = self.encoder.pad_id
-            template = self.encoder.scoring_template
-            save_preference_model(self.role("pm"), folder / "preference_model", pad_id=pad, chat_template=template)
+            pad = self.models.encoder.pad_id
+            template = self.models.encoder.scoring_template
+            save_preference_model(
+                self.models.trained_role("pm", head=True),
+                folder / "preference_model",
+                pad_id=pad,
+                chat_template=template,
+            )
             saved["preference_model"] = "AutoModelForSequenceClassification"
             advance()
             if self.run.is_done("ppo"):
-                policy = self._role("policy", head=False)
+                policy = self.models.role("policy")
                 policy.load_state(self.run.load_weights("policy"))
                 save_policy(policy, folder / "policy")
                 saved["policy"] = "AutoModelForCausalLM"

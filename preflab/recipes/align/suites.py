@@ -22,9 +22,9 @@ WHO = ("before", "after")
 
 def measure_suites(stages: "Stages", policy: Role) -> dict[str, Any]:
     """Both models on every starter suite, and their differences item by item."""
-    roles = {"before": stages.trunk.reference(), "after": policy}
+    roles = {"before": stages.models.reference, "after": policy}
     asked = {
-        who: LocalPolicy(role, stages.encoder, name=who, weights=who, max_tokens=stages.scoring_tokens)
+        who: LocalPolicy(role, stages.models.encoder, name=who, weights=who, max_tokens=stages.models.scoring_tokens)
         for who, role in roles.items()
     }
     wanted = starter_suites()

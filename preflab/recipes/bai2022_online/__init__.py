@@ -20,6 +20,7 @@ from preflab.recipes.bai2022_online.config import RESUME_MAY_CHANGE, SCALES, Con
 from preflab.recipes.bai2022_online.report import write_report
 from preflab.recipes.bai2022_online.stages import Stages
 from preflab.recipes.bai2022_online.summary import summarise
+from preflab.recipes.common.comparison_parts import DataResult
 from preflab.run import Run
 
 __all__ = [
@@ -42,7 +43,7 @@ def main(config: Config, run: Run) -> None:
         raise ConfigError("this recipe runs in one process: it waits for people most of the time")
     stages = Stages(config, run)
     try:
-        run.stage("data", stages.data)
+        run.stage("data", stages.data, DataResult)
         _learn(stages, run, 0)
         for number in range(1, config.rounds + 1):
             if not _collect(stages, run, number):

@@ -11,7 +11,7 @@ from preflab.errors import ConfigError
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.feedback.protocols.chat import Chat
 from preflab.models.adapters import AdapterConfig
-from preflab.models.load import Precision
+from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
 from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.config import PolicyGradientConfig, check_sampling
@@ -19,7 +19,7 @@ from preflab.training.policy_gradient.ppo import PPOConfig
 from preflab.training.policy_gradient.rloo import RLOOConfig
 from preflab.training.preference import PreferenceConfig
 
-RESUME_MAY_CHANGE = ("device", "wait", "poll_seconds", "store")
+RESUME_MAY_CHANGE = ("model.device", "wait", "poll_seconds", "store")
 """Settings that may differ when a run is taken up again."""
 
 
@@ -27,30 +27,11 @@ RESUME_MAY_CHANGE = ("device", "wait", "poll_seconds", "store")
 class Config:
     """Everything a run depends on; saved beside its results."""
 
-    policy: str = "smollm2"
-    """The policy that all start from: ``smollm2``, ``tiny``, a folder, a .gguf file, or a hub id."""
-    comparisons: str = "starter"
-    """Static ones, part of every preference model's data: ``starter``, a file, a folder or a hub data set."""
-    format: str | None = None
-    """Of the comparisons; recognised by their columns when not given."""
-    split: str | None = None
-    """Which part of a data set that has parts."""
-    max_comparisons: int | None = None
-    """Use only so many, drawn by the seed."""
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: ComparisonDataConfig = field(default_factory=ComparisonDataConfig)
     seed: int = 0
-    precision: Precision = "auto"
-    """bf16 where the machine multiplies it in hardware, otherwise fp32."""
-    device: str = "auto"
-    """``cpu``, ``cuda`` or ``cuda:1``; ``auto`` takes a GPU if there is one. It may differ when the run goes on."""
-    max_context_tokens: int = 1024
-    """Longest prompt and reply together; the model's own limit if that is shorter."""
-    held_out_share: float = 0.2
-    """Share of the static comparisons, and of each round's conversations, kept for measuring."""
     topics_share: float = 0.0
     """Share of the static comparisons whose prompts annotators are given to begin with; 0: they choose themselves."""
-    full_weights: bool = False
-    """Train whole copies of the model in place of adapters on one shared trunk: three more copies a round."""
-    adapters: AdapterConfig = field(default_factory=lambda: AdapterConfig(rank=16, alpha=32.0, top_layers=12))
     store: str = "collect/store.db"
     """Where the judgements are kept, as for ``preflab collect``; empty: ``store.db`` in the run's folder."""
     study: str = "online"
@@ -131,12 +112,11 @@ class Config:
 
     def __post_init__(self) -> None:
         check_types(self)
-        check_at_least(self, 1, "max_comparisons", "max_context_tokens", "evaluation_prompts", "replies_per_prompt")
+        check_at_least(self, 1, "evaluation_prompts", "replies_per_prompt")
         check_at_least(self, 0, "final_judgements", "weakest", "poll_seconds")
         checks = [
-            (0 < self.held_out_share < 1, f"held_out_share must lie between 0 and 1, got {self.held_out_share}"),
             (
-                0 <= self.topics_share < 1 - self.held_out_share,
+                0 <= self.topics_share < 1 - self.data.held_out_share,
                 "topics_share and held_out_share leave nothing to learn",
             ),
             (self.rounds >= 1 and self.judgements >= 1, "rounds and judgements must be at least 1"),
@@ -161,8 +141,7 @@ class Config:
     def unread(self) -> dict[str, str]:
         """Settings that nothing reads under the others, and because of which."""
         dead = {"rloo" if self.algorithm == "ppo" else "ppo": f"algorithm={self.algorithm}"}
-        if self.full_weights:
-            dead["adapters"] = "full_weights=true"
+        dead |= self.model.unread()
         if self.annotators == "scripted":
             dead |= dict.fromkeys(("wait", "poll_seconds"), "annotators=scripted, who are not waited for")
         elif self.wait == "stop":
@@ -185,10 +164,8 @@ def smoke() -> Config:
     small = scripted()
     return replace(
         small,
-        policy="tiny",
-        precision="fp32",
-        max_comparisons=60,
-        adapters=AdapterConfig(rank=4, alpha=8.0),
+        model=replace(small.model, policy="tiny", precision="fp32", adapters=AdapterConfig(rank=4, alpha=8.0)),
+        data=replace(small.data, max_comparisons=60),
         protocol=replace(small.protocol, most_turns=2),
         rounds=2,
         judgements=10,
@@ -220,8 +197,8 @@ def toy() -> Config:
     small = smoke()
     return replace(
         small,
-        max_comparisons=200,
-        full_weights=True,
+        model=replace(small.model, full_finetune=True),
+        data=replace(small.data, max_comparisons=200),
         judgements=100,
         final_judgements=100,
         evaluation_prompts=24,

@@ -54,7 +54,7 @@ def write_report(folder: Path) -> Path:
 def _story(facts: Facts) -> Report:
     config = facts.config
     heads = {"comparisons": "Comparisons", "pairs": "Pairs", "tokens": "Tokens, prefix once", "shortened": "Shortened"}
-    model = facts.record["model"].get("name") or config["policy"]
+    model = facts.record["model"].get("name") or config["model"]["policy"]
     sections = [_rounds(facts), _elo(facts), _preference(facts), _known(facts), _policies(facts), _replies(facts),
                 data_section(facts, heads)]  # fmt: skip
     return Report(

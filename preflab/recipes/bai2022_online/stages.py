@@ -1,8 +1,7 @@
 """The stages of the recipe ``online``: what is learned in each round, and how the policies do."""
 
 from dataclasses import replace
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +16,13 @@ from preflab.maths.bootstrap import clustered_bootstrap, win_rate
 from preflab.maths.statistics import Estimate, mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy, save_preference_model
+from preflab.recipes.bai2022_online.config import Config
 from preflab.recipes.bai2022_online.online_study import OnlineStudy, newest
 from preflab.recipes.bai2022_online.synthetic_annotators import ScriptedAnnotators
+from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
+from preflab.recipes.common.fitting import run_fit
+from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.workbench import Workbench
 from preflab.reporting.verdicts import Verdict, claim_above
 from preflab.rollouts.encode import Encoded, encode_comparisons
@@ -31,23 +35,27 @@ from preflab.training.policy_gradient.rloo import RLOOTraining
 from preflab.training.policy_gradient.training import PolicyGradient
 from preflab.training.preference import PreferenceTraining
 
-if TYPE_CHECKING:
-    from preflab.recipes.bai2022_online.config import Config
-
 SOURCE = "Bai et al. 2022"
 START = "start"
 Parts = dict[str, list[Comparison]]
 
 
-class Stages(Workbench):
+class Stages:
     """Those of iterated online training."""
 
-    config: "Config"
-
-    def __init__(self, config: "Config", run: Run) -> None:
-        shares = {"train": 1 - config.held_out_share - config.topics_share, "topics": config.topics_share}
-        shares = {part: share for part, share in shares.items() if share > 0} | {"held_out": config.held_out_share}
-        super().__init__(config, run, shares, judges=config.preference, scoring_tokens=config.training.max_tokens)
+    def __init__(self, config: Config, run: Run) -> None:
+        shares = {"train": 1 - config.data.held_out_share - config.topics_share, "topics": config.topics_share}
+        shares = {part: share for part, share in shares.items() if share > 0} | {"held_out": config.data.held_out_share}
+        models = ModelRoles(run, config.model, scoring_tokens=config.training.max_tokens)
+        comparisons = ComparisonParts(
+            run, config.data, models, shares, transform=config.known.label if config.known else None
+        )
+        evaluation = ReplyEvaluation(
+            run, models, comparisons.held_out_prompts, config.sampling, config.evaluation_prompts
+        )
+        self.config, self.run = config, run
+        self.models, self.comparisons, self.evaluation = models, comparisons, evaluation
+        self.bench = Workbench(run, models, comparisons, evaluation)
         self.lab = OnlineStudy(config, run)
         self._rounds: dict[int, Parts] = {}
         self._rolled: dict[str, list[list[Rollout]]] = {}
@@ -58,25 +66,21 @@ class Stages(Workbench):
 
     # data ------------------------------------------------------------------------------------------------
 
-    @cached_property
-    def parts(self) -> Parts:
-        """The static comparisons, judged anew where the annotators' preference is known."""
-        found, known = super().parts, self.config.known
-        if known is None:
-            return found
-        return {part: [known.label(comparison) for comparison in own] for part, own in found.items()}
+    def data(self) -> DataResult:
+        """Load, split, encode; account for everything left out."""
+        return self.comparisons.describe(len(self.evaluation.prompts))
 
     @property
     def topics(self) -> list[str]:
         """What annotators are given to begin with: the user's words of prompts that nothing is trained on."""
-        prompts = distinct_prompts(self.parts["topics"]) if "topics" in self.parts else []
+        prompts = distinct_prompts(self.comparisons.parts["topics"]) if "topics" in self.comparisons.parts else []
         return list(dict.fromkeys(prompt.messages[-1].text for prompt in prompts))
 
     def online(self, number: int) -> Parts:
         """What a round taught; conversations that begin alike are in one part. Too few of them are all for training."""
         if number not in self._rounds:
             every = self.lab.comparisons(number)
-            shares = {"train": 1 - self.config.held_out_share, "held_out": self.config.held_out_share}
+            shares = {"train": 1 - self.config.data.held_out_share, "held_out": self.config.data.held_out_share}
             try:
                 found = split_by_prompt(every, shares, seed=self.run.seed_of(f"split of round {number}"))
             except ConfigError:
@@ -87,8 +91,8 @@ class Stages(Workbench):
     def _encoded(self, number: int, part: str) -> Encoded:
         """A part of a round (0: of the static comparisons) as rows; what did not fit is recorded."""
         if number == 0:
-            return self.encoded[part]
-        found = encode_comparisons(self.encoder, self.online(number)[part])
+            return self.comparisons.encoded[part]
+        found = encode_comparisons(self.models.encoder, self.online(number)[part])
         counts = {"shortened": found.shortened, "refused": found.refused}
         self.run.record("counts", **{f"round {number}, {part}": counts})
         return found
@@ -107,7 +111,7 @@ class Stages(Workbench):
             "max_new_tokens": config.sampling.max_new_tokens,
         }
         trained = {f"round-{k}": str(self.lab.folder(k).resolve()) for k in range(number)}
-        every = [PolicySpec(name=START, model=config.policy, **how)]
+        every = [PolicySpec(name=START, model=config.model.policy, **how)]
         every += [PolicySpec(name=name, run=run, **how) for name, run in trained.items()]
         chosen = every[-config.snapshots :]
         if config.best_of > 1:
@@ -136,9 +140,11 @@ class Stages(Workbench):
             rows += list(own.rows) * self.config.online_copies
             judged += list(own.comparisons) * self.config.online_copies
         seed, stage = self.run.seed_of(f"order of {name}"), f"preference{number}"
-        training = PreferenceTraining(self._role(name), rows, judged, self.judges, seed=seed)
-        self._fit(stage, f"preference model {number}", training)
-        self.run.save_weights(name, self._role(name).state())
+        training = PreferenceTraining(
+            self.models.role(name, head=True), rows, judged, self.config.preference, seed=seed
+        )
+        run_fit(self.run, stage, f"preference model {number}", training)
+        self.run.save_weights(name, self.models.role(name, head=True).state())
         pairs = [sum(1 for c in own.comparisons for _ in c.pairs(ties=False)) for own in parts]
         return {
             "mix": {_of(k): n * (self.config.online_copies if k else 1) for k, n in enumerate(pairs)},
@@ -152,8 +158,8 @@ class Stages(Workbench):
         }
 
     def _scores(self, name: str, encoded: Encoded) -> list[list[float]]:
-        role = self.role(name)
-        return [scores.tolist() for scores in score_rows(role, encoded.rows, max_tokens=self.scoring_tokens)]
+        role = self.models.trained_role(name, head=True)
+        return [scores.tolist() for scores in score_rows(role, encoded.rows, max_tokens=self.models.scoring_tokens)]
 
     def _accuracy(self, name: str, number: int) -> Estimate | None:
         """On held-out pairs of a round (0: static ones); None where there are none."""
@@ -200,7 +206,7 @@ class Stages(Workbench):
     def policy_of(self, number: int) -> dict[str, Any]:
         """A new policy, trained from the start policy against the round's preference model, and exported."""
         name, stage = f"policy_{number}", f"policy{number}"
-        policy = self._role(name, head=False)
+        policy = self.models.role(name)
         training = self._training(number, policy)
         if (state := self.run.resume(stage)) is not None:
             training.load_state(state)
@@ -224,25 +230,29 @@ class Stages(Workbench):
 
     def _policy(self, name: str) -> Role:
         """A policy whose training has finished."""
-        role = self._role(name, head=False)
+        role = self.models.role(name)
         role.load_state(self.run.load_weights(name))
         return role
 
     def _training(self, number: int, policy: Role) -> PolicyGradient:
-        config, trunk, judge = self.config, self.trunk, f"pm_{number}"
+        config, trunk, judge = self.config, self.models.trunk, f"pm_{number}"
         taught = [c for k in range(1, number + 1) for c in self.online(k)["train"]]
-        prompts = distinct_prompts([*self.parts["train"], *taught])
-        scorer = self.scorer(judge)
+        prompts = distinct_prompts([*self.comparisons.parts["train"], *taught])
+        scorer = self.models.scorer(judge)
         common: dict[str, Any] = {
             "seed": self.run.seed_of(f"policy {number}"),
-            "score_offset": float(self._score_texts(judge, self._replies(START)).mean()),
+            "score_offset": float(self.evaluation.scores(judge, self._replies(START)).mean()),
         }
         reference = trunk.reference()
         if config.algorithm == "rloo":
-            return RLOOTraining(policy, reference, scorer, prompts, self.encoder, self._with_sampling(), **common)
+            return RLOOTraining(
+                policy, reference, scorer, prompts, self.models.encoder, self._with_sampling(), **common
+            )
         value = f"value_{number}"
         head = Role(trunk, value) if value in trunk.names else trunk.add_head(value, on=judge)
-        return PPOTraining(policy, reference, head, scorer, prompts, self.encoder, self._with_sampling(), **common)
+        return PPOTraining(
+            policy, reference, head, scorer, prompts, self.models.encoder, self._with_sampling(), **common
+        )
 
     def _with_sampling(self) -> Any:
         return replace(self.config.training, sampling=self.config.sampling)
@@ -251,9 +261,12 @@ class Stages(Workbench):
         """What a deployed policy is opened from: a folder like that of a finished run."""
         folder = self.lab.folder(number)
         folder.mkdir(parents=True, exist_ok=True)
-        template, pad = self.encoder.scoring_template, self.encoder.pad_id
+        template, pad = self.models.encoder.scoring_template, self.models.encoder.pad_id
         save_preference_model(
-            self.role(f"pm_{number}"), folder / "preference_model", pad_id=pad, chat_template=template
+            self.models.trained_role(f"pm_{number}", head=True),
+            folder / "preference_model",
+            pad_id=pad,
+            chat_template=template,
         )
         save_policy(policy, folder / "policy")
 
@@ -261,22 +274,22 @@ class Stages(Workbench):
 
     def _replies(self, who: str) -> list[list[str]]:
         """What a policy says to the held-out prompts: ``start`` or ``policy_<round>``."""
-        return self._texts(self._said(who))
+        return self.evaluation.texts(self._said(who))
 
     def _said(self, who: str) -> list[list[Rollout]]:
         if who not in self._rolled:
-            role = self.trunk.reference() if who == START else self._policy(who)
-            prompts, k = [tokens for _, _, tokens in self.evaluation], self.config.replies_per_prompt
-            self._rolled[who] = self._rollouts(f"replies of {who}", role, prompts, k, f"replies_{who}")
+            role = self.models.reference if who == START else self._policy(who)
+            k = self.config.replies_per_prompt
+            self._rolled[who] = self.evaluation.rollouts(f"replies of {who}", role, k, f"replies_{who}")
         return self._rolled[who]
 
     def measure_of(self, number: int) -> dict[str, Any]:
         """How far a round's policy is from the start policy, and how much better by its own preference model."""
         who, judge = f"policy_{number}", f"pm_{number}"
         rollouts = self._said(who)
-        groups = np.repeat(np.arange(len(self.evaluation)), self.config.replies_per_prompt)
-        ours, before = (self._score_texts(judge, self._replies(name)).ravel() for name in (who, START))
-        kl = self._log_ratios(self._policy(who), self.trunk.reference(), rollouts)
+        groups = np.repeat(np.arange(len(self.evaluation.prompts)), self.config.replies_per_prompt)
+        ours, before = (self.evaluation.scores(judge, self._replies(name)).ravel() for name in (who, START))
+        kl = self.evaluation.log_ratios(self._policy(who), self.models.reference, rollouts)
         return {
             "kl": mean_with_interval(kl.ravel(), groups),
             "gain": mean_with_interval(ours - before, groups),
@@ -299,8 +312,8 @@ class Stages(Workbench):
         config = self.config
         last, judge = config.rounds, f"pm_{config.rounds}"
         who = [START, *(f"policy_{k}" for k in range(last + 1))]
-        groups = np.repeat(np.arange(len(self.evaluation)), config.replies_per_prompt)
-        scores = {name: self._score_texts(judge, self._replies(name)) for name in who}
+        groups = np.repeat(np.arange(len(self.evaluation.prompts)), config.replies_per_prompt)
+        scores = {name: self.evaluation.scores(judge, self._replies(name)) for name in who}
         waves = last + bool(config.final_judgements)
         elo = self.run.result(f"collect{waves}")["elo"]
         texts = {name: self._replies(name) for name in who}
@@ -311,7 +324,7 @@ class Stages(Workbench):
                 "replies": {name: texts[name][i][0] for name in (START, "policy_0", f"policy_{last}")},
                 "judge": {name: float(scores[name][i][0]) for name in (START, "policy_0", f"policy_{last}")},
             }
-            for i, (prompt, category, _) in enumerate(self.evaluation)
+            for i, (prompt, category, _) in enumerate(self.evaluation.prompts)
         ]
         return {
             "gain": {name: mean_with_interval((scores[name] - scores[START]).ravel(), groups) for name in who[1:]},
@@ -360,8 +373,13 @@ class Stages(Workbench):
     def export(self) -> dict[str, Any]:
         """The last round's policy and preference model, as other runs leave theirs."""
         last, folder = self.config.rounds, self.run.folder
-        pad, template = self.encoder.pad_id, self.encoder.scoring_template
-        save_preference_model(self.role(f"pm_{last}"), folder / "preference_model", pad_id=pad, chat_template=template)
+        pad, template = self.models.encoder.pad_id, self.models.encoder.scoring_template
+        save_preference_model(
+            self.models.trained_role(f"pm_{last}", head=True),
+            folder / "preference_model",
+            pad_id=pad,
+            chat_template=template,
+        )
         save_policy(self._policy(f"policy_{last}"), folder / "policy")
         saved = {"preference_model": "AutoModelForSequenceClassification", "policy": "AutoModelForCausalLM"}
         return {"saved": saved}

@@ -26,8 +26,9 @@ METHODS = {"ppo": "PPO", "rloo": "RLOO", "reinforce": "REINFORCE"}
 
 def policy_training(stages: "Stages", policy: Role, engine: Engine) -> PolicyGradient:
     """The chosen algorithm, ready to run on the prompts of train and judge."""
-    config, encoder, scorer, reference = stages.config, stages.encoder, stages.scorer("pm"), stages.trunk.reference()
-    prompts = distinct_prompts([*stages.parts["train"], *stages.parts["judge"]])
+    config, encoder = stages.config, stages.models.encoder
+    scorer, reference = stages.models.scorer("pm"), stages.models.reference
+    prompts = distinct_prompts([*stages.comparisons.parts["train"], *stages.comparisons.parts["judge"]])
     common: dict[str, Any] = {
         "seed": stages.run.seed_of("ppo"),
         "score_offset": stages.run.result("best_of_n")["centre"]["pm"],
@@ -51,16 +52,16 @@ def sampling_engine(stages: "Stages", role: Role, purpose: str, *, max_staleness
     config, run = stages.config, stages.run
     run.record("samplers", **{purpose: config.sampler})
     if config.sampler == IN_PROCESS:
-        yield InProcess(role, stages.encoder)
+        yield InProcess(role, stages.models.encoder)
         return
     settings = replace(config.vllm, max_staleness=max_staleness)
-    with closing(VLLMEngine(config.sampler, stages.encoder, run.folder / "pushed", settings)) as server:
+    with closing(VLLMEngine(config.sampler, stages.models.encoder, run.folder / "pushed", settings)) as server:
         yield server
 
 
 def value_role(stages: "Stages") -> Role:
     """The value model: a head on the frozen preference model, or a model of its own that starts from it."""
-    trunk = stages.trunk
+    trunk = stages.models.trunk
     if "value" in trunk.names:
         return Role(trunk, "value")
     if stages.config.value_model == "head":
@@ -74,6 +75,6 @@ def pretraining_rows(stages: "Stages") -> list[Row]:
     if path is None:
         return []
     texts = list(load_texts(path))
-    rows = rows_of_text(stages.encoder, texts, example_tokens=stages.config.training.ptx.example_tokens)
+    rows = rows_of_text(stages.models.encoder, texts, example_tokens=stages.config.training.ptx.example_tokens)
     stages.run.record("pretraining", documents=len(texts), rows=len(rows), tokens=sum(len(row) for row in rows))
     return rows

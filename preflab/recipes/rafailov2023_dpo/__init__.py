@@ -14,6 +14,7 @@ Result    none committed yet: run at the smallest scale only, which proves the p
 """
 
 from preflab import distributed
+from preflab.recipes.common.comparison_parts import DataResult
 from preflab.recipes.rafailov2023_dpo.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.rafailov2023_dpo.report import write_report
 from preflab.recipes.rafailov2023_dpo.stages import Stages
@@ -26,9 +27,9 @@ __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", 
 def main(config: Config, run: Run) -> None:
     """Fit a judge, perhaps fine-tune, fit the policy, measure, report; every stage is kept and none is done twice."""
     stages = Stages(config, run)
-    run.stage("data", stages.data)
-    if config.judge_share > 0:
-        run.stage("preference_judge", lambda: stages.preference("pm_judge", "judge"))
+    run.stage("data", stages.data, DataResult)
+    if config.held_out_pm_share > 0:
+        run.stage("preference_judge", stages.preference)
     if config.sft_first:
         run.stage("sft", stages.sft)
     run.stage("dpo", stages.dpo)

@@ -39,7 +39,7 @@ def write_report(folder: Path) -> Path:
 
     facts = read_facts(folder, "rafailov2023_dpo", STAGES)
     config = facts.config
-    left_out = {"preference_judge": config["judge_share"] == 0, "sft": not config["sft_first"]}
+    left_out = {"preference_judge": config["held_out_pm_share"] == 0, "sft": not config["sft_first"]}
     stages = {stage: words for stage, words in STAGES.items() if not left_out.get(stage, False)}
     return write_report_page(facts, stages, _story(facts), SCALES)
 
@@ -55,7 +55,7 @@ def _story(facts: Facts) -> Report:
     if "sft" in r:
         sections.append(sft_section(r["sft"], facts.metrics.get("sft", [])))
     sections += [_fit(facts, name), _unseen(r, name), _policies(r)]
-    model = facts.record["model"].get("name") or config["policy"]
+    model = facts.record["model"].get("name") or config["model"]["policy"]
     return Report(
         title=f"Fitting {model} to preferences with {name}",
         summary=_lead(r, name),

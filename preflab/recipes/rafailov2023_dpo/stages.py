@@ -1,6 +1,6 @@
 """The stages of the recipe ``dpo``: what is done, in order, and what each leaves behind."""
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -13,8 +13,13 @@ from preflab.maths.bootstrap import win_rate
 from preflab.maths.statistics import Estimate, mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
+from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
+from preflab.recipes.common.fitting import fit_preference_model, run_fit
+from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.supervised import at_ends_of_epochs, before_and_after, prompt_groups, token_losses
 from preflab.recipes.common.workbench import Workbench
+from preflab.recipes.rafailov2023_dpo.config import Config
 from preflab.reporting.verdicts import Verdict, claim_above
 from preflab.rollouts.encode import encode_conversations, encode_replies
 from preflab.rollouts.score import logprob_rows
@@ -23,40 +28,52 @@ from preflab.training.dpo import DPOTraining
 from preflab.training.row_pairs import Judgements
 from preflab.training.sft import SFTTraining
 
-if TYPE_CHECKING:
-    from preflab.recipes.rafailov2023_dpo.config import Config
-
 SOURCE = {"dpo": "Rafailov et al. 2023", "ipo": "Azar et al. 2023"}
 
 
-class Stages(Workbench):
+class Stages:
     """Those of direct preference optimisation."""
 
-    config: "Config"
-
-    def __init__(self, config: "Config", run: Run) -> None:
-        rest = 1 - config.held_out_share
-        shares = {"train": rest * (1 - config.judge_share), "judge": rest * config.judge_share}
+    def __init__(self, config: Config, run: Run) -> None:
+        rest = 1 - config.data.held_out_share
+        shares = {"train": rest * (1 - config.held_out_pm_share), "judge": rest * config.held_out_pm_share}
         shares = {part: share for part, share in shares.items() if share > 0}
-        shares["held_out"] = config.held_out_share
-        super().__init__(config, run, shares, judges=config.preference, scoring_tokens=2 * config.dpo.max_tokens)
+        shares["held_out"] = config.data.held_out_share
+        models = ModelRoles(run, config.model, scoring_tokens=2 * config.dpo.max_tokens)
+        comparisons = ComparisonParts(run, config.data, models, shares)
+        evaluation = ReplyEvaluation(
+            run, models, comparisons.held_out_prompts, config.sampling, config.evaluation_prompts
+        )
+        self.config, self.run = config, run
+        self.models, self.comparisons, self.evaluation = models, comparisons, evaluation
+        self.bench = Workbench(run, models, comparisons, evaluation)
+
+    def data(self) -> DataResult:
+        """Load, split, encode; account for everything left out."""
+        return self.comparisons.describe(len(self.evaluation.prompts))
+
+    def preference(self) -> dict[str, Any]:
+        """Fit the held-out preference model, which nothing is optimised against."""
+        return fit_preference_model(
+            self.bench, self.config.preference, name="pm_judge", part="judge", stage="preference_judge"
+        )
 
     def sft(self) -> dict[str, Any]:
         """Fine-tune on the best replies of the train part."""
         train, held_out = (
-            encode_replies(self.encoder, [(c.prompt, c.best()) for c in self.parts[part]])
+            encode_replies(self.models.encoder, [(c.prompt, c.best()) for c in self.comparisons.parts[part]])
             for part in ("train", "held_out")
         )
-        role = self._role("sft", head=False)
-        groups = prompt_groups([c.prompt for c in self.parts["held_out"]], held_out)
-        before = token_losses(self.trunk.reference(), held_out.rows, groups)
+        role = self.models.role("sft")
+        groups = prompt_groups([c.prompt for c in self.comparisons.parts["held_out"]], held_out)
+        before = token_losses(self.models.reference, held_out.rows, groups)
         training = SFTTraining(role, train.rows, self.config.sft, seed=self.run.seed_of("order of sft"))
 
         def unseen() -> float:
             return token_losses(role, held_out.rows, groups).mean
 
         besides = at_ends_of_epochs(training.order.steps_per_epoch, unseen)
-        self._fit("sft", "SFT", training, besides=besides)
+        run_fit(self.run, "sft", "SFT", training, extra_metrics=besides)
         self.run.save_weights("sft", role.state())
         return {
             **before_and_after(before, token_losses(role, held_out.rows, groups)),
@@ -68,9 +85,9 @@ class Stages(Workbench):
     def _reference(self) -> Role:
         """What the policy starts from and is held to."""
         if not self.config.sft_first:
-            return self.trunk.reference()
-        known = "sft" in self.trunk.names
-        role = self._role("sft", head=False)
+            return self.models.reference
+        known = "sft" in self.models.trunk.names
+        role = self.models.role("sft")
         if not known:
             role.load_state(self.run.load_weights("sft"))
         return role
@@ -78,9 +95,9 @@ class Stages(Workbench):
     def _policy(self, *, finished: bool) -> Role:
         """The policy: where it starts, or as it was trained."""
         self._reference()
-        if "policy" not in self.trunk.names:
-            self.trunk.add_role("policy", start_from="sft" if self.config.sft_first else None)
-        role = Role(self.trunk, "policy")
+        if "policy" not in self.models.trunk.names:
+            self.models.trunk.add_role("policy", start_from="sft" if self.config.sft_first else None)
+        role = Role(self.models.trunk, "policy")
         if finished:
             role.load_state(self.run.load_weights("policy"))
         return role
@@ -95,7 +112,7 @@ class Stages(Workbench):
             with self.run.progress("reference", training.n_replies, "replies") as advance:
                 training.prepare(advance)
 
-        self._fit("dpo", self.config.dpo.loss.upper(), training, prepare=prepare)
+        run_fit(self.run, "dpo", self.config.dpo.loss.upper(), training, prepare=prepare)
         self.run.save_weights("policy", role.state())
         steps = self.run.metrics("dpo")
         return {
@@ -103,22 +120,22 @@ class Stages(Workbench):
             "steps": training.total_steps,
             "rows": len(training.rows),
             "trained_tokens": sum(m["n_tokens"] for m in steps),
-            "measured_tokens": sum(map(len, training.rows)) + 2 * self.encoded["held_out"].n_tokens,
+            "measured_tokens": sum(map(len, training.rows)) + 2 * self.comparisons.encoded["held_out"].n_tokens,
             "without_pairs": training.n_without_pairs,
         }
 
     def _rows(self) -> tuple[list[Row], list[Judgements]]:
         """The train part, each dialogue that was judged several times in one row."""
-        train = self.encoded["train"]
+        train = self.comparisons.encoded["train"]
         if not self.config.trees:
             return train.rows, list(train.comparisons)
-        trees = encode_conversations(self.encoder, group_by_conversation(train.comparisons))
+        trees = encode_conversations(self.models.encoder, group_by_conversation(train.comparisons))
         return trees.rows, list(trees.comparisons)
 
     def _held_out(self, role: Role, reference: Role) -> dict[str, Any]:
         """Accuracy of implicit rewards on unseen pairs, against chance and simpler rules."""
-        train, held_out = self.encoded["train"], self.encoded["held_out"]
-        own, ref = (logprob_rows(r, held_out.rows, max_tokens=self.scoring_tokens) for r in (role, reference))
+        train, held_out = self.comparisons.encoded["train"], self.comparisons.encoded["held_out"]
+        own, ref = (logprob_rows(r, held_out.rows, max_tokens=self.models.scoring_tokens) for r in (role, reference))
         averages, beta = self.config.dpo.averages, self.config.dpo.beta
         rewards, likelihood = list[list[float]](), list[list[float]]()
         for ours, theirs in zip(own, ref, strict=True):
@@ -155,16 +172,16 @@ class Stages(Workbench):
 
     def measure(self) -> dict[str, Any]:
         """Replies of reference and policy to held-out prompts: KL, what they look like, and which the judge prefers."""
-        prompts, k = [tokens for _, _, tokens in self.evaluation], self.config.replies_per_prompt
+        k = self.config.replies_per_prompt
         reference, policy = self._reference(), self._policy(finished=True)
-        base = self._rollouts("replies before", reference, prompts, k, "base")
-        ours = self._rollouts("replies after", policy, prompts, k, "policy")
-        texts = {"before": self._texts(base), "after": self._texts(ours)}
-        groups = np.repeat(np.arange(len(prompts)), k)
-        kl = mean_with_interval(self._log_ratios(policy, reference, ours).ravel(), groups)
+        base = self.evaluation.rollouts("replies before", reference, k, "base")
+        ours = self.evaluation.rollouts("replies after", policy, k, "policy")
+        texts = {"before": self.evaluation.texts(base), "after": self.evaluation.texts(ours)}
+        groups = np.repeat(np.arange(len(self.evaluation.prompts)), k)
+        kl = mean_with_interval(self.evaluation.log_ratios(policy, reference, ours).ravel(), groups)
         scores: dict[str, np.ndarray] = {}
-        if self.config.judge_share > 0:
-            scores = {who: self._score_texts("pm_judge", replies) for who, replies in texts.items()}
+        if self.config.held_out_pm_share > 0:
+            scores = {who: self.evaluation.scores("pm_judge", replies) for who, replies in texts.items()}
         return {
             "kl": kl,
             **self._wins(scores, groups, kl),
@@ -185,7 +202,7 @@ class Stages(Workbench):
         after, before = (scores[who] for who in ("after", "before"))
         gain = mean_with_interval((after - before).ravel(), groups)
         wins = win_rate(after.ravel(), before.ravel(), groups)
-        categories = np.repeat(np.array([category for _, category, _ in self.evaluation]), after.shape[1])
+        categories = np.repeat(np.array([category for _, category, _ in self.evaluation.prompts]), after.shape[1])
         named = sorted(set(categories.tolist()) - {""})
         source, name = SOURCE[self.config.dpo.loss], self.config.dpo.loss.upper()
         verdicts: list[Verdict] = [
@@ -208,7 +225,7 @@ class Stages(Workbench):
                 "replies": {who: replies[i][0] for who, replies in texts.items()},
                 "judge": {who: float(own[i, 0]) for who, own in scores.items()},
             }
-            for i, (prompt, category, _) in enumerate(self.evaluation)
+            for i, (prompt, category, _) in enumerate(self.evaluation.prompts)
         ]
 
     def export(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ def _story(facts: Facts) -> Report:
             f"Held-out replies cost {number(own['before'].value, '.3f')} nats a token before and "
             f"{number(own['after'].value, '.3f')} after: a gain of {nats(own['gain'])} nats a token."
         ]
-    model = facts.record["model"].get("name") or facts.config["policy"]
+    model = facts.record["model"].get("name") or facts.config["model"]["policy"]
     return Report(title=f"Fine-tuning {model} on good replies", summary=lead, sections=sections)
 
 

@@ -1,7 +1,7 @@
 """The stages of the recipe ``sft``: what is done, in order, and what each leaves behind."""
 
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.dialogues import load_dialogues
@@ -10,34 +10,40 @@ from preflab.errors import ConfigError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
+from preflab.recipes.common.comparison_parts import ComparisonParts, draw_subset
+from preflab.recipes.common.fitting import run_fit
+from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.supervised import at_ends_of_epochs, before_and_after, prompt_groups, token_losses
 from preflab.recipes.common.workbench import Workbench
+from preflab.recipes.sft.config import Config
 from preflab.reporting.verdicts import claim_above
 from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_replies
 from preflab.run import Run
 from preflab.training.sft import SFTTraining
 
-if TYPE_CHECKING:
-    from preflab.recipes.sft.config import Config
-
 PARTS = ("train", "held_out")
 
 
-class Stages(Workbench):
+class Stages:
     """Those of supervised fine-tuning."""
 
-    config: "Config"
-
-    def __init__(self, config: "Config", run: Run) -> None:
-        shares = {"train": 1 - config.held_out_share, "held_out": config.held_out_share}
-        super().__init__(config, run, shares, scoring_tokens=2 * config.sft.max_tokens)
+    def __init__(self, config: Config, run: Run) -> None:
+        shares = {"train": 1 - config.data.held_out_share, "held_out": config.data.held_out_share}
+        self.shares = shares
+        models = ModelRoles(run, config.model, scoring_tokens=2 * config.sft.max_tokens)
+        comparisons = ComparisonParts(run, config.data, models, shares)
+        evaluation = ReplyEvaluation(run, models, self._held_out_prompts, config.sampling, config.evaluation_prompts)
+        self.config, self.run = config, run
+        self.models, self.comparisons, self.evaluation = models, comparisons, evaluation
+        self.bench = Workbench(run, models, comparisons, evaluation)
 
     @cached_property
     def dialogues(self) -> dict[str, list[Dialogue]]:
         """Dialogues of each part; no two parts hold dialogues that begin alike."""
         assert self.config.dialogues is not None
         loaded = load_dialogues(self.config.dialogues)
-        chosen = self._drawn(loaded.dialogues)
+        chosen = draw_subset(loaded.dialogues, self.config.data.max_comparisons, self.run)
         self.run.record(
             "data",
             source=loaded.source,
@@ -54,16 +60,17 @@ class Stages(Workbench):
     def learned(self) -> dict[str, EncodedDialogues]:
         """Each part as rows of replies to learn; what did not fit is recorded."""
         if self.config.dialogues is None:
-            pairs = {part: [(c.prompt, c.best()) for c in own] for part, own in self.parts.items()}
-            found = {part: encode_replies(self.encoder, own) for part, own in pairs.items()}
+            pairs = {part: [(c.prompt, c.best()) for c in own] for part, own in self.comparisons.parts.items()}
+            found = {part: encode_replies(self.models.encoder, own) for part, own in pairs.items()}
         else:
             last = self.config.last_turn_only
-            found = {part: encode_dialogues(self.encoder, own, last_only=last) for part, own in self.dialogues.items()}
+            found = {
+                part: encode_dialogues(self.models.encoder, own, last_only=last) for part, own in self.dialogues.items()
+            }
         for part, own in found.items():
             if not own.rows:
-                raise ConfigError(
-                    f"no reply of part {part!r} fits in {self.encoder.max_tokens} tokens; raise max_context_tokens"
-                )
+                limit = self.models.encoder.max_tokens
+                raise ConfigError(f"no reply of part {part!r} fits in {limit} tokens; raise model.max_context_tokens")
             self.run.record("counts", **{part: {"shortened": own.shortened, "refused": own.refused}})
         return found
 
@@ -71,13 +78,13 @@ class Stages(Workbench):
     def groups(self) -> list[int]:
         """For each held-out row the number of its prompt."""
         if self.config.dialogues is None:
-            return prompt_groups([c.prompt for c in self.parts["held_out"]], self.learned["held_out"])
+            return prompt_groups([c.prompt for c in self.comparisons.parts["held_out"]], self.learned["held_out"])
         return prompt_groups(self.dialogues["held_out"], self.learned["held_out"])
 
     def _held_out_prompts(self) -> list[tuple[Dialogue, str]]:
         """Prompts of held-out comparisons, or held-out dialogues up to their last reply."""
         if self.config.dialogues is None:
-            return super()._held_out_prompts()
+            return self.comparisons.held_out_prompts()
         return [(prompt, "") for prompt in dict.fromkeys(d.prompt for d in self.dialogues["held_out"] if d.prompt != d)]
 
     def data(self) -> dict[str, Any]:
@@ -95,21 +102,23 @@ class Stages(Workbench):
         }
 
     def _policy(self) -> Role:
-        return self._role("policy", head=False)
+        return self.models.role("policy")
 
     def sft(self) -> dict[str, Any]:
         """Learn the train part; nats per token on the held-out part before, after, and after each pass."""
         train, held_out = self.learned["train"], self.learned["held_out"]
-        before = token_losses(self.trunk.reference(), held_out.rows, self.groups, max_tokens=self.scoring_tokens)
+        before = token_losses(self.models.reference, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)
         role = self._policy()
         training = SFTTraining(role, train.rows, self.config.sft, seed=self.run.seed_of("order of sft"))
 
         def unseen() -> float:
-            return token_losses(role, held_out.rows, self.groups, max_tokens=self.scoring_tokens).mean
+            return token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens).mean
 
-        self._fit("sft", "SFT", training, besides=at_ends_of_epochs(training.order.steps_per_epoch, unseen))
+        run_fit(
+            self.run, "sft", "SFT", training, extra_metrics=at_ends_of_epochs(training.order.steps_per_epoch, unseen)
+        )
         self.run.save_weights("policy", role.state())
-        after = token_losses(role, held_out.rows, self.groups, max_tokens=self.scoring_tokens)
+        after = token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)
         numbers = before_and_after(before, after)
         claim = "unseen replies become more probable"
         steps = self.run.metrics("sft")
@@ -124,12 +133,11 @@ class Stages(Workbench):
 
     def measure(self) -> dict[str, Any]:
         """One reply before and one after to each of some held-out prompts, to look at."""
-        prompts = [tokens for _, _, tokens in self.evaluation]
         policy = self._policy()
         policy.load_state(self.run.load_weights("policy"))
-        before = self._rollouts("replies before", self.trunk.reference(), prompts, 1, "base")
-        after = self._rollouts("replies after", policy, prompts, 1, "policy")
-        texts = {"before": self._texts(before), "after": self._texts(after)}
+        before = self.evaluation.rollouts("replies before", self.models.reference, 1, "base")
+        after = self.evaluation.rollouts("replies after", policy, 1, "policy")
+        texts = {"before": self.evaluation.texts(before), "after": self.evaluation.texts(after)}
         return {
             "facts": {who: reply_facts([r for rs in own for r in rs]) for who, own in texts.items() if own},
             "examples": [
@@ -139,7 +147,7 @@ class Stages(Workbench):
                     "replies": {who: own[i][0] for who, own in texts.items()},
                     "judge": {},
                 }
-                for i, (prompt, category, _) in enumerate(self.evaluation)
+                for i, (prompt, category, _) in enumerate(self.evaluation.prompts)
             ],
             "sampled_tokens": sum(len(r.tokens) for rs in [*before, *after] for r in rs),
         }

@@ -109,13 +109,28 @@ def test_an_unknown_setting_is_refused_with_a_suggestion(
 
 def test_settings_come_from_scale_file_flags_and_assignments_in_that_order(tmp_path: Path) -> None:
     (tmp_path / "my.yaml").write_text("seed: 1\nbest_of_n: 8\nppo:\n  steps: 5\n  epochs: 3\n")
-    given = ("--config", "my.yaml", "--seed", "2", "--set", "ppo.steps=6", "--set", "adapters.rank=2", "--show-config")
+    given = (
+        "--config",
+        "my.yaml",
+        "--seed",
+        "2",
+        "--set",
+        "ppo.steps=6",
+        "--set",
+        "model.adapters.rank=2",
+        "--show-config",
+    )
     shown = preflab("run", "align", "--scale", "smoke", *given, cwd=tmp_path)
     assert shown.returncode == 0, shown.stderr
     import yaml
 
     config = yaml.safe_load(shown.stdout)
-    assert (config["policy"], config["seed"], config["best_of_n"], config["adapters"]["rank"]) == ("tiny", 2, 8, 2)
+    assert (config["model"]["policy"], config["seed"], config["best_of_n"], config["model"]["adapters"]["rank"]) == (
+        "tiny",
+        2,
+        8,
+        2,
+    )
     assert (config["ppo"]["steps"], config["ppo"]["epochs"], config["ppo"]["minibatches"]) == (6, 3, 2)
     assert not (tmp_path / "runs").exists()
 
@@ -130,6 +145,6 @@ def test_what_help_says_of_the_defaults_is_so(home: Path) -> None:
     from preflab.recipes.align import default
 
     usual, smoke = default(), json.loads((home / "runs/r/config.json").read_text())["config"]
-    assert (usual.policy, usual.comparisons, usual.until, usual.seed) == ("smollm2", "starter", "measure", 0)
-    assert (smoke["policy"], smoke["until"], smoke["seed"]) == ("tiny", "measure", 0)
-    assert (usual.max_comparisons, smoke["max_comparisons"]) == (None, 60)
+    assert (usual.model.policy, usual.data.comparisons, usual.until, usual.seed) == ("smollm2", "starter", "measure", 0)
+    assert (smoke["model"]["policy"], smoke["until"], smoke["seed"]) == ("tiny", "measure", 0)
+    assert (usual.data.max_comparisons, smoke["data"]["max_comparisons"]) == (None, 60)

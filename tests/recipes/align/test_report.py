@@ -13,9 +13,9 @@ import pytest
 from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.maths.statistics import Estimate
-from preflab.recipes import align
 from preflab.recipes.align import Config, report
 from preflab.recipes.align.report import command, examples, read_facts, status, write_report
+from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.reporting.format import DASH, MINUS, nats, number, points, sample, share
 
 ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png" onerror=alert(1)>'
@@ -320,9 +320,14 @@ def test_what_was_left_out_is_accounted_for(whole: tuple[str, Page]) -> None:
 
 
 def test_the_command_names_the_nearest_scale_and_what_differs(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(align, "SCALES", {"default": Config, "few": lambda: Config(evaluation_prompts=8, best_of_n=4)})
-    config = to_json(Config(seed=3, comparisons="my data.jsonl", evaluation_prompts=8, best_of_n=2))
-    expected = "preflab align --scale few --seed 3 --name x-again --set 'comparisons=my data.jsonl' --set best_of_n=2"
+    few = {"default": Config, "few": lambda: Config(evaluation_prompts=8, best_of_n=4)}
+    monkeypatch.setattr(report, "SCALES", few)
+    config = to_json(
+        Config(seed=3, data=ComparisonDataConfig(comparisons="my data.jsonl"), evaluation_prompts=8, best_of_n=2)
+    )
+    expected = (
+        "preflab align --scale few --seed 3 --name x-again --set 'data.comparisons=my data.jsonl' --set best_of_n=2"
+    )
     assert command({"record": {}, "config": config, "name": "x"}) == expected
 
 

@@ -1,0 +1,75 @@
+"""The model of a run and the roles it plays: policy, reference, preference models, value model."""
+
+from functools import cached_property
+from pathlib import Path
+
+from preflab.errors import RunError
+from preflab.models.load import load_language_model
+from preflab.models.roles import Role, Trunk
+from preflab.recipes.common.configs import ModelConfig
+from preflab.rollouts.encode import Encoder
+from preflab.rollouts.score import PreferenceScorer
+from preflab.run import Run
+
+
+class ModelRoles:
+    """One trunk with its roles by name, loaded when first asked for.
+
+    Args:
+        config          which model, and how its roles hold their weights.
+        scoring_tokens  tokens per forward pass without gradient.
+    """
+
+    def __init__(self, run: Run, config: ModelConfig, *, scoring_tokens: int = 4096) -> None:
+        self.run, self.config, self.scoring_tokens = run, config, scoring_tokens
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        """The model itself; its weights are hashed into the record.
+
+        Raises:
+            RunError: the run began with other weights.
+        """
+        config = self.config
+        source = load_language_model(config.policy, precision=config.precision, device=config.device)
+        recorded_sha256 = self.run.recorded("model").get("sha256")
+        if recorded_sha256 not in (None, source.sha256):
+            raise RunError(
+                f"the run began with weights {recorded_sha256[:12]}..., but {source.name} now loads "
+                f"{source.sha256[:12]}... from {source.location}; what was measured before would not belong to it"
+            )
+        trunk = Trunk(source, None if config.full_finetune else config.adapters, seed=self.run.seed_of("roles"))
+        self.run.record(
+            "model",
+            name=source.name,
+            location=source.location.replace(str(Path.home()), "~"),  # a record names no person
+            sha256=source.sha256,
+            dtype=str(source.model.dtype),
+            parameters=sum(p.numel() for p in source.model.parameters()),
+        )
+        return trunk
+
+    @cached_property
+    def encoder(self) -> Encoder:
+        """Tokens for the trunk."""
+        source = self.trunk.source
+        return Encoder(source.tokenizer, max_tokens=min(self.config.max_context_tokens, source.context_tokens))
+
+    @property
+    def reference(self) -> Role:
+        """The model as it was loaded."""
+        return self.trunk.reference()
+
+    def role(self, name: str, *, head: bool = False) -> Role:
+        """The role by that name, made on first use; ``head`` gives a new one a score head."""
+        return Role(self.trunk, name) if name in self.trunk.names else self.trunk.add_role(name, head=head)
+
+    def trained_role(self, name: str, *, head: bool = False) -> Role:
+        """A role with the weights that its training left in the run."""
+        role = self.role(name, head=head)
+        role.load_state(self.run.load_weights(name))
+        return role
+
+    def scorer(self, name: str) -> PreferenceScorer:
+        """A trained preference model as a scorer, nats."""
+        return PreferenceScorer(self.trained_role(name, head=True), self.encoder, max_tokens=self.scoring_tokens)
