@@ -8,8 +8,6 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 
 from preflab.data.store import people
-from preflab.web.collect.pages.openapi import DESCRIPTION
-from preflab.web.collect.routes import PAGES
 from preflab.web.collect.server import serve_in_background
 from preflab.web.collect.site import SiteConfig
 from tests.web.collect.lab import Lab, Program
@@ -19,12 +17,6 @@ from tests.web.collect.lab import Lab, Program
 def root(lab: Lab) -> Program:
     """A token that may do everything."""
     return lab.program(lab.person(("*", "owner")))
-
-
-def test_the_description_names_every_address_of_the_api_and_no_other() -> None:
-    described = {(method.upper(), path) for path, known in DESCRIPTION["paths"].items() for method in known}
-    ours = {(page.method, page.path) for page in PAGES if page.path.startswith("/api/")}
-    assert described == ours - {("GET", "/api/openapi.json")}
 
 
 def test_a_study_with_its_progress_and_its_judgements_a_page_at_a_time(lab: Lab, root: Program) -> None:
