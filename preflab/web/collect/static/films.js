@@ -6,10 +6,10 @@
   let looking = 0;
 
   const loaded = (film) => new Promise((resolve, reject) => {
-    const done = () => (film.naturalWidth ? resolve() : reject(new Error(film.src)));
-    if (film.complete) { done(); return; }
-    film.addEventListener("load", done, { once: true });
-    film.addEventListener("error", done, { once: true });
+    const settle = () => (film.naturalWidth ? resolve() : reject(new Error(film.src)));
+    if (film.complete) { settle(); return; }
+    film.addEventListener("load", settle, { once: true });
+    film.addEventListener("error", settle, { once: true });
   });
   const hold = (form, held) => form.querySelectorAll("button[name=answer]").forEach((button) => { button.disabled = held; });
   const why = async (address) => {
@@ -21,11 +21,11 @@
   const begin = async (form) => {
     const films = [...form.querySelectorAll("[data-film]")];
     hold(form, true);
-    const found = await Promise.allSettled(films.map(loaded));
+    const results = await Promise.allSettled(films.map(loaded));
     if (!document.contains(form)) return;
-    const lost = films.filter((_, k) => found[k].status === "rejected");
-    if (lost.length) {
-      complain(`A film cannot be shown: ${await why(lost[0].src)}. Put this task back, or load the page again.`);
+    const missing = films.filter((_, k) => results[k].status === "rejected");
+    if (missing.length) {
+      complain(`A film cannot be shown: ${await why(missing[0].src)}. Put this task back, or load the page again.`);
       return;
     }
     for (const film of films) film.src = film.src; // both from their first picture, together

@@ -93,7 +93,7 @@
   };
   const refill = () => {
     for (const { action, since, open, fields } of halves) {
-      const form = [...document.querySelectorAll("form.judge")].find((found) => found.getAttribute("action") === action);
+      const form = [...document.querySelectorAll("form.judge")].find((candidate) => candidate.getAttribute("action") === action);
       if (!form) continue;
       form.dataset.since = since;
       const details = form.closest("details");
@@ -112,8 +112,8 @@
   // -- what comes back -------------------------------------------------------------------------------------
   const message = (xhr) => {
     if (!(xhr.getResponseHeader("content-type") || "").startsWith("text/html")) return xhr.responseText;
-    const told = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("main .complaint");
-    return told ? told.textContent : `the server answered ${xhr.status}`;
+    const complaint = new DOMParser().parseFromString(xhr.responseText, "text/html").querySelector("main .complaint");
+    return complaint ? complaint.textContent : `the server answered ${xhr.status}`;
   };
   document.addEventListener("htmx:beforeSwap", (event) => {
     const form = formOf(event);
@@ -141,8 +141,8 @@
     if (!document.getElementById("page")) return;
     const { xhr, requestConfig } = event.detail;
     const to = xhr && xhr.responseURL ? new URL(xhr.responseURL) : null;
-    const asked = requestConfig ? new URL(requestConfig.path, location.href) : null;
-    if (to && asked && to.pathname !== asked.pathname) { // sent on to a page that has an address of its own
+    const requested = requestConfig ? new URL(requestConfig.path, location.href) : null;
+    if (to && requested && to.pathname !== requested.pathname) { // sent on to a page that has an address of its own
       const next = to.pathname + to.search;
       history[next === shown ? "replaceState" : "pushState"]({}, "", next);
       shown = next;

@@ -18,20 +18,20 @@
     if (at.matches(WRITES) || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === "Enter" && at.matches("a, button, summary")) return;
     const digits = at.closest("fieldset[data-digits]");
-    const own = digits && digits.querySelector(`input[type=radio][value="${CSS.escape(event.key)}"]`);
-    const found = own || document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
-    if (!found || event.defaultPrevented) return;
+    const digit = digits && digits.querySelector(`input[type=radio][value="${CSS.escape(event.key)}"]`);
+    const target = digit || document.querySelector(`[data-key="${CSS.escape(event.key)}"]`);
+    if (!target || event.defaultPrevented) return;
     event.preventDefault();
-    if (event.repeat || found.disabled) return; // a key held down judges one task, not the next ones too
-    if (found.matches("input[type=radio]")) choose(found);
-    else if (found.matches("button.main")) found.form.requestSubmit(found);
-    else found.click();
+    if (event.repeat || target.disabled) return; // a key held down judges one task, not the next ones too
+    if (target.matches("input[type=radio]")) choose(target);
+    else if (target.matches("button.main")) target.form.requestSubmit(target);
+    else target.click();
   });
 
   // What the chosen point of a scale means, in words, beneath it.
   const spell = (radio) => {
-    const said = radio.closest("fieldset").querySelector("[data-said]");
-    if (said) said.textContent = radio.getAttribute("aria-label");
+    const description = radio.closest("fieldset").querySelector("[data-said]");
+    if (description) description.textContent = radio.getAttribute("aria-label");
   };
   document.addEventListener("change", (event) => {
     if (event.target.matches(".scale input[type=radio]")) spell(event.target);

@@ -7,13 +7,13 @@
   const tieOf = (card) => card.querySelector("[data-tie]");
 
   const number = (list) => {
-    let place = 0;
+    let rank = 0;
     [...list.children].forEach((card, position) => {
       const tie = tieOf(card);
       if (tie && position === 0) tie.checked = false;
       if (tie) tie.disabled = position === 0;
-      if (!(tie && tie.checked)) place = position + 1;
-      placeOf(card).value = String(place);
+      if (!(tie && tie.checked)) rank = position + 1;
+      placeOf(card).value = String(rank);
     });
   };
   const arrange = (list) => {

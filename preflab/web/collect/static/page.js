@@ -4,10 +4,10 @@
 "use strict";
 window.preflab = (() => {
   const line = (id) => (text) => {
-    const found = document.getElementById(id);
-    if (!found || found.textContent === text) return;
-    found.textContent = text;
-    if (id === "connection") found.hidden = !text;
+    const element = document.getElementById(id);
+    if (!element || element.textContent === text) return;
+    element.textContent = text;
+    if (id === "connection") element.hidden = !text;
   };
   const reachable = () => {
     // What scrolls must be reachable by keys.

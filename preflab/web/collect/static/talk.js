@@ -49,10 +49,10 @@
   };
   const grow = (reply, next) => {
     reply.className = next.className;
-    const words = reply.querySelector(".text bdi");
-    const [was, is] = [words.textContent, next.querySelector(".text bdi").textContent];
-    if (was && is.startsWith(was)) words.firstChild.appendData(is.slice(was.length));
-    else if (is !== was) words.textContent = is;
+    const text = reply.querySelector(".text bdi");
+    const [was, is] = [text.textContent, next.querySelector(".text bdi").textContent];
+    if (was && is.startsWith(was)) text.firstChild.appendData(is.slice(was.length));
+    else if (is !== was) text.textContent = is;
     const [note, newer] = [reply.querySelector(":scope > p"), next.querySelector(":scope > p")];
     if (note && newer && note.className === newer.className) {
       if (note.textContent !== newer.textContent) note.textContent = newer.textContent;
