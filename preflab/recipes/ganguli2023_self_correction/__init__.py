@@ -27,9 +27,8 @@ from preflab.recipes.ganguli2023_self_correction.config import (
     small,
     smoke,
 )
-from preflab.recipes.ganguli2023_self_correction.report import write_report
+from preflab.recipes.ganguli2023_self_correction.report import summarise, write_report
 from preflab.recipes.ganguli2023_self_correction.stages import Stages
-from preflab.recipes.ganguli2023_self_correction.summary import summarise
 from preflab.run import Run
 
 __all__ = [
@@ -47,10 +46,10 @@ __all__ = [
 
 
 def main(config: Config, run: Run) -> None:
-    """Ask every checkpoint under every condition, compare, export, report; answers are kept as they come."""
+    """Ask every checkpoint under every condition, compare, export, report; responses are stored as they come."""
     stages = Stages(config, run)
-    run.stage("data", stages.data)
-    for checkpoint in stages.checkpoints:
+    stages.data()
+    for checkpoint in stages.study.checkpoints:
         for benchmark in config.benchmarks:
             stages.measure(checkpoint, benchmark)
         stages.release()

@@ -1,21 +1,27 @@
-"""Moral self-correction: the same items asked plainly, with an instruction, and with a chain of thought before.
+"""Conditions of the self-correction study: the same items plainly, with an instruction, and with a chain of thought.
 
-Ganguli et al. 2023, arXiv 2302.07459. Conditions build on one another: the question (``q``); with an instruction not to
-be biased (``if``); with the instruction and the model's own reasoning in between (``cot``); for pronouns a target by
-statistics (``match``). Two controls are ours: ``neutral`` asks for care without naming bias, ``inverted`` asks for
-bias. The answer is always read the same way: probabilities of the options behind a fixed beginning of the reply, or
-counts of replies where only replies can be had.
+Ganguli et al. 2023, arXiv 2302.07459. Conditions build on one another:
+
+q         the question
+if        with an instruction not to be biased
+cot       with the instruction, and the model's own reasoning before the answer
+match     for pronouns: with the statistics to follow
+neutral   control, ours: with a request for care that does not name bias
+inverted  control, ours: with a request for bias
+
+The answer is always read the same way: probabilities of the options behind a fixed beginning of the reply, or counts of
+replies where a model gives no probabilities.
 """
 
 from collections.abc import Callable, Generator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from preflab.errors import ConfigError
 from preflab.evals.core.items import Item
-from preflab.evals.core.suite import Outcome, Plan, Variant
+from preflab.evals.core.suite import Plan, Variant
 from preflab.evals.suites.bias import admissions, bbq, pronouns
 from preflab.evals.suites.bias.admissions import AttributePair, Student
 from preflab.evals.suites.bias.bbq_records import BBQQuestion
@@ -39,16 +45,25 @@ from preflab.rollouts.requests.types import (
     UnreadableResponse,
 )
 
-CONDITIONS: Mapping[str, tuple[str, str]] = {
-    "q": ("", "Q"),
-    "if": ("instruction", "Q+IF"),
-    "cot": ("instruction", "Q+IF+CoT"),
-    "match": ("match", "Q+Match Stats"),
-    "neutral": ("neutral", "Q+neutral"),
-    "inverted": ("inverted", "Q+inverted"),
+
+class Condition(NamedTuple):
+    """What a condition adds to the question."""
+
+    instructions: str
+    """Name of its list of instructions in the templates; empty for none."""
+    label: str
+    """In reports."""
+
+
+CONDITIONS: Mapping[str, Condition] = {
+    "q": Condition("", "Q"),
+    "if": Condition("instruction", "Q+IF"),
+    "cot": Condition("instruction", "Q+IF+CoT"),
+    "match": Condition("match", "Q+Match Stats"),
+    "neutral": Condition("neutral", "Q+neutral"),
+    "inverted": Condition("inverted", "Q+inverted"),
 }
-"""Condition -> which list of instructions it takes, and what reports call it."""
-OF_BENCHMARK: Mapping[Benchmark, tuple[str, ...]] = {
+CONDITIONS_OF_BENCHMARK: Mapping[Benchmark, tuple[str, ...]] = {
     "bbq": ("q", "if", "cot", "neutral", "inverted"),
     "winogender": ("q", "if", "cot", "match", "neutral", "inverted"),
     "admissions": ("q", "if", "cot", "neutral", "inverted"),
@@ -57,7 +72,7 @@ OF_BENCHMARK: Mapping[Benchmark, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class PromptSettings:
-    """How conditions are put; the same for all conditions of a comparison."""
+    """How conditions are put to a model; the same for all conditions of a comparison."""
 
     paraphrase: int = 0
     """Which wording of each instruction, counted from 0."""
@@ -74,9 +89,11 @@ class PromptSettings:
     draws: int = 8
     """Replies to one prompt when sampling."""
     pair: AttributePair = admissions.RACES
-    """What is changed about students."""
-    wording: Mapping[str, PromptTemplates] = field(default_factory=lambda: read_templates(DEFAULT_TEMPLATES)[0])
-    requests: Mapping[str, str] = field(default_factory=lambda: read_sampling(DEFAULT_TEMPLATES))
+    """The attribute of students that is changed, and its two values."""
+    templates: Mapping[str, PromptTemplates] = field(default_factory=lambda: read_templates(DEFAULT_TEMPLATES)[0])
+    """Benchmark -> texts."""
+    reply_instructions: Mapping[str, str] = field(default_factory=lambda: read_sampling(DEFAULT_TEMPLATES))
+    """Benchmark -> in what form to reply when sampling; ``begin``: how a chain of thought is to begin."""
 
     def __post_init__(self) -> None:
         if min(self.cot_tokens, self.cot_samples, self.draws) < 1 or self.paraphrase < 0:
@@ -94,180 +111,212 @@ class Case:
     """What the texts are filled with."""
     options: tuple[str, ...]
     """As they stand behind the opening."""
-    read: Callable[[str], int]
+    parse_reply: Callable[[str], int]
     """Which option a reply names; raises UnreadableResponse."""
 
 
 @dataclass(frozen=True)
-class Scored:
-    """An answer: probabilities of the options, by log-probabilities or by counts."""
+class OptionProbabilities:
+    """The answer to a case after one chain of thought (or none): from log-probabilities, or from counts of replies."""
 
     probs: tuple[float, ...]
     mass: float = float("nan")
     """Probability of the options together; nan for counts."""
     thought: str = ""
+    """The chain of thought."""
 
 
-Answering = Generator[Sequence[Request], Sequence[Any], list[list[Scored]]]
-"""What came of each case: a list, one entry a chain of thought."""
+CasesPlan = Generator[Sequence[Request], Sequence[Any], list[list[OptionProbabilities]]]
+"""Returns for each case a list, one entry a chain of thought."""
 
 
-def first_turn(case: Case, condition: str, how: PromptSettings) -> str:
-    """What the human says first."""
-    words = how.wording[case.benchmark]
-    question = words.text("question", case.values)
-    name = CONDITIONS[condition][0]
-    if not name:
+def condition_variant(benchmark: Benchmark, condition: str, settings: PromptSettings) -> Variant:
+    """A condition as a variant of the suite ``bbq``, ``winogender`` or ``admissions``.
+
+    Raises:
+        ConfigError: the benchmark has no such condition.
+    """
+    available = CONDITIONS_OF_BENCHMARK[benchmark]
+    if condition not in available:
+        raise ConfigError(f"{benchmark} has no condition {condition!r}; known are {', '.join(available)}")
+    summary = f"{CONDITIONS[condition].label}, paraphrase {settings.paraphrase + 1}"
+    plan = _PLANS[benchmark](condition, settings)
+    return Variant(name=condition, summary=summary, plan=plan, logprobs=not settings.sampling)
+
+
+# prompts and answers -------------------------------------------------------------------------------------
+
+
+def first_turn(case: Case, condition: str, settings: PromptSettings) -> str:
+    """The first human turn."""
+    templates = settings.templates[case.benchmark]
+    question = templates.text("question", case.values)
+    instructions = CONDITIONS[condition].instructions
+    if not instructions:
         return question
-    parts = [question, words.paraphrase(name, how.paraphrase, case.values)]
-    if "question_after_instruction" in words.texts:
-        parts.append(words.text("question_after_instruction", case.values))
+    parts = [question, templates.paraphrase(instructions, settings.paraphrase, case.values)]
+    if "question_after_instruction" in templates.texts:
+        parts.append(templates.text("question_after_instruction", case.values))
     return "\n\n".join(parts)
 
 
-def answering(cases: Sequence[Case], condition: str, how: PromptSettings) -> Answering:
+def cases_plan(cases: Sequence[Case], condition: str, settings: PromptSettings) -> CasesPlan:
     """Ask every case under a condition: one round, or two with a chain of thought.
 
     Raises:
         UnreadableResponse: a chain of thought is empty, or no reply can be read.
     """
-    turns = [[first_turn(case, condition, how)] for case in cases]
+    first_turns = [first_turn(case, condition, settings) for case in cases]
     if condition != "cot":
-        found = yield from _decisions(cases, turns, "opening", how)
-        return [[own] for own in found]
-    asks = [ask for case, (first,) in zip(cases, turns, strict=True) for ask in _thinking(case, first, how)]
-    spoken: Sequence[Generation] = yield asks
-    repeated, longer, thoughts = list[Case](), list[list[str]](), list[str]()
-    for i, case in enumerate(cases):
-        words = how.wording[case.benchmark]
-        start = words.paraphrase("thinking", how.paraphrase, case.values)
-        for said in spoken[i * how.cot_samples : (i + 1) * how.cot_samples]:
-            thought = said.require_text().removeprefix(start).strip() if how.sampling else said.require_text()
-            longer.append([turns[i][0], f"{start} {thought}", words.text("again", case.values)])
-            repeated.append(case)
-            thoughts.append(thought)
-    decided = yield from _decisions(repeated, longer, "decision", how)
-    own = [Scored(one.probs, one.mass, thought) for one, thought in zip(decided, thoughts, strict=True)]
-    return [own[i * how.cot_samples : (i + 1) * how.cot_samples] for i in range(len(cases))]
+        answers = yield from _decide(cases, [[turn] for turn in first_turns], "opening", settings)
+        return [[answer] for answer in answers]
+    generations: Sequence[Generation] = yield [
+        request
+        for case, turn in zip(cases, first_turns, strict=True)
+        for request in _thinking_requests(case, turn, settings)
+    ]
+    n = settings.cot_samples
+    chain_cases = [case for case in cases for _ in range(n)]
+    turns, thoughts = list[list[str]](), list[str]()
+    for i, (case, generation) in enumerate(zip(chain_cases, generations, strict=True)):
+        templates = settings.templates[case.benchmark]
+        start = templates.paraphrase("thinking", settings.paraphrase, case.values)
+        thought = generation.require_text()
+        if settings.sampling:
+            thought = thought.removeprefix(start).strip()
+        turns.append([first_turns[i // n], f"{start} {thought}", templates.text("again", case.values)])
+        thoughts.append(thought)
+    decisions = yield from _decide(chain_cases, turns, "decision", settings)
+    answers = [replace(decision, thought=thought) for decision, thought in zip(decisions, thoughts, strict=True)]
+    return [answers[i * n : (i + 1) * n] for i in range(len(cases))]
 
 
-def _thinking(case: Case, first: str, how: PromptSettings) -> list[Generate]:
+def _thinking_requests(case: Case, turn: str, settings: PromptSettings) -> list[Generate]:
     """Requests for chains of thought, which end where the model writes the human's marker."""
-    start = how.wording[case.benchmark].paraphrase("thinking", how.paraphrase, case.values)
-    if how.sampling:
-        prompt, lead = as_prompt(
-            [f"{first}\n\n{fill_template(how.requests['begin'], {'thinking': start})}"], "", how.markers
-        )
+    start = settings.templates[case.benchmark].paraphrase("thinking", settings.paraphrase, case.values)
+    if settings.sampling:
+        begin = fill_template(settings.reply_instructions["begin"], {"thinking": start})
+        prompt, lead = as_prompt([f"{turn}\n\n{begin}"], "", settings.markers)
     else:
-        prompt, lead = as_prompt([first], start, how.markers)
-    stop = ((how.markers or Markers()).human.strip(),)
+        prompt, lead = as_prompt([turn], start, settings.markers)
+    stop = ((settings.markers or Markers()).human.strip(),)
     return [
         Generate(
             prompt=prompt,
             lead=lead,
-            max_new_tokens=how.cot_tokens,
-            temperature=how.cot_temperature,
+            max_new_tokens=settings.cot_tokens,
+            temperature=settings.cot_temperature,
             stop=stop,
             sample=k,
         )
-        for k in range(how.cot_samples)
+        for k in range(settings.cot_samples)
     ]
 
 
-def _decisions(
-    cases: Sequence[Case], turns: Sequence[Sequence[str]], opening: str, how: PromptSettings
-) -> Generator[Sequence[Request], Sequence[Any], list[Scored]]:
+def _decide(
+    cases: Sequence[Case], turns: Sequence[Sequence[str]], opening: str, settings: PromptSettings
+) -> Generator[Sequence[Request], Sequence[Any], list[OptionProbabilities]]:
     """The last turn of each case: options behind the opening, or several replies that are counted."""
-    if how.sampling:
-        asks: list[Request] = []
-        for case, own in zip(cases, turns, strict=True):
-            request = f"{own[-1]}\n\n{how.requests[case.benchmark]}"
-            prompt, _ = as_prompt([*own[:-1], request], "", how.markers)
-            asks += [Generate(prompt=prompt, max_new_tokens=32, temperature=1.0, sample=k) for k in range(how.draws)]
-        replies: Sequence[Generation] = yield asks
-        return [_counted(case, replies[i * how.draws : (i + 1) * how.draws]) for i, case in enumerate(cases)]
-    chosen: list[OptionLogprobs] = []
-    for case, own in zip(cases, turns, strict=True):
-        prompt, lead = as_prompt(own, how.wording[case.benchmark].text(opening, case.values), how.markers)
-        chosen.append(OptionLogprobs(prompt=prompt, lead=lead, options=case.options))
-    answers: Sequence[OptionScores] = yield chosen
-    return [Scored(own.probs, own.mass) for own in answers]
+    if settings.sampling:
+        n = settings.draws
+        replies: Sequence[Generation] = yield [
+            request
+            for case, case_turns in zip(cases, turns, strict=True)
+            for request in _reply_requests(case, case_turns, settings)
+        ]
+        return [_option_shares(case, replies[i * n : (i + 1) * n]) for i, case in enumerate(cases)]
+    requests: list[OptionLogprobs] = []
+    for case, case_turns in zip(cases, turns, strict=True):
+        text = settings.templates[case.benchmark].text(opening, case.values)
+        prompt, lead = as_prompt(case_turns, text, settings.markers)
+        requests.append(OptionLogprobs(prompt=prompt, lead=lead, options=case.options))
+    scores: Sequence[OptionScores] = yield requests
+    return [OptionProbabilities(case_scores.probs, case_scores.mass) for case_scores in scores]
 
 
-def _counted(case: Case, replies: Sequence[Generation]) -> Scored:
+def _reply_requests(case: Case, turns: Sequence[str], settings: PromptSettings) -> list[Generate]:
+    """Requests for short replies to the last turn."""
+    last = f"{turns[-1]}\n\n{settings.reply_instructions[case.benchmark]}"
+    prompt, _ = as_prompt([*turns[:-1], last], "", settings.markers)
+    return [Generate(prompt=prompt, max_new_tokens=32, temperature=1.0, sample=k) for k in range(settings.draws)]
+
+
+def _option_shares(case: Case, replies: Sequence[Generation]) -> OptionProbabilities:
     """Shares of the options among the replies that name exactly one.
 
     Raises:
         UnreadableResponse: none does.
     """
     counts = [0] * len(case.options)
-    for said in replies:
+    for reply in replies:
         try:
-            counts[case.read(said.text)] += 1
+            counts[case.parse_reply(reply.text)] += 1
         except UnreadableResponse:
             continue
     if not sum(counts):
         raise UnreadableResponse("no reply names exactly one of the options")
-    return Scored(tuple(n / sum(counts) for n in counts))
+    return OptionProbabilities(tuple(count / sum(counts) for count in counts))
 
 
-def _spread(values: Sequence[float]) -> float:
-    """Standard deviation between the chains of thought of one item; nan with one."""
-    return float(np.std(values, ddof=1)) if len(values) > 1 else float("nan")
-
-
-def _more(samples: Sequence[Scored], spread: float) -> dict[str, Any]:
-    """Columns that every benchmark has; ``thoughts`` is a list, which measures leave out."""
-    thoughts = [own.thought for own in samples if own.thought]
-    found: dict[str, Any] = {"cot_sd": spread}
+def _chain_columns(answers: Sequence[OptionProbabilities], chain_values: Sequence[float]) -> dict[str, float]:
+    """Columns of every benchmark: the spread of a value between an item's chains of thought, and their length."""
+    columns = {"cot_sd": float(np.std(chain_values, ddof=1)) if len(chain_values) > 1 else float("nan")}
+    thoughts = [answer.thought for answer in answers if answer.thought]
     if thoughts:
-        found["thought_words"] = float(np.mean([len(thought.split()) for thought in thoughts]))
-    return found
+        columns["thought_words"] = float(np.mean([len(thought.split()) for thought in thoughts]))
+    return columns
+
+
+def _mean_mass(answers: Sequence[OptionProbabilities]) -> float:
+    return float(np.mean([answer.mass for answer in answers]))
+
+
+# benchmarks ----------------------------------------------------------------------------------------------
+# The column ``samples`` holds a list, which measures leave out: probabilities by each chain of thought.
 
 
 def bbq_case(item: Item) -> tuple[Case, tuple[int, ...]]:
-    """An item behind letters, in its own order."""
+    """An item behind letters, and the order in which its answers stand there."""
     question: BBQQuestion = item.data
     order = bbq.order_of(item.id)
-    shown = [question.answers[i] for i in order]
-    lines = "\n".join(f"{mark} {answer}" for mark, answer in zip(bbq.MARKS, shown, strict=True))
+    answers = [question.answers[i] for i in order]
+    lines = "\n".join(f"{mark} {answer}" for mark, answer in zip(bbq.MARKS, answers, strict=True))
     values = {"context": question.context, "question": question.question, "options": lines}
-    case = Case("bbq", values, tuple(f" {mark}" for mark in bbq.MARKS), lambda reply: bbq.parse_option(reply, shown))
-    return case, order
+    options = tuple(f" {mark}" for mark in bbq.MARKS)
+    return Case("bbq", values, options, lambda reply: bbq.parse_option(reply, answers)), order
 
 
-def _bbq_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]:
+def _bbq_plan(condition: str, settings: PromptSettings) -> Callable[[Item], Plan]:
     def plan(item: Item) -> Plan:
         question: BBQQuestion = item.data
         case, order = bbq_case(item)
-        (samples,) = yield from answering([case], condition, how)
-        placed = [bbq.in_answer_order(order, own.probs) for own in samples]
-        probs = [float(p) for p in np.mean(placed, axis=0)]
-        kinds = [[own[question.stereotyped], own[question.other], own[question.unknown]] for own in placed]
-        own = bbq.outcome(question, probs, max(range(3), key=probs.__getitem__), mass=_mass(samples))
-        return {**own, **_more(samples, _spread([a - b for a, b, _ in kinds])), "samples": kinds}
+        (answers,) = yield from cases_plan([case], condition, settings)
+        by_chain = [bbq.in_answer_order(order, answer.probs) for answer in answers]
+        probs = [float(p) for p in np.mean(by_chain, axis=0)]
+        samples = [[p[question.stereotyped], p[question.other], p[question.unknown]] for p in by_chain]
+        best = max(range(3), key=probs.__getitem__)
+        columns = bbq.outcome(question, probs, best, mass=_mean_mass(answers))
+        leanings = [stereotype - counter for stereotype, counter, _ in samples]
+        return {**columns, **_chain_columns(answers, leanings), "samples": samples}
 
     return plan
 
 
-def _mass(samples: Sequence[Scored]) -> float:
-    return float(np.mean([own.mass for own in samples]))
-
-
 def pronoun_case(item: Item) -> Case:
     """A sentence up to its blank."""
-    blank: PronounTemplate = item.data
-    return Case("winogender", blank.template_values, blank.options, pronouns.parse_pronoun_kind)
+    template: PronounTemplate = item.data
+    return Case("winogender", template.template_values, template.options, pronouns.parse_pronoun_kind)
 
 
-def _pronoun_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]:
+def _pronoun_plan(condition: str, settings: PromptSettings) -> Callable[[Item], Plan]:
     def plan(item: Item) -> Plan:
-        blank: PronounTemplate = item.data
-        (samples,) = yield from answering([pronoun_case(item)], condition, how)
-        probs = [float(p) for p in np.mean([own.probs for own in samples], axis=0)]
-        own = pronouns.outcome(blank, probs, mass=_mass(samples))
-        spread = _spread([one.probs[0] for one in samples])
-        return {**own, **_more(samples, spread), "samples": [list(one.probs) for one in samples]}
+        template: PronounTemplate = item.data
+        (answers,) = yield from cases_plan([pronoun_case(item)], condition, settings)
+        samples = [list(answer.probs) for answer in answers]
+        probs = [float(p) for p in np.mean(samples, axis=0)]
+        columns = pronouns.outcome(template, probs, mass=_mean_mass(answers))
+        female = [sample[0] for sample in samples]
+        return {**columns, **_chain_columns(answers, female), "samples": samples}
 
     return plan
 
@@ -286,19 +335,16 @@ def student_cases(item: Item, pair: AttributePair) -> list[Case]:
     ]
 
 
-def _student_plan(condition: str, how: PromptSettings) -> Callable[[Item], Plan]:
+def _student_plan(condition: str, settings: PromptSettings) -> Callable[[Item], Plan]:
     def plan(item: Item) -> Plan:
         student: Student = item.data
-        first, second = yield from answering(student_cases(item, how.pair), condition, how)
-        yes = [[own.probs[0] for own in samples] for samples in (first, second)]
-        means = [float(np.mean(own)) for own in yes]
-        gaps = [a - b for a, b in zip(*yes, strict=True)]
-        own = admissions.outcome(student, means[0], means[1], mass=_mass([*first, *second]))
-        return {
-            **own,
-            **_more([*first, *second], _spread(gaps)),
-            "samples": [list(both) for both in zip(*yes, strict=True)],
-        }
+        first, second = yield from cases_plan(student_cases(item, settings.pair), condition, settings)
+        samples = [[a.probs[0], b.probs[0]] for a, b in zip(first, second, strict=True)]
+        mean_first, mean_second = (float(np.mean(yes)) for yes in zip(*samples, strict=True))
+        answers = [*first, *second]
+        columns = admissions.outcome(student, mean_first, mean_second, mass=_mean_mass(answers))
+        gaps = [a - b for a, b in samples]
+        return {**columns, **_chain_columns(answers, gaps), "samples": samples}
 
     return plan
 
@@ -308,41 +354,3 @@ _PLANS: Mapping[Benchmark, Callable[[str, PromptSettings], Callable[[Item], Plan
     "winogender": _pronoun_plan,
     "admissions": _student_plan,
 }
-
-
-def way_for(benchmark: Benchmark, condition: str, how: PromptSettings) -> Variant:
-    """A condition as a way of asking the items of the suite ``bbq``, ``winogender`` or ``admissions``.
-
-    Raises:
-        ConfigError: the benchmark has no such condition.
-    """
-    if condition not in OF_BENCHMARK[benchmark]:
-        raise ConfigError(f"{benchmark} has no condition {condition!r}; known are {', '.join(OF_BENCHMARK[benchmark])}")
-    summary = f"{CONDITIONS[condition][1]}, paraphrase {how.paraphrase + 1}"
-    return Variant(name=condition, summary=summary, plan=_PLANS[benchmark](condition, how), logprobs=not how.sampling)
-
-
-def self_corrected(benchmark: Benchmark, item: Item, outcome: Outcome, how: PromptSettings) -> list[tuple[str, str]]:
-    """The plain question of each prompt of an item, and the answer that was settled on, in words.
-
-    For fine-tuning a model to answer so at once, without the cost of instruction and reasoning (sec. 5 of the paper).
-    """
-    words = how.wording[benchmark]
-    if benchmark == "bbq":
-        question: BBQQuestion = item.data
-        case, order = bbq_case(item)
-        place = {"stereotype": question.stereotyped, "counter": question.other, "unknown": question.unknown}
-        chosen = place[str(outcome["answer"])]
-        answer = f"{words.text('opening', case.values)} {bbq.MARKS[order.index(chosen)]} {question.answers[chosen]}"
-        return [(first_turn(case, "q", how), answer)]
-    if benchmark == "winogender":
-        blank: PronounTemplate = item.data
-        best = max(range(3), key=lambda k: float(outcome[f"p_{pronouns.KINDS[k]}"]))
-        form = pronouns.FORMS[blank.role][best]
-        answer = blank.sentence.replace(pronouns.BLANK, form)
-        return [(first_turn(pronoun_case(item), "q", how), answer)]
-    found = []
-    for case, name in zip(student_cases(item, how.pair), ("p_first", "p_second"), strict=True):
-        yes = "yes" if float(outcome[name]) > 0.5 else "no"
-        found.append((first_turn(case, "q", how), f'{words.text("opening", case.values)}{yes}"'))
-    return found

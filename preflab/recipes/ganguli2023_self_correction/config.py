@@ -11,7 +11,7 @@ from preflab.evals.suites.bias.admissions import RACES, AttributePair
 from preflab.evals.suites.bias.prompt_templates import Benchmark, Markers
 from preflab.models.load import Precision
 from preflab.recipes.common.open_models import is_address
-from preflab.recipes.ganguli2023_self_correction.checkpoints import checkpoint_of, slug
+from preflab.recipes.ganguli2023_self_correction.checkpoints import parse_checkpoint, slug
 from preflab.recipes.ganguli2023_self_correction.conditions import CONDITIONS
 
 RESUME_MAY_CHANGE = ("device", "checkpoints", "runs")
@@ -76,12 +76,12 @@ class Config:
         check_at_least(self, 32, "max_context_tokens")
         if not self.checkpoints or not self.benchmarks or not self.paraphrases:
             raise ConfigError("name at least one checkpoint, one benchmark and one paraphrase")
-        slugs = [slug(checkpoint_of(own)) for own in self.checkpoints]
+        slugs = [slug(parse_checkpoint(checkpoint)) for checkpoint in self.checkpoints]
         if len(set(slugs)) < len(slugs):
             raise ConfigError(
                 f"two checkpoints would be called the same: {', '.join(slugs)}; give them @steps or @size"
             )
-        unknown = [own for own in (*self.conditions, self.export) if own not in CONDITIONS]
+        unknown = [name for name in (*self.conditions, self.export) if name not in CONDITIONS]
         if unknown or "q" not in self.conditions:
             raise ConfigError(f"conditions are q (always) and any of {', '.join(CONDITIONS)}, got {self.conditions}")
         if min(self.paraphrases) < 0:
@@ -98,7 +98,7 @@ class Config:
         for benchmark, names in settings_of.items():
             if benchmark not in self.benchmarks:
                 dead |= dict.fromkeys(names, f"benchmarks without {benchmark}")
-        if not any(is_address(checkpoint_of(checkpoint).name) for checkpoint in self.checkpoints):
+        if not any(is_address(parse_checkpoint(checkpoint).name) for checkpoint in self.checkpoints):
             dead["served_name"] = "checkpoints of which none is a server"
         if "cot" not in self.conditions:
             of_cot = ("cot_items", "cot_tokens", "cot_samples", "cot_temperature")

@@ -1,6 +1,6 @@
-"""What conditions of the self-correction study say of one another: paired gaps, reductions, spread between thoughts.
+"""Measures of the self-correction study: paired changes, reductions, spread between chains of thought.
 
-Works on the lines of items' files, so that a report can be made from what a run left behind.
+They work on items that a run left behind, so that a comparison can be made anew without a model.
 """
 
 import math
@@ -11,12 +11,13 @@ from typing import Any
 import numpy as np
 
 from preflab.evals.core.paired_difference import paired_bootstrap
-from preflab.evals.core.suite import Columns, Measure, columns_of
+from preflab.evals.core.suite import Columns, Measure, Outcome, columns_of
 from preflab.evals.metrics import bias
 from preflab.evals.suites.bias import admissions, bbq
 from preflab.evals.suites.bias.prompt_templates import Benchmark
 from preflab.evals.suites.bias.pronouns import MEASURES as PRONOUN_MEASURES
 from preflab.maths.statistics import Estimate, wilson
+from preflab.recipes.common.item_records import ItemRecord
 
 MEASURES: Mapping[Benchmark, Sequence[Measure]] = {
     "bbq": bbq.MEASURES,
@@ -25,20 +26,19 @@ MEASURES: Mapping[Benchmark, Sequence[Measure]] = {
 }
 HEADLINE: Mapping[Benchmark, str] = {"bbq": "s_amb", "winogender": "rho", "admissions": "gap"}
 """The measure of each benchmark that the paper plots."""
-SHOWN: Mapping[Benchmark, tuple[str, ...]] = {
+REPORTED: Mapping[Benchmark, tuple[str, ...]] = {
     "bbq": ("s_amb", "s_amb_expected", "accuracy_amb", "s_dis", "accuracy_dis", "mass"),
     "winogender": ("rho", "neutral", "female", "distance from statistics", "mass"),
     "admissions": ("gap", "admitted (first)", "admitted (second)", "mass"),
 }
-"""What is kept of each condition."""
+"""Measures that the results of each condition hold."""
 
-Line = Mapping[str, Any]
 Combine = Callable[[float, float], float]
 
 
 def measure_named(benchmark: Benchmark, name: str) -> Measure:
     """A measure of a benchmark."""
-    return next(own for own in MEASURES[benchmark] if own.name == name)
+    return next(measure for measure in MEASURES[benchmark] if measure.name == name)
 
 
 @dataclass(frozen=True)
@@ -50,107 +50,123 @@ class ScoredItems:
     columns: Columns
 
     @classmethod
-    def of(cls, lines: Sequence[Line]) -> "ScoredItems":
-        """From the lines of an items' file."""
-        kept = [line for line in lines if line.get("outcome") is not None]
+    def from_records(cls, records: Sequence[ItemRecord]) -> "ScoredItems":
+        """Those of the items that could be scored."""
+        scored = [record for record in records if record.outcome is not None]
         return cls(
-            tuple(str(line["id"]) for line in kept),
-            tuple(str(line["group"]) for line in kept),
-            columns_of([line["outcome"] for line in kept]),
+            tuple(record.id for record in scored),
+            tuple(record.group for record in scored),
+            columns_of([record.outcome for record in scored if record.outcome is not None]),
         )
 
-    def only(self, ids: Sequence[str]) -> "ScoredItems":
+    def select(self, ids: Sequence[str]) -> "ScoredItems":
         """These items, in this order."""
-        place = {name: i for i, name in enumerate(self.ids)}
-        at = [place[name] for name in ids]
-        return ScoredItems(
-            tuple(ids), tuple(self.groups[i] for i in at), {name: own[at] for name, own in self.columns.items()}
-        )
+        position = {name: i for i, name in enumerate(self.ids)}
+        indices = [position[name] for name in ids]
+        columns = {name: values[indices] for name, values in self.columns.items()}
+        return ScoredItems(tuple(ids), tuple(self.groups[i] for i in indices), columns)
 
 
-def estimate(measure: Measure, answered: ScoredItems, *, seed: int = 0) -> Estimate | None:
+def select_common(items: Sequence[ScoredItems]) -> list[ScoredItems]:
+    """Of each the items that all of them scored, in the order of the first."""
+    common = set(items[0].ids).intersection(*(condition.ids for condition in items[1:]))
+    ids = [name for name in items[0].ids if name in common]
+    return [condition.select(ids) for condition in items]
+
+
+def estimate_measure(measure: Measure, items: ScoredItems, *, seed: int = 0) -> Estimate | None:
     """The measure with its interval; None where it is undefined or the items lack its column."""
-    if not answered.ids or (isinstance(measure.statistic, str) and measure.statistic not in answered.columns):
+    if not items.ids or (isinstance(measure.statistic, str) and measure.statistic not in items.columns):
         return None
-    return measure.estimate(answered.columns, answered.groups, seed=seed)
+    return measure.estimate(items.columns, items.groups, seed=seed)
 
 
-def smaller_by(a: float, b: float) -> float:
-    """By how much the second lies nearer to 0 than the first."""
+# two conditions ------------------------------------------------------------------------------------------
+
+
+def size_reduction(a: float, b: float) -> float:
+    """``|a| - |b|``: by how much the second lies nearer to 0 than the first."""
     return abs(a) - abs(b)
 
 
 def change(a: float, b: float) -> float:
-    """The second minus the first."""
+    """``b - a``."""
     return b - a
 
 
-def reduction(a: float, b: float) -> float:
-    """Relative reduction from the first to the second."""
+def relative_reduction(a: float, b: float) -> float:
+    """``1 - b / a``; nan where ``a`` is 0."""
     return bias.relative_reduction(b, a)
 
 
-def paired(measure: Measure, a: ScoredItems, b: ScoredItems, combine: Combine, *, seed: int = 0) -> Estimate | None:
-    """What the measure says of two conditions on the items that both scored.
+def paired_estimate(
+    measure: Measure, a: ScoredItems, b: ScoredItems, combine: Combine, *, seed: int = 0
+) -> Estimate | None:
+    """A combination of a measure under two conditions, on the items that both scored.
 
     The same groups are resampled for both, so that what makes an item hard cancels out (paired bootstrap).
 
     Returns:
         None where no item is common, or the combination is undefined.
     """
-    both = set(b.ids)
-    ids = [name for name in a.ids if name in both]
-    if not ids:
+    first, second = select_common([a, b])
+    if not first.ids:
         return None
-    first, second = a.only(ids), b.only(ids)
     sides = (first.columns, second.columns)
     return with_wilson_fallback(paired_bootstrap(measure, sides, first.groups, combine, common_only=True, seed=seed))
 
 
-def with_wilson_fallback(own: Estimate | None) -> Estimate | None:
-    """Where no resample differs from another, as when no answer changed at all, there is nothing to resample: up to
-    Wilson's upper bound of 0 out of so many groups may yet change, to either side."""
-    if own is None or not own.low == own.value == own.high:
-        return own
-    reach = wilson(0, own.clusters or own.n, own.level).high
-    return Estimate(own.value, own.value - reach, own.value + reach, own.n, own.clusters, own.level)
+def with_wilson_fallback(estimate: Estimate | None) -> Estimate | None:
+    """An interval where no resample differs from another, as when no answer changed at all.
+
+    Up to Wilson's upper bound of 0 out of so many groups may yet change, to either side.
+    """
+    if estimate is None or not estimate.low == estimate.value == estimate.high:
+        return estimate
+    reach = wilson(0, estimate.clusters or estimate.n, estimate.level).high
+    low, high = estimate.value - reach, estimate.value + reach
+    return Estimate(estimate.value, low, high, estimate.n, estimate.clusters, estimate.level)
 
 
-def grown_by(
+def reduction_growth(
     measure: Measure, small: tuple[ScoredItems, ScoredItems], large: tuple[ScoredItems, ScoredItems], *, seed: int = 0
 ) -> Estimate | None:
-    """How much more a condition takes off the measure's size for one model than for another, on common items.
+    """`size_reduction` by a condition for one model minus that for another, on common items.
 
     Args:
         small, large  of each model the plain question and the condition.
     """
-    four = (*small, *large)
-    common = set(four[0].ids).intersection(*(own.ids for own in four[1:]))
-    ids = [name for name in four[0].ids if name in common]
-    if not ids:
+    sides = select_common([*small, *large])
+    if not sides[0].ids:
         return None
-    parts = [own.only(ids) for own in four]
 
-    def growth(a: float, b: float, c: float, d: float) -> float:
-        return smaller_by(c, d) - smaller_by(a, b)
+    def growth(small_q: float, small_condition: float, large_q: float, large_condition: float) -> float:
+        return size_reduction(large_q, large_condition) - size_reduction(small_q, small_condition)
 
-    sides = [part.columns for part in parts]
-    return with_wilson_fallback(paired_bootstrap(measure, sides, parts[0].groups, growth, common_only=True, seed=seed))
-
-
-def by_thought(benchmark: Benchmark, lines: Sequence[Line]) -> list[float]:
-    """The headline measure by each chain of thought alone: the first of every item, the second of every item, ..."""
-    kept = [line for line in lines if line.get("outcome") is not None and line["outcome"].get("samples")]
-    n = min((len(line["outcome"]["samples"]) for line in kept), default=0)
-    found = []
-    for k in range(n):
-        outcomes = [_of_thought(benchmark, line["outcome"], line["outcome"]["samples"][k]) for line in kept]
-        found.append(measure_named(benchmark, HEADLINE[benchmark]).value(columns_of(outcomes)))
-    return [value for value in found if not math.isnan(value)]
+    columns = [side.columns for side in sides]
+    return with_wilson_fallback(
+        paired_bootstrap(measure, columns, sides[0].groups, growth, common_only=True, seed=seed)
+    )
 
 
-def _of_thought(benchmark: Benchmark, outcome: Line, sample: Sequence[float]) -> dict[str, Any]:
+# chains of thought, pairs of students --------------------------------------------------------------------
+
+
+def measure_by_chain(benchmark: Benchmark, records: Sequence[ItemRecord]) -> list[float]:
+    """The headline measure by one chain of thought an item: the first of every item, the second of every item, ..."""
+    outcomes = [record.outcome for record in records if record.outcome is not None and record.outcome.get("samples")]
+    n_chains = min((len(outcome["samples"]) for outcome in outcomes), default=0)
+    measure = measure_named(benchmark, HEADLINE[benchmark])
+    values = [
+        measure.value(columns_of([_outcome_of_chain(benchmark, outcome, chain) for outcome in outcomes]))
+        for chain in range(n_chains)
+    ]
+    return [value for value in values if not math.isnan(value)]
+
+
+def _outcome_of_chain(benchmark: Benchmark, outcome: Outcome, chain: int) -> dict[str, Any]:
     """An item's outcome as one chain of thought alone would have it."""
+    sample: Sequence[float] = outcome["samples"][chain]
     if benchmark == "bbq":
         best = max(range(3), key=sample.__getitem__)
         kinds = ("stereotype", "counter", "unknown")
@@ -160,12 +176,12 @@ def _of_thought(benchmark: Benchmark, outcome: Line, sample: Sequence[float]) ->
     return {**outcome, "p_first": sample[0], "p_second": sample[1], "gap": sample[0] - sample[1]}
 
 
-def paired_against_unpaired(answered: ScoredItems) -> tuple[float, float] | None:
-    """Standard errors of the admissions gap: from the students' own differences, and as if the two were strangers.
+def gap_standard_errors(items: ScoredItems) -> tuple[float, float] | None:
+    """Standard errors of the admissions gap: paired (each student's own difference), and as if unpaired.
 
     None with fewer than two students.
     """
-    first, second = answered.columns.get("p_first"), answered.columns.get("p_second")
+    first, second = items.columns.get("p_first"), items.columns.get("p_second")
     if first is None or second is None or len(first) < 2:
         return None
     n = len(first)

@@ -1,7 +1,6 @@
 """Conditions of the self-correction study: what is asked under each, two passes, samples, counts, and the export."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -9,9 +8,7 @@ import pytest
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
-from preflab.evals.core.items import Item
-from preflab.evals.core.runner import ItemResult, run_items
-from preflab.evals.suites.bias import admissions, bbq, winogender
+from preflab.evals.core.runner import run_items
 from preflab.evals.suites.bias.prompt_templates import (
     Benchmark,
     Markers,
@@ -19,66 +16,12 @@ from preflab.evals.suites.bias.prompt_templates import (
 )
 from preflab.recipes.ganguli2023_self_correction.conditions import (
     CONDITIONS,
-    OF_BENCHMARK,
+    CONDITIONS_OF_BENCHMARK,
     PromptSettings,
-    self_corrected,
-    way_for,
+    condition_variant,
 )
-from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, OptionScores, Request, Response
-from tests.evals.suites.bbq_records import block
-from tests.evals.suites.bias.test_admissions import students
-from tests.evals.suites.bias.test_bbq import written
-from tests.evals.suites.bias.winogender_rows import rows, shelf
-
-
-def items_of(benchmark: Benchmark, folder: Path) -> list[Item]:
-    """A few items of our own."""
-    if benchmark == "bbq":
-        return list(bbq.load(written(folder, block(1))).items)
-    if benchmark == "winogender":
-        return list(winogender.load(shelf(folder, rows(), "winogender.jsonl")).items)
-    return list(admissions.loader()(students(folder, 2)).items)
-
-
-class Tape:
-    """Answers by a rule, and keeps what was asked in order."""
-
-    name = digest = "tape"
-    kinds = frozenset({"choose", "speak"})
-
-    def __init__(self, choose: Callable[[OptionLogprobs], Sequence[float]], speak: Callable[[Generate], str]) -> None:
-        self.choose, self.speak = choose, speak
-        self.asked: list[Request] = []
-
-    def respond(self, asks: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
-        """Every ask is written down."""
-        for i, ask in enumerate(asks):
-            self.asked.append(ask)
-            if isinstance(ask, OptionLogprobs):
-                yield i, OptionScores(tuple(math.log(p) for p in self.choose(ask)), tuple(1 for _ in ask.options))
-            elif isinstance(ask, Generate):
-                yield i, Generation(self.speak(ask))
-
-
-def even(ask: OptionLogprobs) -> list[float]:
-    """The first option has half of what there is."""
-    rest = 0.5 / (len(ask.options) - 1)
-    return [0.5] + [rest] * (len(ask.options) - 1)
-
-
-def shown(ask: Request) -> str:
-    """All turns of a prompt and the lead, a line between them."""
-    assert isinstance(ask, OptionLogprobs | Generate)
-    turns = [ask.prompt] if isinstance(ask.prompt, str) else [turn.text for turn in ask.prompt.messages]
-    return "\n".join([*turns, ask.lead])
-
-
-def run(benchmark: Benchmark, condition: str, how: PromptSettings, items: list[Item], tape: Tape) -> list[ItemResult]:
-    """Ask the items."""
-    told = run_items(way_for(benchmark, condition, how), items, {"policy": tape})
-    assert not [own.failed for own in told if own.failed]
-    return told
-
+from preflab.rollouts.requests.types import Generate, OptionLogprobs
+from tests.recipes.ganguli2023_self_correction.tape import Tape, even, items_of, run, shown
 
 BENCHMARKS: tuple[Benchmark, ...] = ("bbq", "winogender", "admissions")
 
@@ -89,7 +32,7 @@ def test_conditions_build_on_one_another(benchmark: Benchmark, tmp_path: Path) -
     items = items_of(benchmark, tmp_path)[:1]
     words = read_templates()[0][benchmark]
     asked: dict[str, OptionLogprobs] = {}
-    for condition in OF_BENCHMARK[benchmark]:
+    for condition in CONDITIONS_OF_BENCHMARK[benchmark]:
         if condition == "cot":
             continue
         tape = Tape(even, lambda ask: "")
@@ -100,7 +43,7 @@ def test_conditions_build_on_one_another(benchmark: Benchmark, tmp_path: Path) -
     for condition, ask in asked.items():
         assert shown(ask).startswith(shown(asked["q"]).rsplit("\n", 1)[0])
         assert ask.lead == asked["q"].lead
-        name = CONDITIONS[condition][0]
+        name = CONDITIONS[condition].instructions
         if name:
             assert words.lists[name][0].partition("{")[0] in shown(ask)
     assert len({shown(ask) for ask in asked.values()}) == len(asked)
@@ -184,7 +127,7 @@ def test_match_statistics_names_the_shares(tmp_path: Path) -> None:
         assert "60" in shown(tape.asked[0])
         assert "40" in shown(tape.asked[0])
     with pytest.raises(ConfigError, match="no condition 'match'"):
-        way_for("bbq", "match", PromptSettings())
+        condition_variant("bbq", "match", PromptSettings())
 
 
 def test_turn_markers_for_base_models(tmp_path: Path) -> None:
@@ -227,28 +170,10 @@ def test_a_model_that_says_nothing_is_counted(tmp_path: Path) -> None:
     """An empty chain of thought, and replies of which none can be read: unscorable, with the reason."""
     items = items_of("winogender", tmp_path)
     silent = Tape(even, lambda ask: "  ")
-    told = run_items(way_for("winogender", "cot", PromptSettings()), items, {"policy": silent})
+    told = run_items(condition_variant("winogender", "cot", PromptSettings()), items, {"policy": silent})
     assert {own.failed for own in told} == {"the model said nothing"}
-    told = run_items(way_for("winogender", "q", PromptSettings(sampling=True)), items, {"policy": silent})
+    told = run_items(condition_variant("winogender", "q", PromptSettings(sampling=True)), items, {"policy": silent})
     assert {own.failed for own in told} == {"no reply names exactly one of the options"}
-
-
-@pytest.mark.parametrize(("benchmark", "n"), [("bbq", 1), ("winogender", 1), ("admissions", 2)])
-def test_export_pairs_the_plain_question_with_the_answer(benchmark: Benchmark, n: int, tmp_path: Path) -> None:
-    """No instruction is left in the question, and the answer is the option that won, in words."""
-    items = items_of(benchmark, tmp_path)[:1]
-    (told,) = run(benchmark, "if", PromptSettings(), items, Tape(even, lambda ask: ""))
-    assert told.outcome is not None
-    found = self_corrected(benchmark, items[0], told.outcome, PromptSettings())
-    assert len(found) == n
-    instruction = read_templates()[0][benchmark].lists["instruction"][0]
-    for question, answer in found:
-        assert instruction not in question
-        assert answer
-    if benchmark == "winogender":
-        assert found[0][1] == "The baker told the guest that she bakes bread."
-    if benchmark == "admissions":
-        assert found[0][1].endswith('"no"')  # exactly one half is no
 
 
 def test_settings_out_of_range() -> None:
