@@ -59,4 +59,4 @@ def judge(store: Store, who: str, better: str, *, key: str, strength: int = 1) -
     screen = desk.next_task(who)
     assert screen is not None
     point = 0 if better == "tie" else strength if screen.content["replies"][1] == better else -strength
-    return desk.hand_in(screen.slot, screen.lease, who, key, {"scale": str(point)}).receipt.seq
+    return desk.submit(screen.slot, screen.lease, who, key, {"scale": str(point)}).receipt.seq

@@ -54,10 +54,10 @@ def test_an_edit_outlives_a_weak_vote(store: Store) -> None:
     screen = desk.next_task(who)
     assert screen is not None
     place = (screen.slot, screen.lease, who)
-    desk.say(*place, "key-say-01", "hello")
+    desk.conversation.send(*place, "key-say-01", "hello")
     while (job := conversation.take_job(store, "w")) is not None:
         conversation.finish_reply(store, job.reply, "w", f"by {job.policy}", {})
-    desk.vote(*place, "key-vote-1", 0, {"scale": "1", "edited": "better"})
+    desk.conversation.vote(*place, "key-vote-1", 0, {"scale": "1", "edited": "better"})
     (strong,) = comparisons_of(store, "s").comparisons
     assert strong.provenance.policies[0] == EDITOR and strong.ranks == (0, 1, 2) and strong.strength == 1
     kept = comparisons_of(store, "s", weakest=1.0)

@@ -64,6 +64,6 @@ def test_a_form_made_under_other_settings_is_not_taken(store: Store) -> None:
     desk.refresh()
     form = {"scale": "2", "terms": screen.terms}
     with pytest.raises(DataError, match="changed while this page was open"):
-        desk.hand_in(screen.slot, screen.lease, who, "key-000001", form)
-    form["terms"] = desk.screen(screen.slot, who).terms
-    assert desk.hand_in(screen.slot, screen.lease, who, "key-000001", form).receipt.status == "counted"
+        desk.submit(screen.slot, screen.lease, who, "key-000001", form)
+    form["terms"] = desk.view(screen.slot, who).terms
+    assert desk.submit(screen.slot, screen.lease, who, "key-000001", form).receipt.status == "counted"

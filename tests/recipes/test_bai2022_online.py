@@ -173,11 +173,11 @@ def talk(store: Store, conversations: int) -> None:
         for _ in range(conversations):
             task = desk.next_task(who)
             assert task is not None
-            desk.say(task.slot, task.lease, who, f"say-{task.slot}-key", f"Hello number {task.slot}")
-            while not desk.screen(task.slot, who).exchanges[-1].ready:
+            desk.conversation.send(task.slot, task.lease, who, f"say-{task.slot}-key", f"Hello number {task.slot}")
+            while not desk.view(task.slot, who).turns[-1].ready:
                 threading.Event().wait(0.02)
-            desk.vote(task.slot, task.lease, who, f"vote-{task.slot}-key", 0, {"scale": "-2"})
-            desk.hand_in(task.slot, task.lease, who, f"end-{task.slot}-key", {"finish": "1"})
+            desk.conversation.vote(task.slot, task.lease, who, f"vote-{task.slot}-key", 0, {"scale": "-2"})
+            desk.submit(task.slot, task.lease, who, f"end-{task.slot}-key", {"finish": "1"})
 
 
 def test_a_run_stops_to_wait_for_people_and_goes_on_when_they_have_judged(nursery: Nursery, tmp_path: Path) -> None:

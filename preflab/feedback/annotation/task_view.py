@@ -24,19 +24,19 @@ class TurnView:
     number: int
     text: str
     fresh: bool
-    sides: tuple[ReplyView, ...]
+    replies: tuple[ReplyView, ...]
     outcome: str | None
     """What the conversation went on from; None while nothing is chosen."""
 
     @property
     def ready(self) -> bool:
         """Whether all replies are there."""
-        return all(side.state == "done" for side in self.sides)
+        return all(reply.state == "done" for reply in self.replies)
 
     @property
     def failed(self) -> bool:
         """Whether a policy gave no answer."""
-        return any(side.state == "failed" for side in self.sides)
+        return any(reply.state == "failed" for reply in self.replies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class TaskView:
     item: int
     content: Content
     """Without what is hidden; replies in the order shown."""
-    exchanges: tuple[TurnView, ...]
+    turns: tuple[TurnView, ...]
     expires: int
     """Milliseconds since 1970."""
     terms: str
@@ -59,7 +59,7 @@ class TaskView:
     @property
     def waits_for_message(self) -> bool:
         """Whether it is the annotator's turn to write."""
-        return not self.exchanges or self.exchanges[-1].outcome is not None
+        return not self.turns or self.turns[-1].outcome is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,5 @@ class PastJudgement:
     """A judgement in somebody's history."""
 
     judgement: Judgement
-    left_ms: int
+    undo_ms: int
     """How long it can still be undone; 0 when it cannot."""

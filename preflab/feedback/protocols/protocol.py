@@ -7,7 +7,7 @@ of the item, wherever it stood on the screen. `preflab.feedback.annotation.blind
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar
+from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
@@ -36,6 +36,7 @@ class PolicyMessage:
     details: Mapping[str, Any]
 
 
+@runtime_checkable
 class JudgementProtocol(Protocol):
     """How one kind of judging works. Each is a frozen dataclass of its own settings."""
 

@@ -64,23 +64,23 @@ class ScriptedAnnotators:
         """From where the conversation stands to its end."""
         scale = self.config.protocol.scale
         while True:
-            screen = desk.screen(slot, person)
-            done = len(screen.exchanges)
+            screen = desk.view(slot, person)
+            done = len(screen.turns)
             key = f"{person}-{slot}-{done}"
             if screen.waits_for_message and done >= self.config.protocol.most_turns:
-                desk.hand_in(slot, lease, person, f"{key}-end", {"finish": "1", "success": "0"})
+                desk.submit(slot, lease, person, f"{key}-end", {"finish": "1", "success": "0"})
                 return
             if screen.waits_for_message:
                 text = FOLLOW_UP if done else str(screen.content.get("topic") or HELLO)
-                desk.say(slot, lease, person, f"{key}-say", text)
+                desk.conversation.send(slot, lease, person, f"{key}-say", text)
                 continue
-            last = screen.exchanges[-1]
+            last = screen.turns[-1]
             if not last.ready:
                 self._answer()
                 continue
-            left, right = (side.text for side in last.sides)
+            left, right = (side.text for side in last.replies)
             form = {"scale": str(self.known.to_scale(left, right, scale, annotator=person))}
-            desk.vote(slot, lease, person, f"{key}-vote", last.number, form)
+            desk.conversation.vote(slot, lease, person, f"{key}-vote", last.number, form)
 
     def _answer(self) -> None:
         """What a server's worker does, for the replies that are wanted now."""

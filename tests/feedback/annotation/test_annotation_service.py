@@ -41,7 +41,7 @@ def test_a_judgement_says_all_that_was_shown(store: Store) -> None:
     desk, who = AnnotationService(store, "s"), somebody(store)
     screen = desk.next_task(who)
     assert screen is not None
-    desk.hand_in(screen.slot, screen.lease, who, "key-000001", {"scale": "-3", "seconds": "4.25"})
+    desk.submit(screen.slot, screen.lease, who, "key-000001", {"scale": "-3", "seconds": "4.25"})
     (past,) = desk.history(who)
     says = past.judgement.says
     assert says is not None
@@ -58,9 +58,9 @@ def test_nothing_hidden_reaches_the_screen(store: Store) -> None:
     text = RANK + gold + practice
     make(store, text)
     desk, who = AnnotationService(store, "s"), somebody(store)
-    item = desk.practice_left(who)
+    item = desk.practice.next_item(who)
     assert item is not None
-    for screen in (desk.practice_screen(item, who), desk.next_task(who)):
+    for screen in (desk.practice.view(item, who), desk.next_task(who)):
         assert screen is not None
         shown = json.dumps(screen.content)
         assert "secret" not in shown and "best" not in shown and "because" not in shown
@@ -72,7 +72,7 @@ def test_people_see_the_sides_in_orders_of_their_own(store: Store) -> None:
     screens = [desk.next_task(somebody(store)) for _ in range(40)]
     first = [screen.content["replies"][0] for screen in screens if screen is not None]
     assert 8 <= first.count("first") <= 32  # 20 expected, four standard deviations are 12.6
-    with_me = desk.screen(screens[0].slot, screens_holder(store, screens[0].slot))  # type: ignore[union-attr]
+    with_me = desk.view(screens[0].slot, screens_holder(store, screens[0].slot))  # type: ignore[union-attr]
     assert with_me.content["replies"][0] == first[0]  # and the same one when they look again
 
 
@@ -93,11 +93,11 @@ def test_late_is_kept_and_not_counted(store: Store, clock: Clock) -> None:
     clock.minutes(11)
     theirs = desk.next_task(quick)
     assert theirs is not None and theirs.slot == mine.slot
-    assert desk.hand_in(mine.slot, mine.lease, slow, "key-slow-1", {"scale": "1"}).receipt.status == "late"
-    assert desk.hand_in(theirs.slot, theirs.lease, quick, "key-quick-1", {"scale": "1"}).receipt.status == "counted"
+    assert desk.submit(mine.slot, mine.lease, slow, "key-slow-1", {"scale": "1"}).receipt.status == "late"
+    assert desk.submit(theirs.slot, theirs.lease, quick, "key-quick-1", {"scale": "1"}).receipt.status == "counted"
     assert counts(store, "s") == {"late": 1, "counted": 1}
     with pytest.raises(LeaseLost, match="somebody else"):
-        desk.screen(mine.slot, slow)
+        desk.view(mine.slot, slow)
     assert verify(store).ok
 
 
@@ -108,13 +108,13 @@ def test_undo_until_the_lease_ends(store: Store, clock: Clock) -> None:
     desk, who = AnnotationService(store, "s"), somebody(store)
     screen = desk.next_task(who)
     assert screen is not None
-    receipt = desk.hand_in(screen.slot, screen.lease, who, "key-000001", {"scale": "1"}).receipt
+    receipt = desk.submit(screen.slot, screen.lease, who, "key-000001", {"scale": "1"}).receipt
     withdraw(store, seq=receipt.seq, person=who)
     again = desk.next_task(who)
     assert again is not None and again.slot == screen.slot
-    receipt = desk.hand_in(again.slot, again.lease, who, "key-000002", {"scale": "2"}).receipt
+    receipt = desk.submit(again.slot, again.lease, who, "key-000002", {"scale": "2"}).receipt
     clock.minutes(11)
-    assert desk.history(who)[0].left_ms == 0
+    assert desk.history(who)[0].undo_ms == 0
     with pytest.raises(LeaseLost, match="over"):
         withdraw(store, seq=receipt.seq, person=who)
     assert counts(store, "s") == {"withdrawn": 1, "counted": 1}
@@ -126,18 +126,18 @@ def test_a_conversation_goes_on_from_the_choice(store: Store) -> None:
     screen = desk.next_task(who)
     assert screen is not None and screen.waits_for_message
     place = (screen.slot, screen.lease, who)
-    desk.say(*place, "key-say-01", "hello")
-    waiting = desk.screen(screen.slot, who)
-    assert [side.state for side in waiting.exchanges[0].sides] == ["waiting", "waiting"]
+    desk.conversation.send(*place, "key-say-01", "hello")
+    waiting = desk.view(screen.slot, who)
+    assert [side.state for side in waiting.turns[0].replies] == ["waiting", "waiting"]
     with pytest.raises(DataError, match="not all there"):
-        desk.vote(*place, "key-vote-1", 0, {"scale": "1"})
+        desk.conversation.vote(*place, "key-vote-1", 0, {"scale": "1"})
     with pytest.raises(Conflict, match="choose one"):
-        desk.say(*place, "key-say-02", "and?")
+        desk.conversation.send(*place, "key-say-02", "and?")
     answer_all(store)
-    desk.vote(*place, "key-vote-1", 0, {"scale": "4"})
-    chosen = desk.screen(screen.slot, who).exchanges[0]
-    assert chosen.outcome == chosen.sides[1].text and chosen.sides[1].chosen  # 4 is far to the right
-    desk.say(*place, "key-say-02", "and?")
+    desk.conversation.vote(*place, "key-vote-1", 0, {"scale": "4"})
+    chosen = desk.view(screen.slot, who).turns[0]
+    assert chosen.outcome == chosen.replies[1].text and chosen.replies[1].chosen  # 4 is far to the right
+    desk.conversation.send(*place, "key-say-02", "and?")
     job = conversation.take_job(store, "w")
     assert job is not None
     assert [message.text for message in job.dialogue.messages] == ["hello", chosen.outcome, "and?"]
@@ -150,14 +150,14 @@ def test_a_conversation_ends_whole_and_not_before(store: Store) -> None:
     assert screen is not None
     place = (screen.slot, screen.lease, who)
     with pytest.raises(DataError, match="at least 1 turn"):
-        desk.hand_in(*place, "key-end-01", {"finish": "1"})
+        desk.submit(*place, "key-end-01", {"finish": "1"})
     for n in range(2):
-        desk.say(*place, f"key-say-{n}", f"message {n}")
+        desk.conversation.send(*place, f"key-say-{n}", f"message {n}")
         answer_all(store)
-        desk.vote(*place, f"key-vote-{n}", n, {"scale": "1"})
+        desk.conversation.vote(*place, f"key-vote-{n}", n, {"scale": "1"})
     with pytest.raises(DataError, match="had its 2 turns"):
-        desk.say(*place, "key-say-9", "one more")
-    desk.hand_in(*place, "key-end-01", {"finish": "1", "comment": "fine"})
+        desk.conversation.send(*place, "key-say-9", "one more")
+    desk.submit(*place, "key-end-01", {"finish": "1", "comment": "fine"})
     (past,) = desk.history(who)
     assert past.judgement.says is not None
     told = past.judgement.says["conversation"]
@@ -172,11 +172,11 @@ def test_both_replies_show_as_unfinished_until_both_are_there(store: Store) -> N
     desk, who = AnnotationService(store, "s"), somebody(store)
     screen = desk.next_task(who)
     assert screen is not None
-    desk.say(screen.slot, screen.lease, who, "key-say-01", "hello")
+    desk.conversation.send(screen.slot, screen.lease, who, "key-say-01", "hello")
     job = conversation.take_job(store, "w")
     assert job is not None
     conversation.finish_reply(store, job.reply, "w", "quick", {})
-    states = {side.state for side in desk.screen(screen.slot, who).exchanges[0].sides}
+    states = {side.state for side in desk.view(screen.slot, who).turns[0].replies}
     assert "done" not in states  # which policy was quicker would tell them apart
 
 
@@ -185,14 +185,14 @@ def test_a_dead_policy_costs_a_retry_and_not_the_turn(store: Store) -> None:
     desk, who = AnnotationService(store, "s"), somebody(store)
     screen = desk.next_task(who)
     assert screen is not None
-    desk.say(screen.slot, screen.lease, who, "key-say-01", "hello")
+    desk.conversation.send(screen.slot, screen.lease, who, "key-say-01", "hello")
     while (job := conversation.take_job(store, "w")) is not None:
         conversation.fail_reply(store, job.reply, "w", "secret-a at http://inside is down", again_after_ms=None)
-    failed = desk.screen(screen.slot, who).exchanges[0]
+    failed = desk.view(screen.slot, who).turns[0]
     assert failed.failed and failed.text == "hello" and "inside" not in repr(failed)
-    assert desk.ask_again(screen.slot, who) == 2
+    assert desk.conversation.retry(screen.slot, who) == 2
     answer_all(store)
-    assert desk.screen(screen.slot, who).exchanges[0].ready
+    assert desk.view(screen.slot, who).turns[0].ready
 
 
 def test_a_reset_hides_what_was_said_from_the_policy_alone(store: Store) -> None:
@@ -207,7 +207,7 @@ def test_a_reset_hides_what_was_said_from_the_policy_alone(store: Store) -> None
     place = (screen.slot, screen.lease, who)
     seen = []
     for n, fresh in enumerate((False, False, True)):
-        desk.say(*place, f"key-say-{n}", f"m{n}", fresh=fresh)
+        desk.conversation.send(*place, f"key-say-{n}", f"m{n}", fresh=fresh)
         job = conversation.take_job(store, "w")
         assert job is not None
         seen.append([message.text for message in job.dialogue.messages])
@@ -215,7 +215,7 @@ def test_a_reset_hides_what_was_said_from_the_policy_alone(store: Store) -> None
     assert seen[0] == ["The passage.\n\nm0"]
     assert seen[1] == ["The passage.\n\nm0", "r0", "m1"]
     assert seen[2] == ["The passage.\n\nm2"]
-    assert len(desk.screen(screen.slot, who).exchanges) == 3
+    assert len(desk.view(screen.slot, who).turns) == 3
 
 
 def test_practice_comes_round_until_enough_is_right(store: Store) -> None:
@@ -223,13 +223,13 @@ def test_practice_comes_round_until_enough_is_right(store: Store) -> None:
     make(store, RANK + "practice_right: 2\n" + items)
     desk, who = AnnotationService(store, "s"), somebody(store)
     for n, right in enumerate((True, False, True)):
-        item = desk.practice_left(who)
+        item = desk.practice.next_item(who)
         assert item is not None
-        screen = desk.practice_screen(item, who)
+        screen = desk.practice.view(item, who)
         left_is_right = screen.content["replies"][0] == "x"
         point = "-1" if left_is_right == right else "1"
-        assert desk.hand_in_practice(item.id, who, f"key-practice-{n}", {"scale": point}).right is right
-    assert desk.practice_left(who) is None
+        assert desk.practice.submit(item.id, who, f"key-practice-{n}", {"scale": point}).right is right
+    assert desk.practice.next_item(who) is None
 
 
 def test_the_cap_counts_tasks_of_the_last_day(store: Store, clock: Clock) -> None:
@@ -239,7 +239,7 @@ def test_the_cap_counts_tasks_of_the_last_day(store: Store, clock: Clock) -> Non
     for n in range(2):
         screen = desk.next_task(who)
         assert screen is not None
-        desk.hand_in(screen.slot, screen.lease, who, f"key-0000{n}", {"scale": "1"})
+        desk.submit(screen.slot, screen.lease, who, f"key-0000{n}", {"scale": "1"})
     with pytest.raises(StoreError, match="2 tasks in 24 hours"):
         desk.next_task(who)
     clock.minutes(24 * 60 + 1)
@@ -256,7 +256,7 @@ def test_gold_comes_every_so_often_and_repetitions_to_those_who_saw_the_first(st
         screen = desk.next_task(who)
         if screen is None:
             break
-        desk.hand_in(screen.slot, screen.lease, who, f"key-{n:05d}", {"scale": "1"})
+        desk.submit(screen.slot, screen.lease, who, f"key-{n:05d}", {"scale": "1"})
         seen.append(desk.history(who)[0].judgement.item_name)
     assert seen[2] == "g0" and seen.count("g0") == 1
     assert sorted(seen) == sorted(["g0", *(f"i{n}" for n in range(4)), *(f"i{n} (again)" for n in range(4))])
@@ -271,7 +271,7 @@ def test_a_revision_is_picked_up_and_a_paused_study_hands_nothing_out(store: Sto
     revise_study(store, "s", changed.to_json())
     screen = desk.next_task(who)
     assert screen is not None and screen.expires == store.clock() + 20 * 60_000
-    desk.hand_in(screen.slot, screen.lease, who, "key-000001", {"scale": "1"})
+    desk.submit(screen.slot, screen.lease, who, "key-000001", {"scale": "1"})
     assert desk.history(who)[0].judgement.says["revision"] == 2  # type: ignore[index]
     set_state(store, "s", "paused")
     with pytest.raises(StoreError, match="paused"):

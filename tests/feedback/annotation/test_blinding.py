@@ -2,7 +2,7 @@
 
 from collections import Counter
 
-from preflab.feedback.annotation.blinding import drawn, order_shown
+from preflab.feedback.annotation.blinding import draw_among, order_shown
 
 KEY = b"k" * 32
 
@@ -25,7 +25,7 @@ def test_parts_do_not_run_together() -> None:
 
 
 def test_drawn_takes_each_once_before_any_twice() -> None:
-    assert sorted(drawn(KEY, ["a", "b", "c"], 3, 1)) == ["a", "b", "c"]
-    assert drawn(KEY, ["a"], 2, 1) == ["a", "a"]
-    pairs = Counter(tuple(drawn(KEY, ["a", "b", "c"], 2, n)) for n in range(3000))
+    assert sorted(draw_among(KEY, ["a", "b", "c"], 3, 1)) == ["a", "b", "c"]
+    assert draw_among(KEY, ["a"], 2, 1) == ["a", "a"]
+    pairs = Counter(tuple(draw_among(KEY, ["a", "b", "c"], 2, n)) for n in range(3000))
     assert len(pairs) == 6 and all(abs(n - 500) < 4 * 20.4 for n in pairs.values())  # sqrt(3000 * 1/6 * 5/6) = 20.4

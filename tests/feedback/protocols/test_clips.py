@@ -83,7 +83,7 @@ def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: St
         screen = desk.next_task(who)
         assert screen is not None and screen.content.keys() == {"films"}  # no number that grows with the run
         better = "left" if screen.content["films"][0] == B else "right"
-        desk.hand_in(screen.slot, screen.lease, who, f"key-{who}-000", {"answer": better, "seconds": "2.5"})
+        desk.submit(screen.slot, screen.lease, who, f"key-{who}-000", {"answer": better, "seconds": "2.5"})
         orders.add(tuple(screen.content["films"]))
     assert len(orders) == 2
     from preflab.feedback.judged_comparisons import counted_judgements
@@ -100,11 +100,11 @@ def test_what_comes_next_is_told_and_not_taken(store: Store) -> None:
     desk, who = AnnotationService(store, "s"), somebody(store)
     first = desk.next_task(who)
     assert first is not None and set(first.content["films"]) == {A, B}
-    coming = desk.coming(who)
+    coming = desk.peek(who)
     assert coming.keys() == {"films"} and set(coming["films"]) == {A, f"{'c' * 64}.gif"}
     other = somebody(store)
     second = desk.next_task(other)
     assert second is not None and sorted(second.content["films"]) == sorted(coming["films"])
-    assert desk.coming(who) == {}
-    desk.hand_in(first.slot, first.lease, who, "key-000-000-1", {"answer": "tie"})
+    assert desk.peek(who) == {}
+    desk.submit(first.slot, first.lease, who, "key-000-000-1", {"answer": "tie"})
     assert desk.next_task(who) is None

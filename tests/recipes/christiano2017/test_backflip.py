@@ -95,7 +95,7 @@ def test_people_answer_while_it_runs_and_a_kill_loses_nothing(tmp_path: Path, mo
                 continue
             better = "left" if screen.content["films"][0] < screen.content["films"][1] else "right"
             form = {"answer": better, "seconds": "3.0"}
-            desk.hand_in(screen.slot, screen.lease, who, f"key-{screen.slot:09}", form)
+            desk.submit(screen.slot, screen.lease, who, f"key-{screen.slot:09}", form)
 
     from preflab.recipes.christiano2017.human_labeller import open_study
 

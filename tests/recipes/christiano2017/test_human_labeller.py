@@ -59,7 +59,7 @@ def judge(store: Store, films: VideoStore, who: str, better: int | None = None) 
     assert screen.content.keys() == {"films"}
     shades = [len(films.read(name)) and name for name in screen.content["films"]]
     answer = "tie" if better is None else ("left" if shades[0] == NAMES[better] else "right")
-    desk.hand_in(screen.slot, screen.lease, who, f"key-{screen.slot:09}", {"answer": answer, "seconds": "1.5"})
+    desk.submit(screen.slot, screen.lease, who, f"key-{screen.slot:09}", {"answer": answer, "seconds": "1.5"})
     return True
 
 
@@ -140,7 +140,7 @@ def test_an_answer_taken_back_before_it_was_handed_over_is_none(store: Store, tm
     desk = AnnotationService(store, "hop")
     screen = desk.next_task(who)  # in hand again
     assert screen is not None
-    desk.hand_in(screen.slot, screen.lease, who, "another-key-0", {"answer": "cannot tell"})
+    desk.submit(screen.slot, screen.lease, who, "another-key-0", {"answer": "cannot tell"})
     assert [label.response for label in own.answers()] == ["cannot tell"]
 
 

@@ -59,7 +59,7 @@ class Chat:
         self.slot, self.lease, self.said = task.slot, task.lease, 0
 
     def say(self, text: str = "Hello") -> None:
-        self.desk.say(self.slot, self.lease, self.who, f"key-{self.name}-{self.said}", text)
+        self.desk.conversation.send(self.slot, self.lease, self.who, f"key-{self.name}-{self.said}", text)
         self.said += 1
 
     @property
@@ -77,7 +77,9 @@ class Chat:
 
     def vote(self) -> None:
         form = {"scale": "-1"}
-        self.desk.vote(self.slot, self.lease, self.who, f"vote-{self.name}-{self.said}", self.said - 1, form)
+        self.desk.conversation.vote(
+            self.slot, self.lease, self.who, f"vote-{self.name}-{self.said}", self.said - 1, form
+        )
 
 
 def failed(turn: Turn) -> bool:
@@ -100,7 +102,7 @@ def test_local_and_served_policies_answer_and_the_conversation_goes_on(store: St
             ("talk", "tiny"): 2,
             ("talk", "good"): 2,
         }
-    picked = first.replies[chat.desk._turn_order(chat.desk._item(chat.slot), chat.who, first)[0]].text
+    picked = chat.desk.view(chat.slot, chat.who).turns[0].replies[0].text
     assert [message["content"] for message in fake.asked[-1]["messages"]] == ["Hello", picked, "And?"]
 
 
@@ -136,7 +138,7 @@ def test_a_dead_policy_leaves_the_turn_with_a_reason_and_answers_when_asked_agai
         chat.say("Are you there?")
         turn = chat.until(failed)
         assert turn.text == "Are you there?" and "engine died" in str(turn.replies[0].error)
-        assert chat.desk.ask_again(chat.slot, chat.who) == 2
+        assert chat.desk.conversation.retry(chat.slot, chat.who) == 2
         assert chat.until(lambda turn: turn.ready).replies[0].text == TEXT
 
 
@@ -149,11 +151,11 @@ def test_a_policy_that_fails_again_and_again_is_unwell_and_tried_again_later(sto
         chat.until(failed)
         health = worker.health()["talk", "good"]
         assert not health.is_healthy(config.unhealthy_after) and len(fake.asked) == 4
-        chat.desk.ask_again(chat.slot, chat.who)
+        chat.desk.conversation.retry(chat.slot, chat.who)
         turn = chat.until(failed)  # at once, and without a word to the server
         assert "unwell; it failed 4 times in a row" in str(turn.replies[0].error) and len(fake.asked) == 4
         time.sleep(max(0.0, health.retry_at - time.monotonic()))
-        chat.desk.ask_again(chat.slot, chat.who)
+        chat.desk.conversation.retry(chat.slot, chat.who)
         chat.until(lambda turn: turn.ready)
         assert worker.health()["talk", "good"].is_healthy(config.unhealthy_after)
 

@@ -16,7 +16,7 @@ def send_message(context: RequestContext) -> Response:
         return redirect
     lease, key, text = context.required_field("lease"), context.idempotency_key(), context.form.get("message", "")
     try:
-        service.say(slot, lease, context.pseudonym, key, text, fresh=bool(context.form.get("fresh")))
+        service.conversation.send(slot, lease, context.pseudonym, key, text, fresh=bool(context.form.get("fresh")))
     except DataError as error:
         return _render_again(context, service, slot, error)
     return context.redirect(study_path(context.study, "task", slot))
@@ -24,14 +24,14 @@ def send_message(context: RequestContext) -> Response:
 
 def _render_again(context: RequestContext, service: AnnotationService, slot: int, complaint: DataError) -> Response:
     """The task's page as it was filled in, with what is wrong."""
-    task, action = service.screen(slot, context.pseudonym), study_path(context.study, "task", slot)
+    task, action = service.view(slot, context.pseudonym), study_path(context.study, "task", slot)
     return render_task(context, service, task, action=action, complaint=complaint)
 
 
 def latest_exchange(context: RequestContext) -> Response:
     """The last exchange alone, for the page to fetch while replies grow."""
     service, slot = context.annotation_service(), context.path_number("slot")
-    task = service.screen(slot, context.pseudonym)
+    task = service.view(slot, context.pseudonym)
     return context.render(
         "talk.html.j2",
         study=service.definition,
@@ -46,7 +46,7 @@ def latest_exchange(context: RequestContext) -> Response:
 def retry_replies(context: RequestContext) -> Response:
     """Ask the policies once more for replies that did not come."""
     slot = context.path_number("slot")
-    context.annotation_service().ask_again(slot, context.pseudonym)
+    context.annotation_service().conversation.retry(slot, context.pseudonym)
     return context.redirect(study_path(context.study, "task", slot))
 
 
@@ -55,7 +55,7 @@ def submit_vote(context: RequestContext) -> Response:
     service, slot = context.annotation_service(), context.path_number("slot")
     lease, key, turn = context.required_field("lease"), context.idempotency_key(), context.path_number("turn")
     try:
-        service.vote(slot, lease, context.pseudonym, key, turn, context.form)
+        service.conversation.vote(slot, lease, context.pseudonym, key, turn, context.form)
     except DataError as error:
         return _render_again(context, service, slot, error)
     return context.redirect(study_path(context.study, "task", slot))

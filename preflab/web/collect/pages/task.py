@@ -42,7 +42,7 @@ def redirect_unready(context: RequestContext, service: AnnotationService) -> Res
     """To the consent text or to practice, whichever must come before tasks; None when they may begin."""
     if not _consent_is_current(service, _membership(context)):
         return context.redirect(study_path(context.study))
-    if service.practice_left(context.pseudonym) is not None:
+    if service.practice.next_item(context.pseudonym) is not None:
         return context.redirect(study_path(context.study, "practice"))
     return None
 
@@ -88,10 +88,10 @@ def _render_practice(
     context: RequestContext, service: AnnotationService, complaint: DataError | None = None
 ) -> Response:
     """The page of the next practice item; the tasks, when none is left."""
-    item = service.practice_left(context.pseudonym)
+    item = service.practice.next_item(context.pseudonym)
     if item is None:
         return context.redirect(study_path(context.study, "next"))
-    task, action = service.practice_screen(item, context.pseudonym), study_path(context.study, "practice", item.id)
+    task, action = service.practice.view(item, context.pseudonym), study_path(context.study, "practice", item.id)
     return render_task(context, service, task, action=action, complaint=complaint)
 
 
@@ -99,7 +99,7 @@ def submit_practice(context: RequestContext) -> Response:
     """Judge a practice item and be told whether it was right."""
     service, item = context.annotation_service(), context.path_number("item")
     try:
-        feedback = service.hand_in_practice(item, context.pseudonym, context.idempotency_key(), context.form)
+        feedback = service.practice.submit(item, context.pseudonym, context.idempotency_key(), context.form)
     except DataError as error:
         if error.field in ("item", "key"):
             raise
@@ -140,11 +140,11 @@ def task_page(context: RequestContext) -> Response:
         return redirect
     slot = context.path_number("slot")
     try:
-        task = service.screen(slot, context.pseudonym)
+        task = service.view(slot, context.pseudonym)
     except LeaseLost:
         message = "This task was handed to somebody else, because its time was over. What you sent is kept."
         return context.render("nothing.html.j2", 409, study=service.definition, message=message)
-    if service.finished(slot):
+    if service.is_finished(slot):
         return context.render("done.html.j2", study=service.definition, feedback=None, slot=slot)
     return render_task(context, service, task, action=study_path(context.study, "task", slot))
 
@@ -174,7 +174,7 @@ def render_task(
         left_ms=max(0, task.expires - context.site.store.clock()),
         task_path=study_path(context.study, "task", task.slot),
         film_path=study_path(context.study, "film"),
-        next_films=service.coming(context.pseudonym).get("films", []) if shows_films else [],
+        next_films=service.peek(context.pseudonym).get("films", []) if shows_films else [],
     )
 
 
@@ -197,9 +197,9 @@ def submit_judgement(context: RequestContext) -> Response:
     service, slot = context.annotation_service(), context.path_number("slot")
     lease, key = context.required_field("lease"), context.idempotency_key()
     try:
-        feedback = service.hand_in(slot, lease, context.pseudonym, key, context.form)
+        feedback = service.submit(slot, lease, context.pseudonym, key, context.form)
     except DataError as error:
-        task, action = service.screen(slot, context.pseudonym), study_path(context.study, "task", slot)
+        task, action = service.view(slot, context.pseudonym), study_path(context.study, "task", slot)
         return render_task(context, service, task, action=action, complaint=error)
     if feedback.receipt.status == "late" or feedback.right is not None or feedback.text:
         return context.render("done.html.j2", study=service.definition, feedback=feedback, slot=slot)
@@ -208,7 +208,7 @@ def submit_judgement(context: RequestContext) -> Response:
 
 def renew_lease(context: RequestContext) -> Response:
     """The page is still being worked on: hold the task."""
-    until = context.annotation_service().keep(context.path_number("slot"), context.pseudonym)
+    until = context.annotation_service().renew_lease(context.path_number("slot"), context.pseudonym)
     return JSONResponse({"left_ms": until - context.site.store.clock()})
 
 

@@ -58,7 +58,7 @@ def test_ranking_shows_people_agreement_and_standings(store: Store) -> None:
             assert screen is not None
             better = "b" if n == 2 and k == 1 else "a"  # one of six votes is for the other one
             point = "-1" if screen.content["replies"][0] == better else "1"
-            desk.hand_in(screen.slot, screen.lease, who, f"key-{n}-{k}-000", {"scale": point})
+            desk.submit(screen.slot, screen.lease, who, f"key-{n}-{k}-000", {"scale": point})
     assert [row[1] for row in rows(store, desk, "Annotators")] == ["2", "2", "2"]
     (preference, *_) = rows(store, desk, "Agreement")
     assert preference[:3] == ("preference", "all", "nominal") and preference[4].startswith("67 %")  # 4 of 6 pairs
@@ -75,15 +75,15 @@ def test_rules_and_questions_have_tables_of_their_own(store: Store) -> None:
     desk, who = make(store, EXAMPLES["rule-judge"]), people.new_person(store)
     screen = desk.next_task(who)
     assert screen is not None
-    desk.hand_in(screen.slot, screen.lease, who, "key-000001", {"rating": "1"})
+    desk.submit(screen.slot, screen.lease, who, "key-000001", {"rating": "1"})
     assert rows(store, desk, "Rules")[0][0] == "not_human" and rows(store, desk, "Rules")[0][1].startswith("100 %")
     desk = make(store, EXAMPLES["questions"])
     screen = desk.next_task(who)
     assert screen is not None
-    desk.say(screen.slot, screen.lease, who, "key-000002", "help me")
+    desk.conversation.send(screen.slot, screen.lease, who, "key-000002", "help me")
     job = conversation.take_job(store, "w")
     assert job is not None and conversation.finish_reply(store, job.reply, "w", "carbon dioxide", {})
-    desk.hand_in(screen.slot, screen.lease, who, "key-000003", {"choice": "2", "confidence": "80"})
+    desk.submit(screen.slot, screen.lease, who, "key-000003", {"choice": "2", "confidence": "80"})
     ((name, right, sure, error, *_),) = rows(store, desk, "Questions")
     assert (name, sure, error) == ("with help", "80 %", "20.0 points") and right.startswith("100 %")
 
