@@ -7,7 +7,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from preflab.config_overrides import apply_overrides, parse_yaml
+from preflab.config_overrides import parse_yaml
+from preflab.conversion import from_mapping
 from preflab.data.sources.files import read_records
 from preflab.data.store.log import canonical, sha256
 from preflab.data.store.studies import NewItem, Purpose
@@ -16,7 +17,7 @@ from preflab.feedback.protocols import AnyProtocol, protocol_named
 from preflab.rollouts.servers.policy_spec import PolicySpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
-_OWN = ("policies", "items", "gold", "practice", "protocol", "settings")
+_READ_APART = ("policies", "items", "gold", "practice", "protocol", "settings")
 MOST_SLOTS = 1000
 """Judgements that may be wanted of one item."""
 CONSENT = (
@@ -123,18 +124,24 @@ class StudyDefinition:
             raise StudyError(f"settings: expected names and values, got {type(settings).__name__}")
         if not isinstance(policies, Sequence) or not all(isinstance(policy, Mapping) for policy in policies):
             raise StudyError("policies: expected a list of policies, each with a name and a model, run or url")
-        plain = {str(name): value for name, value in given.items() if name not in _OWN}
+        parts: dict[str, object] = {
+            "protocol": _protocol(given["protocol"], settings),
+            "policies": tuple(PolicySpec.from_mapping(policy) for policy in policies),
+        }
+        plain = {str(name): value for name, value in given.items() if name not in _READ_APART}
         try:
-            found = tuple(PolicySpec.from_mapping(policy) for policy in policies)
-            bare = cls(name=str(given["name"]), protocol=protocol_named(given["protocol"]), policies=found)
-            changed: StudyDefinition = apply_overrides(bare, plain | {"protocol": dict(settings)})
-            return changed
-        except StudyError:
-            raise
+            return from_mapping(cls, plain | parts, settings=True)
         except ConfigError as error:
-            raise StudyError(
-                str(error).replace("'protocol.", "'settings.").replace("protocol.", "settings.")
-            ) from error
+            raise StudyError(str(error)) from error
+
+
+def _protocol(name: str, settings: Mapping[str, object]) -> AnyProtocol:
+    try:
+        return from_mapping(type(protocol_named(name)), settings, "settings", settings=True)
+    except StudyError:
+        raise
+    except ConfigError as error:
+        raise StudyError(str(error)) from error
 
 
 def _storable(given: object) -> bool:

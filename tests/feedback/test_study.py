@@ -36,7 +36,7 @@ def test_every_protocol_survives_the_store(name: str) -> None:
         ("name: s\nprotocol: rank\nslot: 3", "did you mean 'slots'"),
         ("name: s\nprotocol: rank\nslots: x", "slots must be"),
         ("name: s\nprotocol: rank\nslots: 0", r"\[1, 1000\]"),
-        ("name: s\nprotocol: rank\nsettings: {step: 3}", "settings.steps"),
+        ("name: s\nprotocol: rank\nsettings: {step: 3}", "settings: unknown field 'step'; did you mean 'steps'"),
         ("name: s\nprotocol: rank\nsettings: {steps: 30}", r"\[2, 11\]"),
         ("name: s\nprotocol: chat", "at least one that answers"),
         (CHAT + "gold_every: 1", "gold items only"),

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
-from preflab.conversion import did_you_mean
+from preflab.conversion import from_mapping
 from preflab.errors import ConfigError, StudyError
 
 
@@ -49,38 +49,27 @@ class PolicySpec:
         elif self.best_of < 1 or (self.best_of > 1 and (not self.scorer or self.url)):
             complaint = "best_of above 1 needs a scorer (a run folder) and a local model"
         if complaint:
-            raise StudyError(f"policy {self.name or '?'!r}: {complaint}")
+            raise StudyError(complaint)
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> "PolicySpec":
         """A policy from plain values.
 
         Raises:
-            StudyError: a field is unknown, missing, or of another type.
+            StudyError: a field is unknown, missing, or of another type; the message names the policy and the field.
         """
-        types = {field.name: getattr(field.type, "__name__", str(field.type)) for field in fields(cls)}
-        converted = dict(values)
-        label = values.get("name", "?")
-        for name, value in values.items():
-            if name not in types:
-                raise StudyError(f"policy {label!r}: unknown field {name!r}{did_you_mean(str(name), list(types))}")
-            expected: tuple[type, ...] = (
-                (int, float) if "float" in types[name] else (int,) if "int" in types[name] else (str,)
-            )
-            good = isinstance(value, expected) and not isinstance(value, bool)
-            if not good and not (value is None and "None" in types[name]):
-                raise StudyError(f"policy {label!r}: {name} must be {types[name]}, got {value!r:.60}")
-            converted[name] = float(value) if "float" in types[name] else value
         if "name" not in values:
             raise StudyError("policies: one has no name")
-        if values.get("url"):
-            from preflab.rollouts.servers.remote import check_address
+        label = f"policy {values['name'] or '?'!r}"
+        try:
+            spec = from_mapping(cls, values, settings=True)
+            if spec.url:
+                from preflab.rollouts.servers.remote import check_address
 
-            try:
-                check_address(values["url"])
-            except ConfigError as error:
-                raise StudyError(f"policy {label!r}: {error}") from error
-        return cls(**converted)
+                check_address(spec.url)
+        except ConfigError as error:
+            raise StudyError(f"{label}: {error}") from error
+        return spec
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; what is at its default is left out."""
