@@ -244,7 +244,13 @@ def _as_dict(value: object, inner: tuple[Any, ...], key: str, settings: bool) ->
 
 
 def _as_collection(value: object, origin: type, inner: tuple[Any, ...], key: str, settings: bool) -> Any:
-    """A tuple, named tuple, list or set from a list whose items fit; an abstract sequence becomes a tuple."""
+    """A tuple, named tuple, list or set from a list whose items fit; an abstract sequence becomes a tuple.
+
+    A named tuple may also come from a mapping of all its fields, as its ``_asdict`` gives it.
+    """
+    field_names = getattr(origin, "_fields", None)
+    if field_names and isinstance(value, Mapping) and value.keys() == set(field_names):
+        value = [value[name] for name in field_names]
     if not isinstance(value, list | tuple):
         return MISMATCH
     if hasattr(origin, "_fields"):  # a named tuple

@@ -171,3 +171,21 @@ def test_a_field_may_be_stored_under_another_key() -> None:
 def test_nothing_near_suggests_nothing() -> None:
     assert did_you_mean("zzz", ["abc"]) == ""
     assert did_you_mean("anything", []) == ""
+
+
+class Interval(NamedTuple):
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class Curve:
+    intervals: list[Interval]
+
+
+def test_a_named_tuple_comes_from_a_list_or_from_a_mapping_of_all_its_fields() -> None:
+    assert from_mapping(Curve, {"intervals": [[0.0, 1.0], {"high": 3, "low": 2}]}) == Curve(
+        [Interval(0.0, 1.0), Interval(2.0, 3.0)]
+    )
+    with pytest.raises(ConfigError, match=r"intervals\[0\] must be Interval, got \{'low': 2\}"):
+        from_mapping(Curve, {"intervals": [{"low": 2}]})

@@ -19,6 +19,7 @@ from preflab.recipes.align.report import write_report
 from preflab.recipes.align.stages import Stages
 from preflab.recipes.align.summary import summarise
 from preflab.recipes.common.comparison_parts import DataResult
+from preflab.recipes.common.results import PreferenceResult
 from preflab.run import Run
 
 __all__ = [
@@ -40,8 +41,8 @@ def main(config: Config, run: Run) -> None:
     stages = Stages(config, run)
     last = ORDER.index(config.until)
     run.stage("data", stages.data, DataResult)
-    run.stage("preference", stages.preference)
-    run.stage("preference_judge", stages.held_out_preference)
+    run.stage("preference", stages.preference, PreferenceResult)
+    run.stage("preference_judge", stages.held_out_preference, PreferenceResult)
     if last >= ORDER.index("best-of-n"):
         run.stage("best_of_n", stages.best_of_n)
     if last >= ORDER.index("ppo"):

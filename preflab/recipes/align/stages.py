@@ -16,6 +16,7 @@ from preflab.recipes.common.fitting import fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import METHODS, policy_training, sampling_engine
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
+from preflab.recipes.common.results import PreferenceResult
 from preflab.recipes.common.workbench import Workbench
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
@@ -41,11 +42,11 @@ class Stages:
         """Load, split, encode; account for everything left out."""
         return self.comparisons.describe(len(self.evaluation.prompts))
 
-    def preference(self) -> dict[str, Any]:
+    def preference(self) -> PreferenceResult:
         """Fit the preference model that best-of-n and the policy are optimised against."""
         return fit_preference_model(self.bench, self.config.preference, name="pm", part="train", stage="preference")
 
-    def held_out_preference(self) -> dict[str, Any]:
+    def held_out_preference(self) -> PreferenceResult:
         """Fit a second preference model on other comparisons, which nothing is optimised against."""
         return fit_preference_model(
             self.bench, self.config.preference, name="pm_judge", part="judge", stage="preference_judge"

@@ -8,6 +8,7 @@ from torch import Tensor
 from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline
 from preflab.evals.metrics.preference import evaluate_preferences
 from preflab.recipes.common.comparison_parts import HELD_OUT
+from preflab.recipes.common.results import PreferenceResult
 from preflab.recipes.common.workbench import Workbench
 from preflab.rollouts.score import score_rows
 from preflab.run import Run
@@ -67,7 +68,7 @@ def run_fit(
 
 def fit_preference_model(
     bench: Workbench, config: PreferenceConfig, *, name: str, part: str, stage: str
-) -> dict[str, Any]:
+) -> PreferenceResult:
     """Fit one preference model on one part of the comparisons and hold it against the held-out part.
 
     Args:
@@ -94,11 +95,11 @@ def fit_preference_model(
         bag_of_words_baseline(train.comparisons, held_out.comparisons),
     ]
     report = evaluate_preferences([s.tolist() for s in scores], held_out.comparisons, baselines)
-    return {
-        **report.to_json(),
-        "baseline_notes": {b.name: b.note for b in baselines},
-        "steps": training.total_steps,
-        "trained_tokens": sum(line["n_tokens"] for line in run.metrics(stage)),
-        "measured_tokens": held_out.n_tokens,
-        "without_pairs": training.n_without_pairs,
-    }
+    return PreferenceResult(
+        **vars(report),
+        baseline_notes={baseline.name: baseline.note for baseline in baselines},
+        steps=training.total_steps,
+        trained_tokens=sum(line["n_tokens"] for line in run.metrics(stage)),
+        measured_tokens=held_out.n_tokens,
+        without_pairs=training.n_without_pairs,
+    )

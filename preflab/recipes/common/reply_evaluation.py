@@ -1,6 +1,6 @@
 """Replies of policies to held-out prompts: sampled, scored, and compared with the reference."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import NamedTuple
@@ -13,6 +13,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.models.roles import Role
 from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.results import ComparedReplies
 from preflab.rollouts.encode import fit_prompt
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
@@ -120,6 +121,27 @@ class ReplyEvaluation:
         with self.run.progress(f"  judged by {name}", len(dialogues), "replies") as advance:
             scores = scorer(dialogues, progress=advance)
         return scores.double().numpy().reshape(len(replies), -1)
+
+    def examples(
+        self,
+        texts: Mapping[str, Sequence[Sequence[str]]],
+        scores: Mapping[str, Float[np.ndarray, "prompt reply"]] | None = None,
+    ) -> list[ComparedReplies]:
+        """Every prompt with the first reply of each policy, and its score where there is one.
+
+        Args:
+            texts   policy -> replies, [prompt][reply].
+            scores  policy -> scores of its replies, nats.
+        """
+        return [
+            ComparedReplies(
+                prompt=prompt.dialogue.to_json(),
+                category=prompt.category,
+                replies={policy: replies[i][0] for policy, replies in texts.items()},
+                scores={policy: float(grid[i, 0]) for policy, grid in (scores or {}).items()},
+            )
+            for i, prompt in enumerate(self.prompts)
+        ]
 
     def log_ratios(
         self, policy: Role, reference: Role, rollouts: Sequence[Sequence[Rollout]]

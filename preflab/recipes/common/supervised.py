@@ -12,6 +12,7 @@ from preflab.data.split import prompt_key
 from preflab.maths.bootstrap import clustered_bootstrap, paired_difference
 from preflab.maths.statistics import Estimate
 from preflab.models.roles import Role
+from preflab.recipes.common.results import LossChange
 from preflab.rollouts.encode import EncodedDialogues
 from preflab.rollouts.score import logprob_rows
 
@@ -43,20 +44,20 @@ def prompt_groups(dialogues: Sequence[Dialogue], encoded: EncodedDialogues) -> l
 def token_losses(role: Role, rows: Sequence[Row], groups: Sequence[int], *, max_tokens: int = 4096) -> TokenLosses:
     """Run a role over the rows; ``groups`` names the prompt or dialogue of each."""
     nats, group = list[float](), list[int]()
-    for own, number in zip(logprob_rows(role, rows, max_tokens=max_tokens), groups, strict=True):
-        for reply in own:
-            nats += (-reply).tolist()
-            group += [number] * len(reply)
+    for replies_logp, number in zip(logprob_rows(role, rows, max_tokens=max_tokens), groups, strict=True):
+        for logp in replies_logp:
+            nats += (-logp).tolist()
+            group += [number] * len(logp)
     return TokenLosses(np.array(nats), np.array(group))
 
 
-def before_and_after(before: TokenLosses, after: TokenLosses) -> dict[str, Estimate]:
+def loss_change(before: TokenLosses, after: TokenLosses) -> LossChange:
     """Nats per reply token before and after, and how much less it is; items are tokens, clusters their prompts."""
-    return {
-        "before": before.estimate(),
-        "after": after.estimate(),
-        "gain": paired_difference(before.nats, after.nats, before.group),
-    }
+    return LossChange(
+        before=before.estimate(),
+        after=after.estimate(),
+        gain=paired_difference(before.nats, after.nats, before.group),
+    )
 
 
 def at_ends_of_epochs(steps_per_epoch: int, measure: Callable[[], float]) -> Callable[[int], dict[str, Any]]:

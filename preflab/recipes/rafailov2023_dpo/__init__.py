@@ -15,6 +15,7 @@ Result    none committed yet: run at the smallest scale only, which proves the p
 
 from preflab import distributed
 from preflab.recipes.common.comparison_parts import DataResult
+from preflab.recipes.common.results import PreferenceResult
 from preflab.recipes.rafailov2023_dpo.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.rafailov2023_dpo.report import write_report
 from preflab.recipes.rafailov2023_dpo.stages import Stages
@@ -29,7 +30,7 @@ def main(config: Config, run: Run) -> None:
     stages = Stages(config, run)
     run.stage("data", stages.data, DataResult)
     if config.held_out_pm_share > 0:
-        run.stage("preference_judge", stages.preference)
+        run.stage("preference_judge", stages.preference, PreferenceResult)
     if config.sft_first:
         run.stage("sft", stages.sft)
     run.stage("dpo", stages.dpo)

@@ -17,7 +17,8 @@ from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
 from preflab.recipes.common.fitting import fit_preference_model, run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
-from preflab.recipes.common.supervised import at_ends_of_epochs, before_and_after, prompt_groups, token_losses
+from preflab.recipes.common.results import PreferenceResult
+from preflab.recipes.common.supervised import at_ends_of_epochs, loss_change, prompt_groups, token_losses
 from preflab.recipes.common.workbench import Workbench
 from preflab.recipes.rafailov2023_dpo.config import Config
 from preflab.reporting.verdicts import Verdict, claim_above
@@ -52,7 +53,7 @@ class Stages:
         """Load, split, encode; account for everything left out."""
         return self.comparisons.describe(len(self.evaluation.prompts))
 
-    def preference(self) -> dict[str, Any]:
+    def preference(self) -> PreferenceResult:
         """Fit the held-out preference model, which nothing is optimised against."""
         return fit_preference_model(
             self.bench, self.config.preference, name="pm_judge", part="judge", stage="preference_judge"
@@ -76,7 +77,7 @@ class Stages:
         run_fit(self.run, "sft", "SFT", training, extra_metrics=besides)
         self.run.save_weights("sft", role.state())
         return {
-            **before_and_after(before, token_losses(role, held_out.rows, groups)),
+            **vars(loss_change(before, token_losses(role, held_out.rows, groups))),
             "steps": training.total_steps,
             "trained_tokens": sum(m["n_tokens"] for m in self.run.metrics("sft")),
             "measured_tokens": (2 + self.config.sft.epochs) * held_out.n_tokens,

@@ -8,12 +8,14 @@ Measures  nats per reply token on held-out replies, before and after and after e
 Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
 Differs   Adapters in place of full weights; no dropout (these models have none; Ouyang et al. use 0.2); the last
           step's policy is kept, not the one a preference model likes best; no pre-training text is mixed in.
-Result    none committed yet: run at the smallest scale only, which proves the plumbing
+Result    docs/papers.md#sft
 """
 
 from preflab import distributed
+from preflab.recipes.common.results import ExportResult
 from preflab.recipes.sft.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
 from preflab.recipes.sft.report import write_report
+from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult
 from preflab.recipes.sft.stages import Stages
 from preflab.recipes.sft.summary import summarise
 from preflab.run import Run
@@ -24,10 +26,10 @@ __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", 
 def main(config: Config, run: Run) -> None:
     """Fit, measure, report; every stage is kept and none is done twice."""
     stages = Stages(config, run)
-    run.stage("data", stages.data)
-    run.stage("sft", stages.sft)
-    run.stage("measure", stages.measure)
-    run.stage("export", stages.export)
-    with distributed.rank_zero_first() as mine:
-        if mine:
+    run.stage("data", stages.data, DataResult)
+    run.stage("sft", stages.sft, SFTResult)
+    run.stage("measure", stages.measure, MeasureResult)
+    run.stage("export", stages.export, ExportResult)
+    with distributed.rank_zero_first() as is_writer:
+        if is_writer:
             write_report(run.folder)

@@ -1,7 +1,6 @@
 """The stages of the recipe ``sft``: what is done, in order, and what each leaves behind."""
 
 from functools import cached_property
-from typing import Any
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.dialogues import load_dialogues
@@ -10,14 +9,15 @@ from preflab.errors import ConfigError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
-from preflab.recipes.common.comparison_parts import ComparisonParts, draw_subset
+from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, draw_subset
 from preflab.recipes.common.fitting import run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
-from preflab.recipes.common.supervised import at_ends_of_epochs, before_and_after, prompt_groups, token_losses
+from preflab.recipes.common.results import ExportResult
+from preflab.recipes.common.supervised import TokenLosses, at_ends_of_epochs, loss_change, prompt_groups, token_losses
 from preflab.recipes.common.workbench import Workbench
 from preflab.recipes.sft.config import Config
-from preflab.reporting.verdicts import claim_above
+from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult, verdicts
 from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_replies
 from preflab.run import Run
 from preflab.training.sft import SFTTraining
@@ -43,120 +43,114 @@ class Stages:
         """Dialogues of each part; no two parts hold dialogues that begin alike."""
         assert self.config.dialogues is not None
         loaded = load_dialogues(self.config.dialogues)
-        chosen = draw_subset(loaded.dialogues, self.config.data.max_comparisons, self.run)
+        drawn = draw_subset(loaded.dialogues, self.config.data.max_comparisons, self.run)
         self.run.record(
             "data",
             source=loaded.source,
             format="dialogues",
             digest=loaded.digest,
             records=loaded.records,
-            used=len(chosen),
+            used=len(drawn),
             refused=loaded.refused,
             first_refused=loaded.first_refused,
         )
-        return split_dialogues(chosen, self.shares, seed=self.run.seed_of("split"))
+        return split_dialogues(drawn, self.shares, seed=self.run.seed_of("split"))
 
     @cached_property
-    def learned(self) -> dict[str, EncodedDialogues]:
-        """Each part as rows of replies to learn; what did not fit is recorded."""
+    def encoded(self) -> dict[str, EncodedDialogues]:
+        """Each part as rows of replies to learn; what did not fit is recorded.
+
+        Raises:
+            ConfigError: nothing of a part fits the context.
+        """
+        encoder = self.models.encoder
         if self.config.dialogues is None:
-            pairs = {part: [(c.prompt, c.best()) for c in own] for part, own in self.comparisons.parts.items()}
-            found = {part: encode_replies(self.models.encoder, own) for part, own in pairs.items()}
-        else:
-            last = self.config.last_turn_only
-            found = {
-                part: encode_dialogues(self.models.encoder, own, last_only=last) for part, own in self.dialogues.items()
+            encoded_parts = {
+                part: encode_replies(encoder, [(c.prompt, c.best()) for c in comparisons])
+                for part, comparisons in self.comparisons.parts.items()
             }
-        for part, own in found.items():
-            if not own.rows:
-                limit = self.models.encoder.max_tokens
+        else:
+            encoded_parts = {
+                part: encode_dialogues(encoder, dialogues, last_only=self.config.last_turn_only)
+                for part, dialogues in self.dialogues.items()
+            }
+        for part, encoded in encoded_parts.items():
+            if not encoded.rows:
+                limit = encoder.max_tokens
                 raise ConfigError(f"no reply of part {part!r} fits in {limit} tokens; raise model.max_context_tokens")
-            self.run.record("counts", **{part: {"shortened": own.shortened, "refused": own.refused}})
-        return found
+            self.run.record("counts", **{part: {"shortened": encoded.shortened, "refused": encoded.refused}})
+        return encoded_parts
 
     @cached_property
     def groups(self) -> list[int]:
         """For each held-out row the number of its prompt."""
         if self.config.dialogues is None:
-            return prompt_groups([c.prompt for c in self.comparisons.parts["held_out"]], self.learned["held_out"])
-        return prompt_groups(self.dialogues["held_out"], self.learned["held_out"])
+            return prompt_groups([c.prompt for c in self.comparisons.parts[HELD_OUT]], self.encoded[HELD_OUT])
+        return prompt_groups(self.dialogues[HELD_OUT], self.encoded[HELD_OUT])
 
     def _held_out_prompts(self) -> list[tuple[Dialogue, str]]:
         """Prompts of held-out comparisons, or held-out dialogues up to their last reply."""
         if self.config.dialogues is None:
             return self.comparisons.held_out_prompts()
-        return [(prompt, "") for prompt in dict.fromkeys(d.prompt for d in self.dialogues["held_out"] if d.prompt != d)]
+        return [(prompt, "") for prompt in dict.fromkeys(d.prompt for d in self.dialogues[HELD_OUT] if d.prompt != d)]
 
-    def data(self) -> dict[str, Any]:
+    def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""
-        learned = self.learned
-        return {
-            "rows": {part: len(own.rows) for part, own in learned.items()},
-            "replies": {part: sum(len(row.replies) for row in own.rows) for part, own in learned.items()},
-            "reply_tokens": {part: own.reply_tokens for part, own in learned.items()},
-            "tokens": {part: own.n_tokens for part, own in learned.items()},
-            "tokens_reply_by_reply": {part: sum(row.path_tokens for row in own.rows) for part, own in learned.items()},
-            "shortened": {part: own.shortened for part, own in learned.items()},
-            "refused": {part: len(own.refused) for part, own in learned.items()},
-            "prompts": len(set(self.groups)),
-        }
-
-    def _policy(self) -> Role:
-        return self.models.role("policy")
-
-    def sft(self) -> dict[str, Any]:
-        """Learn the train part; nats per token on the held-out part before, after, and after each pass."""
-        train, held_out = self.learned["train"], self.learned["held_out"]
-        before = token_losses(self.models.reference, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)
-        role = self._policy()
-        training = SFTTraining(role, train.rows, self.config.sft, seed=self.run.seed_of("order of sft"))
-
-        def unseen() -> float:
-            return token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens).mean
-
-        run_fit(
-            self.run, "sft", "SFT", training, extra_metrics=at_ends_of_epochs(training.order.steps_per_epoch, unseen)
+        parts = self.encoded
+        return DataResult(
+            rows={part: len(encoded.rows) for part, encoded in parts.items()},
+            replies={part: sum(len(row.replies) for row in encoded.rows) for part, encoded in parts.items()},
+            reply_tokens={part: encoded.reply_tokens for part, encoded in parts.items()},
+            tokens={part: encoded.n_tokens for part, encoded in parts.items()},
+            tokens_reply_by_reply={
+                part: sum(row.path_tokens for row in encoded.rows) for part, encoded in parts.items()
+            },
+            shortened={part: encoded.shortened for part, encoded in parts.items()},
+            refused={part: len(encoded.refused) for part, encoded in parts.items()},
+            prompts=len(set(self.groups)),
         )
-        self.run.save_weights("policy", role.state())
-        after = token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)
-        numbers = before_and_after(before, after)
-        claim = "unseen replies become more probable"
+
+    def sft(self) -> SFTResult:
+        """Learn the train part; nats per token on the held-out part before, after, and after each pass."""
+        config, held_out = self.config.sft, self.encoded[HELD_OUT]
+        policy = self.models.role("policy")
+        training = SFTTraining(policy, self.encoded["train"].rows, config, seed=self.run.seed_of("order of sft"))
+
+        def held_out_losses(role: Role) -> TokenLosses:
+            return token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)
+
+        before = held_out_losses(self.models.reference)
+        extra_metrics = at_ends_of_epochs(training.order.steps_per_epoch, lambda: held_out_losses(policy).mean)
+        run_fit(self.run, "sft", "SFT", training, extra_metrics=extra_metrics)
+        self.run.save_weights("policy", policy.state())
+        change = loss_change(before, held_out_losses(policy))
         steps = self.run.metrics("sft")
-        return {
-            **numbers,
-            "verdicts": [claim_above(claim, numbers["gain"], 0.0, unit="nats", source="Stiennon et al. 2020")],
-            "epochs": [m["held_out_loss"] for m in steps if "held_out_loss" in m],
-            "steps": training.total_steps,
-            "trained_tokens": sum(m["n_tokens"] for m in steps),
-            "measured_tokens": (2 + self.config.sft.epochs) * held_out.n_tokens,
-        }
+        return SFTResult(
+            **vars(change),
+            verdicts=verdicts(change.gain),
+            epochs=[line["held_out_loss"] for line in steps if "held_out_loss" in line],
+            steps=training.total_steps,
+            trained_tokens=sum(line["n_tokens"] for line in steps),
+            measured_tokens=(2 + config.epochs) * held_out.n_tokens,
+        )
 
-    def measure(self) -> dict[str, Any]:
+    def measure(self) -> MeasureResult:
         """One reply before and one after to each of some held-out prompts, to look at."""
-        policy = self._policy()
-        policy.load_state(self.run.load_weights("policy"))
-        before = self.evaluation.rollouts("replies before", self.models.reference, 1, "base")
-        after = self.evaluation.rollouts("replies after", policy, 1, "policy")
-        texts = {"before": self.evaluation.texts(before), "after": self.evaluation.texts(after)}
-        return {
-            "facts": {who: reply_facts([r for rs in own for r in rs]) for who, own in texts.items() if own},
-            "examples": [
-                {
-                    "prompt": prompt.to_json(),
-                    "category": category,
-                    "replies": {who: own[i][0] for who, own in texts.items()},
-                    "judge": {},
-                }
-                for i, (prompt, category, _) in enumerate(self.evaluation.prompts)
-            ],
-            "sampled_tokens": sum(len(r.tokens) for rs in [*before, *after] for r in rs),
+        policy = self.models.trained_role("policy")
+        rollouts = {
+            "before": self.evaluation.rollouts("replies before", self.models.reference, 1, "base"),
+            "after": self.evaluation.rollouts("replies after", policy, 1, "policy"),
         }
+        texts = {name: self.evaluation.texts(replies) for name, replies in rollouts.items()}
+        return MeasureResult(
+            facts={name: reply_facts([t for replies in texts[name] for t in replies]) for name in texts if texts[name]},
+            examples=self.evaluation.examples(texts),
+            sampled_tokens=sum(len(r.tokens) for replies in rollouts.values() for rs in replies for r in rs),
+        )
 
-    def export(self) -> dict[str, Any]:
+    def export(self) -> ExportResult:
         """Write what other libraries load."""
-        role = self._policy()
-        role.load_state(self.run.load_weights("policy"))
         with self.run.progress("saving the policy", 1, "models") as advance:
-            save_policy(role, self.run.folder / "policy")
+            save_policy(self.models.trained_role("policy"), self.run.folder / "policy")
             advance()
-        return {"saved": {"policy": "AutoModelForCausalLM"}}
+        return ExportResult({"policy": "AutoModelForCausalLM"})
