@@ -64,11 +64,11 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
         """One at a time."""
         return 1
 
-    async def response(self, request: Request, seed: int = 0) -> Response:
+    async def respond(self, request: Request, seed: int = 0) -> Response:
         """The response to any request of our evaluations, log-probabilities of given words among it."""
-        return await anyio.to_thread.run_sync(self._answer, request, seed)
+        return await anyio.to_thread.run_sync(self._respond, request, seed)
 
-    def _answer(self, request: Request, seed: int) -> Response:
+    def _respond(self, request: Request, seed: int) -> Response:
         if request.kind not in self.responder.kinds:
             return Failure(f"{self.responder.name} cannot be asked this")
         with self._lock:
@@ -90,7 +90,7 @@ class PreflabAPI(ModelAPI):  # type: ignore[misc]
             stop=tuple(config.stop_seqs or ()),
             sample=self._draws if drawn else 0,
         )
-        response = await self.answer(request, int(config.seed or 0))
+        response = await self.respond(request, int(config.seed or 0))
         if not isinstance(response, Generation):
             raise DataError(
                 response.reason if isinstance(response, Failure) else "a reply was asked for, none was given"

@@ -48,7 +48,7 @@ async def _respond(request: Request, rater: Responder | None) -> Response:
         return next(response for _, response in rater.respond([request]))
     model = get_model() if request.role == "policy" else get_model(role="judge")
     if isinstance(model.api, PreflabAPI):
-        return await model.api.answer(request)  # type: ignore[no-any-return]
+        return await model.api.respond(request)  # type: ignore[no-any-return]
     if not isinstance(request, Generate):
         return Failure("log-probabilities cannot be asked of this respondent")
     if request.lead:

@@ -57,7 +57,7 @@ mock = get_model("mockllm/model", custom_outputs=reply)
 found["other"] = {
     "status": other.status,
     "error": str(other.error or ""),
-    "way": (other.eval.metadata or {}).get("way"),
+    "variant": (other.eval.metadata or {}).get("variant"),
     "metrics": {k: m.value for s in other.results.scores for k, m in s.metrics.items()} if other.results else {},
     "unscored": [
         str(s.id)
@@ -67,7 +67,7 @@ found["other"] = {
 }
 tiny = get_model("preflab/tiny")
 outputs = [asyncio.run(tiny.generate("Say something", config=GenerateConfig(max_tokens=5))) for _ in range(2)]
-found["kinds"] = sorted(tiny.api.respondent.kinds)
+found["kinds"] = sorted(tiny.api.responder.kinds)
 found["greedy"] = outputs[0].completion == outputs[1].completion
 found["stopped"] = outputs[0].stop_reason
 print(json.dumps(found))

@@ -18,6 +18,6 @@ def test_inspect_finds_our_suites_and_measures_what_we_measure(tmp_path: Path) -
     other = found["other"]
     assert other["status"] == "success", other["error"]
     # said A, C and D where A, B and D are right; the third names nothing and is neither right nor wrong
-    assert other["way"] == "sampled" and other["metrics"]["accuracy"] == pytest.approx(2 / 3)
+    assert other["variant"] == "sampled" and other["metrics"]["accuracy"] == pytest.approx(2 / 3)
     assert other["unscored"] == ["q2"]
     assert found["kinds"] == ["choose", "speak"] and found["greedy"] and found["stopped"] in ("stop", "max_tokens")
