@@ -87,6 +87,6 @@ def duration(seconds: float | int | None) -> str:
         return DASH
     if seconds < 60:
         return f"{seconds:.1f} s"
-    whole = round(seconds)
-    hours, minutes = divmod(whole // 60, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {whole % 60} s"
+    rounded = round(seconds)
+    hours, minutes = divmod(rounded // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rounded % 60} s"
