@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from preflab import __version__
 from preflab.cli.errors import complain, explain
 from preflab.cli.parser import Parser, check_command, refuse_leftovers, show_help
-from preflab.cli.runs import align, chat, list_recipes, report, run
+from preflab.cli.runs import align, chat, claims, list_recipes, publish, report, run
 from preflab.cli.tools import collect, compare, data, doctor, eval, export, store
 from preflab.cli.verb import Verb
 
@@ -18,6 +18,8 @@ VERBS: tuple[Verb, ...] = (
     run,
     list_recipes,
     report,
+    publish,
+    claims,
     chat,
     eval,
     export,

@@ -44,6 +44,15 @@ def in_unit(estimate: Estimate | None, unit: str) -> str:
     return with_interval(estimate, ".1f" if unit == "words" else _signed(estimate))
 
 
+def claim_number(estimate: Estimate, unit: str, threshold: float) -> str:
+    """The number that a claim is judged by: a share, or a difference where its threshold is 0, or with its unit."""
+    if unit in ("share", "points", ""):
+        return points(estimate) if threshold == 0 else share(estimate)
+    if unit in ("nats", "Elo"):
+        return f"{(nats if unit == 'nats' else elo)(estimate)} {unit}"
+    return f"{in_unit(estimate, unit)} {unit}"
+
+
 def difference(estimate: Estimate | None, unit: str) -> str:
     """A difference of two estimates in that unit."""
     if estimate is None:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from preflab.maths.statistics import Estimate
-from preflab.reporting.format import ascii_text, duration, elo, nats, points, share, with_interval
+from preflab.reporting.format import ascii_text, claim_number, duration, elo, nats, points, share, with_interval
 
 
 def test_an_estimate_is_printed_with_its_interval_and_its_unit() -> None:
@@ -28,3 +28,17 @@ def test_a_terminal_gets_characters_that_it_has() -> None:
 )
 def test_wall_time_is_printed_for_people(seconds: float | None, text: str) -> None:
     assert duration(seconds) == text
+
+
+@pytest.mark.parametrize(
+    ("unit", "threshold", "text"),
+    [
+        ("share", 0.5, "57.1 % [50.2, 63.9]"),
+        ("share", 0.0, "+57.1 points [+50.2, +63.9]"),
+        ("nats", 0.0, "+0.57 [+0.50, +0.64] nats"),
+        ("Elo", 0.0, "+1 [+1, +1] Elo"),
+        ("steps", 0.0, "+0.571 [+0.502, +0.639] steps"),
+    ],
+)
+def test_the_number_of_a_claim_has_its_unit(unit: str, threshold: float, text: str) -> None:
+    assert claim_number(Estimate(0.571, 0.502, 0.639, 48), unit, threshold) == text

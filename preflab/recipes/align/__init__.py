@@ -15,6 +15,7 @@ Result    docs/papers.md#align
 from preflab import distributed
 from preflab.recipes.align.chat import open_models
 from preflab.recipes.align.config import ORDER, RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
+from preflab.recipes.align.measure import stage_verdicts
 from preflab.recipes.align.report import write_report
 from preflab.recipes.align.stages import Stages
 from preflab.recipes.align.summary import summarise
@@ -31,6 +32,7 @@ __all__ = [
     "main",
     "open_models",
     "smoke",
+    "stage_verdicts",
     "summarise",
     "write_report",
 ]

@@ -59,17 +59,38 @@ def compare(
             at = np.repeat(categories == name, k)
             by_category[name] = win_rate(ppo.ravel()[at], np.repeat(base, k)[at], groups[at])
     kl_ppo = mean_with_interval(kl.ravel(), groups)
+    best_gap, ppo_gap = win_rate_gap(best_of_n["base"], best_of_n["best"]), win_rate_gap(best_of_n["base"], trained)
     return {
         "n": n,
         "gain": gains,
         "win_rate": wins,
+        "win_rate_gap": {"best_of_n": best_gap, "ppo": ppo_gap},
         "win_rate_by_category": by_category,
         "kl": {"best_of_n": kl_best_of_n(n), "ppo": kl_ppo},
         "facts": {name: reply_facts(own) for name, own in texts.items()},
         "root_kl_fit": root_kl_fit(ppo_steps),
         "examples": _examples(prompts, best_of_n, trained, centre),
-        "verdicts": verdicts(gains, wins, kl_ppo, method),
+        "verdicts": verdicts(gains, wins, kl_ppo, method) + overoptimisation_verdicts(best_gap, ppo_gap, method),
     }
+
+
+def win_rate_gap(base: Mapping[str, Any], policy: Mapping[str, Any]) -> Estimate:
+    """How much more often a policy wins over the base by the model it was improved with than by the other one.
+
+    Wins by both models are counted on the same replies, so that scores of two models, whose scales differ, are never
+    compared. A tie is half a win; the interval resamples prompts.
+
+    Args:
+        base    its score of each prompt's reply by each model, [prompt].
+        policy  its scores, [prompt] or [prompt, reply].
+    """
+    wins = []
+    for judge in JUDGES:
+        scores = np.asarray(policy[judge], dtype=float).reshape(len(base[judge]), -1)
+        gap = scores - np.asarray(base[judge], dtype=float)[:, None]
+        wins.append((np.sign(gap) + 1) / 2)
+    groups = np.repeat(np.arange(wins[0].shape[0]), wins[0].shape[1])
+    return mean_with_interval((wins[0] - wins[1]).ravel(), groups)
 
 
 def root_kl_fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
@@ -117,6 +138,16 @@ def verdicts(
     ]
 
 
+def overoptimisation_verdicts(best_of_n: Estimate, trained: Estimate, method: str) -> list[Verdict]:
+    """Whether what was optimised rose more than what it stands for."""
+    source = "Gao et al. 2022"
+    claims = (
+        ("best-of-n wins more often by the model that picks than by the second model", best_of_n),
+        (f"{method} wins more often by the model it is trained on than by the second model", trained),
+    )
+    return [claim_above(claim, gap, 0.0, unit="share", source=source) for claim, gap in claims]
+
+
 def preference_verdicts(result: Mapping[str, Any]) -> list[Verdict]:
     """The claims of the recipe about a preference model, from its stage's result."""
     accuracy = Estimate.from_json(result["accuracy"])
@@ -129,6 +160,12 @@ def preference_verdicts(result: Mapping[str, Any]) -> list[Verdict]:
             claim_above(f"is more often right than {name}", estimate, 0.0, unit="share", source="Bai et al. 2022")
         )
     return found
+
+
+def stage_verdicts(results: Mapping[str, Any]) -> dict[str, list[Verdict]]:
+    """What the stages of both preference models say of the claims; by stage, from results as JSON has them."""
+    stages = ("preference", "preference_judge")
+    return {stage: preference_verdicts(results[stage]) for stage in stages if stage in results}
 
 
 def _examples(

@@ -19,7 +19,7 @@ from preflab.errors import ConfigError
 from preflab.recipes.bai2022_online.config import RESUME_MAY_CHANGE, SCALES, Config, default, scripted, smoke, toy
 from preflab.recipes.bai2022_online.report import write_report
 from preflab.recipes.bai2022_online.stages import Stages
-from preflab.recipes.bai2022_online.summary import summarise
+from preflab.recipes.bai2022_online.summary import summarise, waiting
 from preflab.recipes.common.comparison_parts import DataResult
 from preflab.run import Run
 
@@ -33,6 +33,7 @@ __all__ = [
     "smoke",
     "summarise",
     "toy",
+    "waiting",
     "write_report",
 ]
 

@@ -34,12 +34,9 @@ def summarise(folder: Path) -> list[Line]:
             if measure["known"]:
                 lines.append((f"{name}: policy is liked better", share(measure["known"]["wins"]), "half is chance"))
     lines += _ratings(found)
-    waiting = _waiting(found, config)
-    return (
-        lines
-        + ([("waiting for choices", waiting, "start the command again")] if waiting else [])
-        + closing_lines(folder, found)
-    )
+    if round_name := waiting(folder):
+        lines.append(("waiting for choices", round_name, "start the command again"))
+    return lines + closing_lines(folder, found)
 
 
 def _ratings(found: dict[str, Any]) -> list[Line]:
@@ -54,9 +51,8 @@ def _ratings(found: dict[str, Any]) -> list[Line]:
     return lines
 
 
-def _waiting(found: dict[str, Any], config: dict[str, Any]) -> str:
-    """Which round a run stopped in to wait; empty where it did not."""
-    for k in range(1, config["rounds"] + 2):
-        if f"deploy{k}" in found and f"collect{k}" not in found:
-            return f"round {k}"
-    return ""
+def waiting(folder: Path) -> str:
+    """Which round a run stopped in to wait for choices; empty where it did not."""
+    stages = {path.stem for path in (folder / "results").glob("*.json")}
+    rounds = sorted(int(stage.removeprefix("deploy")) for stage in stages if stage.startswith("deploy"))
+    return next((f"round {k}" for k in rounds if f"collect{k}" not in stages), "")

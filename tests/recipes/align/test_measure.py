@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from preflab.data.dialogue import Dialogue
-from preflab.recipes.align.measure import compare, root_kl_fit
+from preflab.maths.statistics import Estimate
+from preflab.recipes.align.measure import compare, overoptimisation_verdicts, root_kl_fit, win_rate_gap
 
 BEST = {
     "centre": {"pm": 1.0, "pm_judge": 2.0},
@@ -51,3 +52,21 @@ def test_a_score_that_rises_with_the_root_is_straighter_in_the_root() -> None:
     assert fit["r_squared_in_kl"] < 0.98
     assert fit["slope"] == pytest.approx(0.3 * 10**0.5)
     assert root_kl_fit(steps[:2]) is None
+
+
+def test_the_gap_of_two_win_rates_is_over_the_same_replies_by_prompt() -> None:
+    base = {"pm": [0.0, 0.0], "pm_judge": [0.0, 0.0]}
+    policy = {"pm": [[1.0, 2.0], [3.0, 1.0]], "pm_judge": [[1.0, -1.0], [0.0, 100.0]]}
+    # by the first model all four win; by the other win, loss, tie, win: gaps 0, 1, 0.5, 0; means by prompt 0.5 and 0.25
+    gap = win_rate_gap(base, policy)
+    assert gap.value == 0.375
+    assert (gap.n, gap.clusters) == (4, 2)
+    one_reply = win_rate_gap(base, {"pm": [1.0, -1.0], "pm_judge": [1.0, 1.0]})
+    assert one_reply.value == -0.5
+
+
+def test_over_optimisation_is_claimed_of_a_gap_that_lies_above_nothing() -> None:
+    clear, unclear = Estimate(0.3, 0.1, 0.5, 64), Estimate(0.1, -0.1, 0.3, 64)
+    verdicts = overoptimisation_verdicts(unclear, clear, "RLOO")
+    assert [v.outcome for v in verdicts] == ["undecided", "holds"]
+    assert verdicts[1].claim.startswith("RLOO wins more often by the model it is trained on")
