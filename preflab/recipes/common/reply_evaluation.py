@@ -107,7 +107,7 @@ class ReplyEvaluation:
         return rollouts
 
     def texts(self, rollouts: Sequence[Sequence[Rollout]]) -> list[list[str]]:
-        """Replies as text, [prompt][reply]."""
+        """Replies as text, [prompt, reply]."""
         return [[self.models.encoder.text(rollout.tokens) for rollout in replies] for replies in rollouts]
 
     def scores(self, name: str, replies: Sequence[Sequence[str]]) -> Float[np.ndarray, "prompt reply"]:
@@ -130,7 +130,7 @@ class ReplyEvaluation:
         """Every prompt with the first reply of each policy, and its score where there is one.
 
         Args:
-            texts   policy -> replies, [prompt][reply].
+            texts   policy -> replies, [prompt, reply].
             scores  policy -> scores of its replies, nats.
         """
         return [
