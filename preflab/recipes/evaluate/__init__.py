@@ -6,7 +6,7 @@ Claims    None of its own: it measures. ``preflab compare`` says whether two mod
 Measures  Each suite's own, with 95 % intervals that resample whole groups (templates, prompts, passages).
 Needs     Nothing for ``starter``; the data of the other suites as files or from the hub (docs/evals.md).
 Differs   Prompts are in our words where papers print none or theirs are under licence; each suite says so.
-Result    docs/evals.md has the baselines of SmolLM2 and of the aligned default.
+Result    README.md beside this file; docs/baselines.md has SmolLM2 and the aligned default on the field's sets.
 """
 
 from preflab.recipes.evaluate.config import RESUME_MAY_CHANGE, SCALES, Config, default, smoke
