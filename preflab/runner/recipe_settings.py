@@ -38,9 +38,9 @@ class Setting:
 
 
 def recipe_settings(recipe: Recipe) -> list[Setting]:
-    """The outermost settings of a recipe, in the order of its config."""
+    """The settings of a recipe in the order of its config; those that recipes share in a config stand one by one."""
     _, config = _find(_path_of(recipe.module), "Config")
-    return [setting_named(recipe, name) for name in _fields(config)]
+    return [setting_named(recipe, name) for name in _names(config)]
 
 
 def setting_named(recipe: Recipe, name: str) -> Setting:
@@ -132,6 +132,18 @@ def _fields(config: _Class) -> dict[str, _Field]:
                 docstring = re.sub(r"\s+", " ", str(after.value.value)).strip()
             fields[node.target.id] = _Field(config.home, node, docstring)
     return fields
+
+
+def _names(config: _Class) -> Iterator[str]:
+    """Dotted names, with those inside a config that is defined among the recipes."""
+    for name, field in _fields(config).items():
+        kind = _class_name(field.node.annotation)
+        source = _imported_from(field.home, kind) or ""
+        if source.startswith("preflab.recipes.") and isinstance(field.node.value, ast.Call):
+            _, nested = _find(_path_of(source), kind)
+            yield from (f"{name}.{inner}" for inner in _fields(nested))
+        else:
+            yield name
 
 
 def _field(config: _Class, part: str, recipe: Recipe, name: str) -> _Field:

@@ -20,7 +20,8 @@ GAIN = Estimate(0.5712345678, 0.53, 0.61, 4398, 149)
 def make_run(folder: Path, **changes: Any) -> Path:
     """A finished run of ``sft``, or one that differs in its recipe, settings, record or state."""
     (folder / "results").mkdir(parents=True)
-    config = to_json(SCALES["smoke"]()) | {"comparisons": "/home/somebody/sets/pairs.jsonl"} | changes.get("config", {})
+    config = to_json(SCALES["smoke"]()) | changes.get("config", {})
+    config["data"] = config["data"] | {"comparisons": "/home/somebody/sets/pairs.jsonl"}
     verdict = claim_above("unseen replies become more probable", GAIN, 0.0, unit="nats", source="Stiennon et al. 2020")
     results = {
         "data": {"train": 10, "seconds": 1.5},
@@ -55,7 +56,7 @@ def test_a_published_run_has_its_verdicts_settings_hashes_and_curves(tmp_path: P
     assert (verdict.id, verdict.outcome, verdict.value, verdict.n, verdict.clusters, verdict.seeds) == (
         "sft", "holds", 0.571235, 4398, 149, 1
     )  # fmt: skip
-    assert run.settings["policy"] == "tiny"
+    assert run.settings["model.policy"] == "tiny"
     assert (run.json["seconds"], run.json["layout"]) == (4.0, "current")
     assert run.json["hashes"]["weights"].keys() == {"policy/model.safetensors"}
     assert run.json["hashes"]["run"] == run_hash(tmp_path / "first")
