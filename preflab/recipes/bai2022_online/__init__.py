@@ -18,9 +18,18 @@ from preflab import distributed
 from preflab.errors import ConfigError
 from preflab.recipes.bai2022_online.config import RESUME_MAY_CHANGE, SCALES, Config, default, scripted, smoke, toy
 from preflab.recipes.bai2022_online.report import write_report
+from preflab.recipes.bai2022_online.results import (
+    CollectResult,
+    CompareResult,
+    DeployResult,
+    MeasureResult,
+    PolicyRoundResult,
+    PreferenceRoundResult,
+)
 from preflab.recipes.bai2022_online.stages import Stages
 from preflab.recipes.bai2022_online.summary import summarise, waiting
 from preflab.recipes.common.comparison_parts import DataResult
+from preflab.recipes.common.results import ExportResult
 from preflab.run import Run
 
 __all__ = [
@@ -52,8 +61,8 @@ def main(config: Config, run: Run) -> None:
             _learn(stages, run, number)
         if config.final_judgements and not _collect(stages, run, config.rounds + 1):
             return
-        run.stage("compare", stages.compare)
-        run.stage("export", stages.export)
+        run.stage("compare", stages.compare, CompareResult)
+        run.stage("export", stages.export, ExportResult)
     finally:
         stages.close()
         write_report(run.folder)
@@ -61,15 +70,15 @@ def main(config: Config, run: Run) -> None:
 
 def _collect(stages: Stages, run: Run, number: int) -> bool:
     """Deploy the newest policies and wait until they are judged; False where the run is to stop until then."""
-    run.stage(f"deploy{number}", lambda: stages.deploy(number))
-    if not run.is_done(f"collect{number}") and not stages.judged(number):
+    run.stage(f"deploy{number}", lambda: stages.deploy(number), DeployResult)
+    if not run.is_done(f"collect{number}") and not stages.is_judged(number):
         return False
-    run.stage(f"collect{number}", lambda: stages.collect(number))
+    run.stage(f"collect{number}", lambda: stages.collect(number), CollectResult)
     return True
 
 
 def _learn(stages: Stages, run: Run, number: int) -> None:
     """A new preference model on all data, a new policy from the start policy, and how they do."""
-    run.stage(f"preference{number}", lambda: stages.preference_of(number))
-    run.stage(f"policy{number}", lambda: stages.policy_of(number))
-    run.stage(f"measure{number}", lambda: stages.measure_of(number))
+    run.stage(f"preference{number}", lambda: stages.fit_preference_model(number), PreferenceRoundResult)
+    run.stage(f"policy{number}", lambda: stages.train_policy(number), PolicyRoundResult)
+    run.stage(f"measure{number}", lambda: stages.measure(number), MeasureResult)

@@ -6,11 +6,10 @@ answer; it notices a new revision by itself.
 
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 from preflab.data.comparison import EDITOR, Comparison
 from preflab.data.load import load_comparisons
@@ -25,18 +24,17 @@ from preflab.feedback.judged_comparisons import comparisons_of, is_weak
 from preflab.feedback.study import StudyDefinition, item_of
 from preflab.maths.pairwise_votes import Votes
 from preflab.maths.ratings import rate_policies, to_elo
-from preflab.maths.statistics import Estimate
+from preflab.recipes.bai2022_online.claims import START
+from preflab.recipes.bai2022_online.config import Config
+from preflab.recipes.bai2022_online.results import CollectResult, DeployResult, EloResult, Vote
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.run import Run
-
-if TYPE_CHECKING:
-    from preflab.recipes.bai2022_online.config import Config
 
 
 class OnlineStudy:
     """One study of a store, round after round."""
 
-    def __init__(self, config: "Config", run: Run) -> None:
+    def __init__(self, config: Config, run: Run) -> None:
         self.config, self.run = config, run
 
     @cached_property
@@ -56,7 +54,7 @@ class OnlineStudy:
 
     # deploying -------------------------------------------------------------------------------------------
 
-    def deploy(self, number: int, policies: Sequence[PolicySpec], topics: Sequence[str]) -> dict[str, Any]:
+    def deploy(self, number: int, policies: Sequence[PolicySpec], topics: Sequence[str]) -> DeployResult:
         """Let these policies answer from now on, and see to it that there are enough tasks.
 
         What an owner changed in the study stays. Choices made from here on are waited for; those made since the round
@@ -65,26 +63,26 @@ class OnlineStudy:
         Raises:
             ConfigError: the study is there and has another protocol.
         """
-        kept = self.run.partials(f"deploy{number}")
-        if "from" not in kept:  # noted first: a kill after the deployment must not lose what was judged meanwhile
-            kept["from"] = self._head()
-            self.run.save_partial(f"deploy{number}", "from", kept["from"])
+        noted = self.run.partials(f"deploy{number}")
+        if "from" not in noted:  # noted first: a kill after the deployment must not lose what was judged meanwhile
+            noted["from"] = self._head()
+            self.run.save_partial(f"deploy{number}", "from", noted["from"])
         definition = self._define(policies)
-        return {
-            "revision": find_study(self.store, self.config.study).revision,
-            "from": kept["from"],
-            "policies": [policy.name for policy in policies],
-            "tasks_added": self._add_tasks(definition, number, self.needed(number), topics),
-        }
+        return DeployResult(
+            revision=find_study(self.store, self.config.study).revision,
+            first_event=noted["from"],
+            policies=[policy.name for policy in policies],
+            tasks_added=self._add_tasks(definition, number, self.needed(number), topics),
+        )
 
-    def _add_tasks(self, definition: StudyDefinition, number: int, wanted: int, topics: Sequence[str]) -> int:
+    def _add_tasks(self, definition: StudyDefinition, number: int, choices: int, topics: Sequence[str]) -> int:
         """As many as are missing for each choice to have a task of its own; how many."""
-        now = progress(self.store, self.config.study)
-        missing = max(0, wanted - now.free - now.held)
-        begun, items = self._head(), []
+        tasks = progress(self.store, self.config.study)
+        missing = max(0, choices - tasks.free - tasks.held)
+        head, items = self._head(), []
         for n in range(missing):
             topic = topics[n % len(topics)] if topics else ""
-            name = f"round {number}, {begun}-{n}"  # the log has grown since any earlier ones were added
+            name = f"round {number}, {head}-{n}"  # the log has grown since any earlier ones were added
             items.append(item_of(definition, {"name": name, "topic": topic}, "main"))
         if items:
             add_items(self.store, self.config.study, items)
@@ -92,11 +90,13 @@ class OnlineStudy:
 
     def _define(self, policies: Sequence[PolicySpec]) -> StudyDefinition:
         name, protocol = self.config.study, self.config.protocol
-        if name not in {found.name for found in list_studies(self.store)}:
+        if name not in {study.name for study in list_studies(self.store)}:
             instructions = self.config.instructions
-            made = StudyDefinition(name=name, protocol=protocol, instructions=instructions, policies=tuple(policies))
-            create_study(self.store, name, made.to_json())
-            return made
+            definition = StudyDefinition(
+                name=name, protocol=protocol, instructions=instructions, policies=tuple(policies)
+            )
+            create_study(self.store, name, definition.to_json())
+            return definition
         before = StudyDefinition.from_mapping(find_study(self.store, name).definition)
         if before.protocol.name != protocol.name:
             raise ConfigError(f"study {name!r} has the protocol {before.protocol.name}; give another name: study=...")
@@ -108,8 +108,8 @@ class OnlineStudy:
 
     def choices(self, since: int, *, up_to: int | None = None, weakest: float = 0.0) -> list[Comparison]:
         """What was chosen after an event of the log, and counts."""
-        found = comparisons_of(self.store, self.config.study, weakest=weakest, up_to=up_to).comparisons
-        return [comparison for comparison in found if _event(comparison) > since]
+        judged = comparisons_of(self.store, self.config.study, weakest=weakest, up_to=up_to)
+        return [comparison for comparison in judged.comparisons if _event(comparison) > since]
 
     def wait(self, number: int, topics: Sequence[str], work: Callable[[], None] | None = None) -> bool:
         """Until a round has all its choices; False where the run is to stop before.
@@ -144,8 +144,8 @@ class OnlineStudy:
 
     def _top_up(self, number: int, topics: Sequence[str], have: int, before: int) -> int:
         """More tasks where none is left; the number of choices at which that last happened."""
-        now = progress(self.store, self.config.study)
-        if now.free + now.held > 0:
+        tasks = progress(self.store, self.config.study)
+        if tasks.free + tasks.held > 0:
             return before
         if have == before:
             raise StoreError(
@@ -161,36 +161,42 @@ class OnlineStudy:
             return log.head(connection)[0]
 
     def _count(self, number: int) -> int:
-        deployed = int(self.run.result(f"deploy{number}")["from"])
+        deployed = self.run.result(f"deploy{number}", DeployResult).first_event
         return len({comparison.provenance.id for comparison in self.choices(deployed)})
 
     # collecting ------------------------------------------------------------------------------------------
 
-    def collect(self, number: int) -> dict[str, Any]:
+    def collect(self, number: int) -> CollectResult:
         """Keep what a round's choices teach beside the run, and rate the policies by all choices so far."""
         with self.store.reading() as connection:
-            up_to, mark = log.head(connection)
-        deployed = int(self.run.result(f"deploy{number}")["from"])
-        begun = int(self.run.result(f"collect{number - 1}")["up_to"]) if number > 1 else deployed
-        every = self.choices(begun, up_to=up_to)
-        learned = self.choices(begun, up_to=up_to, weakest=self.config.weakest)
+            last_event, log_hash = log.head(connection)
+        deployed = self.run.result(f"deploy{number}", DeployResult).first_event
+        earlier = [self.run.result(f"collect{k}", CollectResult) for k in range(1, number)]
+        first_event = earlier[-1].last_event if earlier else deployed
+        comparisons = self.choices(first_event, up_to=last_event)
+        strong = self.choices(first_event, up_to=last_event, weakest=self.config.weakest)
         path = self.folder(number) / "comparisons.jsonl"
         path.parent.mkdir(parents=True, exist_ok=True)
-        written = write_comparisons(learned, path)
-        facts = {"study": self.config.study, "from": begun, "up_to": up_to, "hash": mark, "digest": digest_of([path])}
+        written = write_comparisons(strong, path)
+        study, digest = self.config.study, digest_of([path])
+        facts = {"study": study, "from": first_event, "up_to": last_event, "hash": log_hash, "digest": digest}
         self.run.record("judgements", **{f"round {number}": facts})
-        votes = [vote for comparison in every if (vote := _vote(comparison)) is not None]
-        return {
-            **facts,
-            "choices": len({comparison.provenance.id for comparison in every}),
-            "before": len({c.provenance.id for c in every if _event(c) <= deployed}),
-            "comparisons": written.records,
-            "too_weak": sum(is_weak(comparison, self.config.weakest) for comparison in every),
-            "ties": sum(vote[2] == 0.5 for vote in votes),
-            "annotators": len({comparison.provenance.annotator for comparison in every}),
-            "votes": votes,
-            "elo": self.elo([*(v for k in range(1, number) for v in self.run.result(f"collect{k}")["votes"]), *votes]),
-        }
+        votes = [vote for comparison in comparisons if (vote := vote_of(comparison)) is not None]
+        return CollectResult(
+            study=study,
+            first_event=first_event,
+            last_event=last_event,
+            log_hash=log_hash,
+            digest=digest,
+            choices=len({comparison.provenance.id for comparison in comparisons}),
+            before_deployment=len({c.provenance.id for c in comparisons if _event(c) <= deployed}),
+            comparisons=written.records,
+            too_weak=sum(is_weak(comparison, self.config.weakest) for comparison in comparisons),
+            ties=sum(outcome == 0.5 for _, _, outcome, _ in votes),
+            annotators=len({comparison.provenance.annotator for comparison in comparisons}),
+            votes=votes,
+            elo=rate_by_votes([*(vote for result in earlier for vote in result.votes), *votes]),
+        )
 
     def folder(self, number: int) -> Path:
         """Where what belongs to a round lies; 0 is what was learned before the first."""
@@ -200,43 +206,40 @@ class OnlineStudy:
         """What a collected round teaches."""
         return load_comparisons(self.folder(number) / "comparisons.jsonl", format="preflab_jsonl").comparisons
 
-    def elo(self, votes: Sequence[Sequence[Any]]) -> dict[str, Any]:
-        """Elo of every policy that was judged, the start policy (or the oldest) at 0.
 
-        By `preflab.maths.ratings.rate_policies`; ``ridge`` is above 0 where the choices alone fix no ratings (a policy
-        won every one), and ``note`` names what it bridges.
-        """
-        usable = [vote for vote in votes if vote[0] != vote[1]]
-        if not usable:
-            return {"ratings": {}, "interval": "", "ridge": 0.0, "note": "no two policies were compared"}
-        names = list(dict.fromkeys(name for vote in usable for name in vote[:2]))
-        anchor = "start" if "start" in names else sorted(names)[0]
-        first, second, outcome, voters = (list(column) for column in zip(*usable, strict=True))
-        rated = rate_policies(Votes.of(first, second, outcome, voters=voters), anchor=anchor)
-        how = "from resampling people" if rated.resampled else "from the curvature; votes taken as independent"
-        note = f"A ridge of {rated.ridge} per squared nat bridges this: {'; '.join(rated.complaints)}."
-        return {
-            "ratings": {name: to_elo(rating) for name, rating in rated.nats.items()},
-            "interval": how,
-            "ridge": rated.ridge,
-            "note": note if rated.ridge else "",
-        }
+def rate_by_votes(votes: Sequence[Vote]) -> EloResult:
+    """Elo of every policy that was judged, the start policy (or the oldest) at 0.
+
+    By `preflab.maths.ratings.rate_policies`; ``ridge`` is above 0 where the choices alone fix no ratings (a policy won
+    every one), and ``note`` names what it bridges.
+    """
+    usable = [vote for vote in votes if vote[0] != vote[1]]
+    if not usable:
+        return EloResult(ratings={}, interval="", ridge=0.0, note="no two policies were compared")
+    names = list(dict.fromkeys(name for vote in usable for name in vote[:2]))
+    anchor = START if START in names else sorted(names)[0]
+    first, second, outcomes, voters = (list(column) for column in zip(*usable, strict=True))
+    ratings = rate_policies(Votes.of(first, second, outcomes, voters=voters), anchor=anchor)
+    interval = "from resampling people" if ratings.resampled else "from the curvature; votes taken as independent"
+    note = f"A ridge of {ratings.ridge} per squared nat bridges this: {'; '.join(ratings.complaints)}."
+    return EloResult(
+        ratings={name: to_elo(rating) for name, rating in ratings.nats.items()},
+        interval=interval,
+        ridge=ratings.ridge,
+        note=note if ratings.ridge else "",
+    )
 
 
 def _event(comparison: Comparison) -> int:
     return int(comparison.provenance.id.rpartition("/")[2])
 
 
-def _vote(comparison: Comparison) -> list[Any] | None:
-    """First policy, second policy, 1 where the first was better (0.5 for a tie), who said so; None without two."""
+def vote_of(comparison: Comparison) -> Vote | None:
+    """First policy, second policy, 1 where the first was better (0.5 for a tie), annotator; None without two."""
     ranked = zip(comparison.provenance.policies, comparison.ranks, strict=True)
     sides = [(policy, rank) for policy, rank in ranked if policy != EDITOR]
     if len(sides) < 2:
         return None
-    (first, a), (second, b) = sides
-    return [first, second, 0.5 if a == b else float(a < b), comparison.provenance.annotator]
-
-
-def newest(ratings: Mapping[str, Estimate], rounds: int) -> str | None:
-    """The newest trained policy that has a rating."""
-    return next((f"round-{k}" for k in range(rounds, -1, -1) if f"round-{k}" in ratings), None)
+    (first, first_rank), (second, second_rank) = sides
+    outcome = 0.5 if first_rank == second_rank else float(first_rank < second_rank)
+    return first, second, outcome, comparison.provenance.annotator

@@ -5,8 +5,6 @@ import random
 import re
 import shutil
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,22 +12,14 @@ from typing import Any
 import pytest
 
 from preflab.atomic_files import read_json
-from preflab.data.comparison import EDITOR, Comparison, Provenance
-from preflab.data.dialogue import Dialogue
 from preflab.data.load import load_comparisons
 from preflab.data.store import judgements, people
 from preflab.data.store.open import Store, open_store
-from preflab.data.store.studies import create_study, find_study, revise_study
-from preflab.errors import ConfigError
+from preflab.data.store.studies import find_study, revise_study
 from preflab.feedback.annotation.annotation_service import AnnotationService
-from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
-from preflab.recipes.bai2022_online import SCALES, Config, smoke
-from preflab.recipes.bai2022_online.online_study import OnlineStudy, _vote, newest
 from preflab.recipes.bai2022_online.report import stages_of, write_report
 from preflab.recipes.bai2022_online.summary import summarise
-from preflab.rollouts.servers.policy_spec import PolicySpec
-from preflab.run import Run
 from preflab.web.collect.worker import ReplyWorker
 from tests.killing import Nursery, results
 
@@ -51,7 +41,8 @@ def stored(folder: Path) -> Store:
 
 def test_a_run_leaves_every_stage_policies_of_each_round_and_a_store_that_verifies(finished: Path) -> None:
     found = results(finished)
-    assert set(stages_of(read_json(finished / "config.json")["config"])) <= set(found)
+    config = read_json(finished / "config.json")["config"]
+    assert set(stages_of(config["rounds"], config["final_judgements"])) <= set(found)
     for k in range(3):
         assert {"policy", "preference_model"} <= {path.name for path in (finished / "rounds" / str(k)).iterdir()}
     assert {"policy", "preference_model", "report.html"} <= {path.name for path in finished.iterdir()}
@@ -132,7 +123,7 @@ def test_the_report_is_one_file_with_every_round_and_nothing_is_markup(finished:
         "The run is complete.",
         "last, ratings alone",
         "How much of the known preference was learned",
-        "preflab run online",
+        "preflab run bai2022_online",
     ):
         assert text in page, text
 
@@ -203,82 +194,3 @@ def test_a_run_stops_to_wait_for_people_and_goes_on_when_they_have_judged(nurser
     assert find_study(store, "online").definition["instructions"] == "Be strict."
     assert "The run is complete." in write_report(folder).read_text()
     store.close()
-
-
-@contextmanager
-def lab(tmp_path: Path, **settings: Any) -> Iterator[OnlineStudy]:
-    """The recipe's side of a study, without a model."""
-    config = replace(smoke(), store=str(tmp_path / "lab.db"), **settings)
-    with Run(tmp_path / "run", config, recipe="online", quiet=True) as run:
-        own = OnlineStudy(config, run)
-        yield own
-        own.close()
-
-
-def test_a_study_of_another_kind_is_left_alone(tmp_path: Path) -> None:
-    with lab(tmp_path) as own:
-        other = StudyDefinition(name="online", protocol=protocol_named("rank"), title="Mine")
-        create_study(own.store, "online", other.to_json())
-        with pytest.raises(ConfigError, match="has the protocol rank; give another name: study="):
-            own.deploy(1, [PolicySpec(name="start", model="tiny")], [])
-        assert find_study(own.store, "online").definition["title"] == "Mine"
-
-
-def test_deploying_again_after_a_kill_changes_nothing_and_adds_no_more_tasks(tmp_path: Path) -> None:
-    with lab(tmp_path, judgements=3) as own:
-        spec = [PolicySpec(name="start", model="tiny")]
-        first = own.deploy(1, spec, ["a topic"])
-        assert first["tasks_added"] == 3
-        assert own.deploy(1, spec, ["a topic"]) == {**first, "tasks_added": 0}
-
-
-def test_a_choice_with_an_edit_is_a_vote_between_its_two_policies() -> None:
-    def told(policies: tuple[str, ...], ranks: tuple[int, ...]) -> Comparison:
-        origin = Provenance(policies=policies, annotator="p")
-        replies = tuple(f"reply {k}" for k in range(len(ranks)))
-        return Comparison(prompt=Dialogue.of("q"), replies=replies, ranks=ranks, provenance=origin)
-
-    assert _vote(told((EDITOR, "x", "y"), (0, 1, 2))) == ["x", "y", 1.0, "p"]
-    assert _vote(told((EDITOR, "x", "y"), (0, 1, 1))) == ["x", "y", 0.5, "p"]
-    assert _vote(told(("x", "y"), (1, 0))) == ["x", "y", 0.0, "p"]
-    assert _vote(told((EDITOR, "x"), (0, 1))) is None
-
-
-def test_ratings_by_hand_and_where_there_is_nothing_to_rate(tmp_path: Path) -> None:
-    with lab(tmp_path) as own:
-        assert own.elo([]) == {
-            "ratings": {}, "interval": "", "ridge": 0.0, "note": "no two policies were compared"
-        }  # fmt: skip
-        assert own.elo([["a", "a", 1.0, "p"]])["note"] == "no two policies were compared"
-        even = own.elo([["start", "round-0", 1.0, "p"], ["start", "round-0", 0.0, "p"]])
-        assert even["ratings"]["round-0"].value == pytest.approx(0.0, abs=1e-6)
-        assert even["interval"].startswith("from the curvature")
-        ahead = own.elo([["round-0", "start", float(k < 9), f"p{k}"] for k in range(12)])
-        unbeaten = own.elo([["round-0", "start", 1.0, "p"]])
-    # odds of 9 to 3: ln 3 nats, 400 log10(3) = 190.8 Elo, and no ridge takes any of it
-    assert ahead["ratings"]["round-0"].value == pytest.approx(190.85, abs=0.01)
-    assert (ahead["interval"], ahead["ridge"], ahead["note"]) == ("from resampling people", 0.0, "")
-    assert unbeaten["ridge"] == 0.1 and "{round-0} never lost" in unbeaten["note"]
-    assert 0 < unbeaten["ratings"]["round-0"].value < 1000
-    assert newest(ahead["ratings"], 2) == "round-0" and newest({}, 2) is None
-
-
-@pytest.mark.parametrize(
-    ("wrong", "complaint"),
-    [
-        ({"snapshots": 1}, "snapshots must be at least 2, got 1"),
-        ({"known": None}, "annotators=scripted needs known"),
-        ({"topics_share": 0.0}, "annotators=scripted needs topics_share above 0"),
-        ({"topics_share": 0.9}, "leave nothing to learn"),
-        ({"rounds": 0}, "rounds and judgements must be at least 1"),
-        ({"store": "postgresql://me:secret@here/lab"}, "leave the password out of the address"),
-        ({"held_out_share": 1.0}, "held_out_share must lie between 0 and 1"),
-    ],
-)
-def test_settings_that_cannot_work_are_refused(wrong: dict[str, Any], complaint: str) -> None:
-    with pytest.raises(ConfigError, match=complaint):
-        replace(smoke(), **wrong)
-
-
-def test_every_scale_is_sound() -> None:
-    assert all(isinstance(make(), Config) for make in SCALES.values())
