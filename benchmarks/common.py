@@ -65,8 +65,8 @@ def prepare(options: argparse.Namespace) -> None:
 
 
 def say(**record: Any) -> None:
-    """One JSON line."""
-    print(json.dumps(record), flush=True)
+    """One JSON line, with its day; lines of published tables are kept in results/benchmarks."""
+    print(json.dumps(record | {"date": time.strftime("%Y-%m-%d", time.gmtime())}), flush=True)
 
 
 def command() -> str:

@@ -116,7 +116,7 @@ def published_runs(folder: Path) -> list[PublishedRun]:
     Raises:
         RunError: a file is damaged, or no published run.
     """
-    return [read_published(path) for path in sorted(folder.glob("*/*.json")) if path.parent.name != "benchmarks"]
+    return [read_published(path) for path in sorted(folder.glob("*/*.json"))]
 
 
 def read_published(path: Path) -> PublishedRun:

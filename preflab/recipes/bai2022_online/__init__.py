@@ -11,7 +11,7 @@ Needs     A store of judgements and people: 'preflab collect' on the same store 
 Differs   Preference models start from the policy itself, not from a pre-trained preference model; adapters in place of
           full weights; the policy is trained by PPO on prompts alone that were seen, none are written by a model;
           strengths are used only to drop the weakest; ties count in ratings.
-Result    docs/online.md: the loop on a real server at the toy scale; none with people yet
+Result    docs/papers.md#bai2022_online: the loop on a real server at the toy scale; none with people yet
 """
 
 from preflab import distributed

@@ -10,7 +10,7 @@ Measures  accuracy of implicit rewards; win rate; gain in score [nats]; KL [nats
 Needs     Nothing: policy and comparisons come with the package. Two cores and 8 GB do.
 Differs   Adapters in place of full weights, AdamW in place of RMSprop, no SFT first unless asked for; hundreds of
           comparisons of other models' replies, where the paper has tens of thousands of the SFT policy's own.
-Result    none committed yet: run at the smallest scale only, which proves the plumbing
+Result    docs/papers.md#rafailov2023_dpo
 """
 
 from preflab import distributed
