@@ -1,0 +1,45 @@
+"""A trunk and its roles: made once, loaded from the run, refused when the weights changed."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from preflab.data.dialogue import Dialogue
+from preflab.errors import RunError
+from preflab.recipes.common.configs import ModelConfig
+from preflab.recipes.common.model_roles import ModelRoles
+from preflab.run import Run
+
+TINY = ModelConfig(policy="tiny", precision="fp32")
+DIALOGUE = Dialogue.of("Hello?").with_reply("Yes.")
+
+
+def test_a_role_is_made_once_and_trained_weights_come_from_the_run(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        models = ModelRoles(run, TINY)
+        role = models.role("pm", head=True)
+        with torch.no_grad():
+            for weight in role.weights().values():
+                weight.add_(0.1)
+        run.save_weights("pm", role.state())
+        scores = models.scorer("pm")([DIALOGUE])
+        assert models.role("pm", head=True).name == role.name
+        assert list(models.trunk.names).count("pm") == 1
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        torch.testing.assert_close(ModelRoles(run, TINY).scorer("pm")([DIALOGUE]), scores, rtol=0, atol=0)
+
+
+def test_the_context_is_the_settings_or_the_models_own(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        own_limit = ModelRoles(run, TINY).trunk.source.context_tokens
+        for setting, expected in ((16, 16), (10 * own_limit, own_limit)):
+            models = ModelRoles(run, ModelConfig(policy="tiny", precision="fp32", max_context_tokens=setting))
+            assert models.encoder.max_tokens == expected
+
+
+def test_other_weights_than_the_run_began_with_are_refused(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        run.record("model", sha256="0" * 64)
+        with pytest.raises(RunError, match=r"the run began with weights 000000000000\.\.\., but tiny now loads"):
+            _ = ModelRoles(run, TINY).trunk
