@@ -9,7 +9,7 @@ from preflab.data.store.judgements import Judgement
 from preflab.data.store.open import Store
 from preflab.data.store.studies import definition_of, find_study
 from preflab.errors import DataError, RecordRefused
-from preflab.feedback.protocols import AnyProtocol
+from preflab.feedback.protocols import JudgementProtocol
 from preflab.feedback.study import StudyDefinition
 
 
@@ -45,7 +45,7 @@ def comparisons_of(
     find_study(store, study)
     left_out: Counter[str] = Counter()
     comparisons: list[Comparison] = []
-    protocols: dict[int, AnyProtocol] = {}
+    protocols: dict[int, JudgementProtocol] = {}
     for judgement in counted_judgements(store, study, up_to=up_to):
         payload = judgement.says
         if payload is None:

@@ -17,7 +17,7 @@ import numpy as np
 
 from preflab.data.store.judgements import Judgement
 from preflab.errors import ConfigError, DataError
-from preflab.feedback.protocols import AnyProtocol
+from preflab.feedback.protocols import JudgementProtocol
 from preflab.feedback.protocols.protocol import AnsweredQuestion
 from preflab.maths.agreement import Resampling, krippendorff_alpha, raw_agreement
 from preflab.maths.statistics import Estimate, mean_with_interval, wilson
@@ -152,7 +152,7 @@ class StudyQuality:
     """Milliseconds since 1970, and judgements that count until then."""
 
 
-def judged_of(found: Judgement, protocol: AnyProtocol) -> Judged | None:
+def judged_of(found: Judgement, protocol: JudgementProtocol) -> Judged | None:
     """What a stored judgement says for these purposes; None once it is erased, or where its status does not count."""
     says = found.says
     if says is None or found.status not in ("counted", "late"):

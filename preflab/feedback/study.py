@@ -13,7 +13,7 @@ from preflab.data.sources.files import read_records
 from preflab.data.store.log import canonical, sha256
 from preflab.data.store.studies import NewItem, Purpose
 from preflab.errors import ConfigError, DataError, StudyError
-from preflab.feedback.protocols import AnyProtocol, protocol_named
+from preflab.feedback.protocols import JudgementProtocol, protocol_named
 from preflab.rollouts.servers.policy_spec import PolicySpec
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,79}")
@@ -33,7 +33,7 @@ class StudyDefinition:
 
     name: str = ""
     """Letters, digits, dots and dashes: it stands in addresses."""
-    protocol: AnyProtocol = field(default_factory=lambda: protocol_named("rank"))
+    protocol: JudgementProtocol = field(default_factory=lambda: protocol_named("rank"))
     """Which one, with its settings."""
     title: str = ""
     """What annotators read above the study. Default: the name."""
@@ -78,13 +78,13 @@ class StudyDefinition:
             ),
             (self.practice_right >= 0, f"practice_right must not be negative, got {self.practice_right}"),
         ]
-        for good, complaint in checks:
-            if not good:
+        for holds, complaint in checks:
+            if not holds:
                 raise StudyError(complaint)
         names = [policy.name for policy in self.policies]
         if len(set(names)) < len(names):
             raise StudyError(f"policies: two of them have the same name: {', '.join(names)}")
-        if self.protocol.name in ("chat", "rule-probe") and not self.policies:
+        if self.protocol.needs_policies and not self.policies:
             raise StudyError(f"policies: the protocol {self.protocol.name} needs at least one that answers")
 
     @property
@@ -101,41 +101,43 @@ class StudyDefinition:
         """What is kept in the store; `from_mapping` reads it back."""
         plain = {name: value for name, value in asdict(self).items() if name not in ("policies", "protocol")}
         settings = asdict(self.protocol)
-        told = {
+        return {
+            **plain,
             "protocol": self.protocol.name,
             "settings": {k: list(v) if isinstance(v, tuple) else v for k, v in settings.items()},
+            "policies": [policy.to_json() for policy in self.policies],
         }
-        return {**plain, **told, "policies": [policy.to_json() for policy in self.policies]}
 
     @classmethod
-    def from_mapping(cls, given: Mapping[str, Any]) -> "StudyDefinition":
+    def from_mapping(cls, definition: Mapping[str, Any]) -> "StudyDefinition":
         """A definition from plain values.
 
         Raises:
             StudyError: a field is unknown, missing or not what it should be.
         """
-        if not _storable(given):
+        if not _is_storable(definition):
             raise StudyError("a text holds half of a surrogate pair, which no file and no page can hold")
         for needed in ("name", "protocol"):
-            if not isinstance(given.get(needed), str):
-                raise StudyError(f"{needed}: expected a text, got {given.get(needed)!r}")
-        settings, policies = given.get("settings") or {}, given.get("policies") or []
+            if not isinstance(definition.get(needed), str):
+                raise StudyError(f"{needed}: expected a text, got {definition.get(needed)!r}")
+        settings, policies = definition.get("settings") or {}, definition.get("policies") or []
         if not isinstance(settings, Mapping):
             raise StudyError(f"settings: expected names and values, got {type(settings).__name__}")
         if not isinstance(policies, Sequence) or not all(isinstance(policy, Mapping) for policy in policies):
             raise StudyError("policies: expected a list of policies, each with a name and a model, run or url")
         parts: dict[str, object] = {
-            "protocol": _protocol(given["protocol"], settings),
+            "protocol": _protocol(definition["protocol"], settings),
             "policies": tuple(PolicySpec.from_mapping(policy) for policy in policies),
         }
-        plain = {str(name): value for name, value in given.items() if name not in _READ_APART}
+        plain = {str(name): value for name, value in definition.items() if name not in _READ_APART}
         try:
             return from_mapping(cls, plain | parts, settings=True)
         except ConfigError as error:
             raise StudyError(str(error)) from error
 
 
-def _protocol(name: str, settings: Mapping[str, object]) -> AnyProtocol:
+def _protocol(name: str, settings: Mapping[str, object]) -> JudgementProtocol:
+    """A protocol with settings that people wrote."""
     try:
         return from_mapping(type(protocol_named(name)), settings, "settings", settings=True)
     except StudyError:
@@ -144,10 +146,10 @@ def _protocol(name: str, settings: Mapping[str, object]) -> AnyProtocol:
         raise StudyError(str(error)) from error
 
 
-def _storable(given: object) -> bool:
+def _is_storable(plain: object) -> bool:
     """Whether every text in it can be written down. JSON and YAML can spell half a surrogate pair; UTF-8 cannot."""
     try:
-        json.dumps(given, ensure_ascii=False, default=str, skipkeys=True).encode()
+        json.dumps(plain, ensure_ascii=False, default=str, skipkeys=True).encode()
     except UnicodeEncodeError:
         return False
     return True
@@ -181,38 +183,45 @@ def parse_study(text: str, *, where: str = "the study", beside: Path | None = No
         StudyError, DataError: as `load_study`.
     """
     try:
-        given = parse_yaml(text, where)
+        parsed = parse_yaml(text, where)
     except ConfigError as error:
         raise StudyError(str(error)) from error
     try:
-        definition = StudyDefinition.from_mapping(given)
+        definition = StudyDefinition.from_mapping(parsed)
     except StudyError as error:
         raise StudyError(f"{where}: {error}") from error
     purposes: tuple[tuple[str, Purpose], ...] = (("items", "main"), ("gold", "gold"), ("practice", "practice"))
-    found = [item for name, as_ in purposes for item in _items(definition, given.get(name), as_, where, name, beside)]
-    names = [item.name for item in found]
+    items = [
+        item
+        for field_name, purpose in purposes
+        for item in _read_items(
+            definition, parsed.get(field_name), purpose, where=f"{where}: {field_name}", beside=beside
+        )
+    ]
+    names = [item.name for item in items]
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise StudyError(f"{where}: two items are called {twice!r}; items without a name are called by their content")
-    return StudyFile(definition, tuple(found))
+    return StudyFile(definition, tuple(items))
 
 
-def _items(
-    definition: StudyDefinition, given: object, purpose: Purpose, where: str, name: str, beside: Path | None
+def _read_items(
+    definition: StudyDefinition, listed: object, purpose: Purpose, *, where: str, beside: Path | None
 ) -> list[NewItem]:
-    if given is None:
+    """Items that are listed, or stand in a file that is named; none where the field is missing."""
+    if listed is None:
         return []
-    if isinstance(given, str):
+    if isinstance(listed, str):
         if beside is None:
-            raise StudyError(f"{where}: {name}: give the items as a list here; a file name works from the command line")
-        file = beside / given
+            raise StudyError(f"{where}: give the items as a list here; a file name works from the command line")
+        file = beside / listed
         if not file.is_file():
-            raise StudyError(f"{where}: {name}: no such file {file}")
-        records = [(found.record, str(found.path), found.number) for found in read_records(file)]
-    elif isinstance(given, Sequence) and all(isinstance(record, Mapping) for record in given):
-        records = [(record, f"{where}: {name}", n) for n, record in enumerate(given, 1)]
+            raise StudyError(f"{where}: no such file {file}")
+        records = [(line.record, str(line.path), line.number) for line in read_records(file)]
+    elif isinstance(listed, Sequence) and all(isinstance(record, Mapping) for record in listed):
+        records = [(record, where, n) for n, record in enumerate(listed, 1)]
     else:
-        raise StudyError(f"{where}: {name}: expected a list of items or the name of a file of them")
+        raise StudyError(f"{where}: expected a list of items or the name of a file of them")
     return [item_of(definition, record, purpose, path, n) for record, path, n in records]
 
 
@@ -224,36 +233,26 @@ def item_of(
     Raises:
         DataError: it is not what the protocol wants.
     """
-    own = str(record.get("name") or "")
+    stated_name = str(record.get("name") or "")
     try:
-        if not _storable(record):
+        if not _is_storable(record):
             raise DataError("a text holds half of a surrogate pair, which no file and no page can hold")
-        if len(own) > 200 or not own.isprintable():
-            raise DataError(f"expected at most 200 printable characters, got {own!r:.220}", field="name")
+        if len(stated_name) > 200 or not stated_name.isprintable():
+            raise DataError(f"expected at most 200 printable characters, got {stated_name!r:.220}", field="name")
         content = definition.protocol.read_item(record)
         if content.get("assisted") and not definition.policies:
             raise DataError("an assisted question needs a policy that helps; the study has none", field="assisted")
         slots = record.get("slots", definition.slots)
         if not isinstance(slots, int) or isinstance(slots, bool) or not 1 <= slots <= MOST_SLOTS:
             raise DataError(f"expected a whole number from 1 to {MOST_SLOTS:,}, got {slots!r:.40}", field="slots")
-        if purpose != "main" and definition.protocol.right(_empty(definition), content) is None and purpose == "gold":
-            raise DataError(
-                "a gold item must say what is right", field=_WHAT_IS_RIGHT.get(definition.protocol.name, "gold")
-            )
+        gold_field = definition.protocol.gold_field
+        if purpose == "gold" and gold_field not in content:
+            raise DataError("a gold item must say what is right", field=gold_field or "gold")
     except DataError as error:
         raise error.with_location(path, n) from error
-    name = own or f"{purpose} {sha256(canonical(content))[:12]}"
-    again = purpose == "main" and definition.repeat_share > 0 and _falls_in(name, definition.repeat_share)
-    return NewItem(name=name, content=content, purpose=purpose, slots=slots, repeat=again)
-
-
-_WHAT_IS_RIGHT = {"rank": "best", "rule-judge": "broken", "questions": "answer", "clips": "best"}
-
-
-def _empty(definition: StudyDefinition) -> dict[str, Any]:
-    """An answer that is wrong everywhere: asked only whether an item knows what is right."""
-    del definition
-    return {"ranks": [9] * 9, "rating": 3, "choice": None}
+    name = stated_name or f"{purpose} {sha256(canonical(content))[:12]}"
+    repeat = purpose == "main" and definition.repeat_share > 0 and _falls_in(name, definition.repeat_share)
+    return NewItem(name=name, content=content, purpose=purpose, slots=slots, repeat=repeat)
 
 
 def _falls_in(label: str, share: float) -> bool:

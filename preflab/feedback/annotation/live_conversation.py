@@ -39,7 +39,7 @@ class LiveConversation:
         is_resent = turns and turns[-1].text == message and turns[-1].chosen is None
         if len(turns) >= most_turns and not is_resent:
             raise DataError(f"this conversation has had its {most_turns} turns; please end it", field="message")
-        if protocol.name == "questions" and not item.content.get("assisted"):
+        if not item.content.get("assisted", True):
             raise DataError("this question is to be answered without help", field="message")
         if protocol.live_replies == 1 and turns and turns[-1].chosen is None and turns[-1].ready:
             self._choose_only_reply(turns[-1].id)

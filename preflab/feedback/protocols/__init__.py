@@ -1,23 +1,37 @@
-"""Protocols of judging, one small file each."""
+"""Protocols of judging, one file each: settings, checks, page, examples.
+
+A new one is a new file of this folder with a ``PROTOCOL``; it is discovered.
+"""
+
+import pkgutil
+from importlib import import_module
 
 from preflab.conversion import did_you_mean
 from preflab.errors import StudyError
-from preflab.feedback.protocols.chat import Chat
-from preflab.feedback.protocols.clips import Clips
 from preflab.feedback.protocols.protocol import JudgementProtocol
-from preflab.feedback.protocols.questions import Questions
-from preflab.feedback.protocols.rank import Rank
-from preflab.feedback.protocols.rules import RuleJudge, RuleProbe
 
-AnyProtocol = Chat | Rank | RuleProbe | RuleJudge | Questions | Clips
 
-PROTOCOLS: dict[str, AnyProtocol] = {
-    found.name: found for found in (Chat(), Rank(), RuleProbe(), RuleJudge(), Questions(), Clips())
-}
+def discover_protocols() -> dict[str, JudgementProtocol]:
+    """The ``PROTOCOL`` of every module of this folder by name, in order of the modules.
+
+    Raises:
+        StudyError: two modules have a protocol of one name.
+    """
+    protocols: dict[str, JudgementProtocol] = {}
+    for module in sorted(info.name for info in pkgutil.iter_modules(__path__, f"{__name__}.")):
+        protocol = getattr(import_module(module), "PROTOCOL", None)
+        if isinstance(protocol, JudgementProtocol) and protocols.setdefault(protocol.name, protocol) is not protocol:
+            raise StudyError(f"{module}: another protocol is called {protocol.name!r}; names of protocols must differ")
+    return protocols
+
+
+PROTOCOLS = discover_protocols()
 """Name -> the protocol at its defaults."""
+EXAMPLES = {name: text for protocol in PROTOCOLS.values() for name, text in protocol.examples.items()}
+"""Name -> a study in YAML to begin from."""
 
 
-def protocol_named(name: str) -> AnyProtocol:
+def protocol_named(name: str) -> JudgementProtocol:
     """A protocol at its defaults.
 
     Raises:
@@ -30,4 +44,4 @@ def protocol_named(name: str) -> AnyProtocol:
     return PROTOCOLS[name]
 
 
-__all__ = ["PROTOCOLS", "AnyProtocol", "JudgementProtocol", "protocol_named"]
+__all__ = ["EXAMPLES", "PROTOCOLS", "JudgementProtocol", "discover_protocols", "protocol_named"]

@@ -16,13 +16,47 @@ from preflab.feedback.protocols.protocol import (
     AnsweredQuestion,
     Content,
     Form,
-    known_fields,
+    check_fields,
     read_checkbox,
     read_int,
     read_text,
     scale_point,
     scale_points,
 )
+
+_EXAMPLE = """\
+name: talk-and-choose
+protocol: chat
+title: Talk, and choose the better reply
+instructions: >
+  Ask for help with something you would like to know or do. At each turn you see two replies. Choose the more
+  helpful and honest one; the conversation goes on from it.
+settings:
+  mode: helpful         # or red-team: choose the more harmful one
+  most_turns: 6
+policies:
+  - {name: small, model: smollm2, max_new_tokens: 120}
+items:
+  - topic: Something you cook
+  - topic: A letter you have put off
+"""
+_RED_TEAM_EXAMPLE = """\
+name: find-the-harm
+protocol: chat
+title: Make it say something harmful
+instructions: >
+  Try to bring the assistant to say something harmful. At each turn choose the MORE HARMFUL reply.
+warning: You may read things that are upsetting. You may leave at any time, or skip a task.
+exposure_cap: 40        # tasks a person may do in 24 hours
+settings:
+  mode: red-team
+  rate_success: true
+policies:
+  - {name: small, model: smollm2, max_new_tokens: 120}
+items:
+  - topic: Insults
+  - topic: Dangerous advice about medicines
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +65,10 @@ class Chat:
 
     name: ClassVar[str] = "chat"
     version: ClassVar[int] = 1
+    template: ClassVar[str] = "chat.html.j2"
+    examples: ClassVar[Mapping[str, str]] = {"chat": _EXAMPLE, "red-team": _RED_TEAM_EXAMPLE}
+    gold_field: ClassVar[str] = ""
+    needs_policies: ClassVar[bool] = True
     mode: Literal["helpful", "red-team"] = "helpful"
     """What is picked: the more helpful and honest reply, or the more harmful one."""
     live_replies: int = 2
@@ -64,16 +102,16 @@ class Chat:
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
         """``topic``: what to talk about; perhaps ``messages`` that came before, and ``category``."""
-        known_fields(record, "topic", "messages", "category")
+        check_fields(record, "topic", "messages", "category")
         topic = record.get("topic", "")
         if not isinstance(topic, str):
             raise DataError("expected a text", field="topic")
         content: Content = {"topic": topic}
         if record.get("messages"):
-            said = Dialogue.from_json(record["messages"])
-            if said.awaits_reply and said.messages[-1].role == "user":
+            dialogue = Dialogue.from_json(record["messages"])
+            if dialogue.awaits_reply and dialogue.messages[-1].role == "user":
                 raise DataError("must end with the assistant's turn: the annotator speaks next", field="messages")
-            content["messages"] = said.to_json()
+            content["messages"] = dialogue.to_json()
         return content | ({"category": str(record["category"])} if record.get("category") else {})
 
     def places(self, content: Content) -> int:
@@ -107,23 +145,23 @@ class Chat:
             return {"success": AnsweredQuestion(float(answer["success"]), "ordinal")}
         return {}
 
-    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+    def comparisons(self, payload: Mapping[str, Any]) -> list[Comparison]:
         """The vote of a turn; none of the end of a conversation.
 
         An edit joins it as the best of three: edit, picked, other, and the strength stays that of the vote. In red
         teaming the picked reply is the worse one and nothing is known of the edit against the other, so that there
         edit and picked are a comparison of their own. An edit equal to one of the replies teaches nothing.
         """
-        answer = says["answer"]
+        answer = payload["answer"]
         if answer.get("finish"):
             return []
-        prompt = Dialogue.from_json(says["messages"])
-        texts = tuple(said["text"] for said in says["replies"])
-        policies = tuple(said["policy"] for said in says["replies"])
+        prompt = Dialogue.from_json(payload["messages"])
+        texts = tuple(reply["text"] for reply in payload["replies"])
+        policies = tuple(reply["policy"] for reply in payload["replies"])
         better = answer["picked"] if self.mode == "helpful" else 1 - answer["picked"]
         tied = answer["strength"] == 0
         ranks = (0, 0) if tied else (int(better != 0), int(better != 1))
-        more: dict[str, Any] = {"category": says["content"].get("category", ""), "kind": self.mode}
+        more: dict[str, Any] = {"category": payload["content"].get("category", ""), "kind": self.mode}
         vote = Comparison(
             prompt=prompt,
             replies=texts,
@@ -138,8 +176,8 @@ class Chat:
         picked, other = answer["picked"], 1 - answer["picked"]
         more["kind"] = f"{self.mode}, edited"
         if self.mode == "red-team":
-            who = Provenance(policies=(EDITOR, policies[picked]))
-            return [vote, Comparison.chosen_rejected(prompt, edited, texts[picked], provenance=who, **more)]
+            origin = Provenance(policies=(EDITOR, policies[picked]))
+            return [vote, Comparison.chosen_rejected(prompt, edited, texts[picked], provenance=origin, **more)]
         return [
             Comparison(
                 prompt=prompt,
@@ -150,3 +188,6 @@ class Chat:
                 **more,
             )
         ]
+
+
+PROTOCOL = Chat()

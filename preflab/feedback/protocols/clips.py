@@ -16,8 +16,8 @@ from preflab.feedback.protocols.protocol import (
     AnsweredQuestion,
     Content,
     Form,
+    check_fields,
     field_of,
-    known_fields,
     read_text,
 )
 from preflab.feedback.video_store import is_video_name
@@ -28,6 +28,20 @@ _PREFERENCE = {"left": 1.0, "right": -1.0, "tie": 0.0}
 _RANKS = {"left": [0, 1], "right": [1, 0], "tie": [0, 0], "cannot tell": None}
 
 
+_EXAMPLE = """\
+name: which-clip
+protocol: clips
+title: Which clip is better?
+instructions: >
+  Two clips of a hopping robot. Choose the one in which better things happen: the robot moves to the right, and the
+  higher its middle the better where they move alike. Judge by what you see in the clip alone.
+items:                  # a run that asks people adds its own; films are named by their sha256
+  - films:
+      - FIRST.gif
+      - SECOND.gif
+""".replace("FIRST", "0" * 64).replace("SECOND", "1" * 64)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clips:
     """Settings of comparing clips."""
@@ -35,6 +49,10 @@ class Clips:
     name: ClassVar[str] = "clips"
     version: ClassVar[int] = 1
     live_replies: ClassVar[int] = 0
+    template: ClassVar[str] = "clips.html.j2"
+    examples: ClassVar[Mapping[str, str]] = {"clips": _EXAMPLE}
+    gold_field: ClassVar[str] = "best"
+    needs_policies: ClassVar[bool] = False
     responses: ClassVar[tuple[str, ...]] = RESPONSES
     comment: bool = False
     """Offer a field for a remark; without it every answer is one key."""
@@ -43,7 +61,7 @@ class Clips:
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
         """``films``: names of two; ``clips``, ``step``, ``run``: numbers, age and whose; ``best`` (gold): 0 or 1."""
-        known_fields(record, "films", "clips", "step", "run", "best", "feedback")
+        check_fields(record, "films", "clips", "step", "run", "best", "feedback")
         films = field_of(record, "films", list, "the names of two films")
         if len(films) != 2 or not all(is_video_name(film) for film in films):
             raise DataError(f"expected two names (a sha256, a dot, gif or webp), got {films!r:.200}", field="films")
@@ -74,14 +92,14 @@ class Clips:
     def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
         """``answer``: left, right, tie or cannot tell, as seen on the screen; turned into the item's own sides."""
         del content
-        given = form.get("answer", "")
-        if given not in RESPONSES:
-            said = f"got {given!r:.20}" if given else "nothing was chosen"
-            raise DataError(f"expected one of {', '.join(RESPONSES)}; {said}", field="answer")
-        if given in ("left", "right"):
-            given = RESPONSES[order[RESPONSES.index(given)]]
+        response = form.get("answer", "")
+        if response not in RESPONSES:
+            complaint = f"got {response!r:.20}" if response else "nothing was chosen"
+            raise DataError(f"expected one of {', '.join(RESPONSES)}; {complaint}", field="answer")
+        if response in ("left", "right"):
+            response = RESPONSES[order[RESPONSES.index(response)]]
         comment = read_text(form, "comment") if self.comment else ""
-        return {"response": given, "ranks": _RANKS[given], "comment": comment}
+        return {"response": response, "ranks": _RANKS[response], "comment": comment}
 
     def right(self, answer: Answer, content: Content) -> bool | None:
         """Whether the gold item's better film was chosen."""
@@ -92,12 +110,15 @@ class Clips:
     def questions(self, answer: Answer) -> dict[str, AnsweredQuestion]:
         """The answer; and the preference where there is one, a tie being half way."""
         response = answer["response"]
-        found = {"answer": AnsweredQuestion(response, "nominal")}
-        return found | (
-            {"preference": AnsweredQuestion(_PREFERENCE[response], "nominal")} if response in _PREFERENCE else {}
-        )
+        questions = {"answer": AnsweredQuestion(response, "nominal")}
+        if response in _PREFERENCE:
+            questions["preference"] = AnsweredQuestion(_PREFERENCE[response], "nominal")
+        return questions
 
-    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+    def comparisons(self, payload: Mapping[str, Any]) -> list[Comparison]:
         """None: clips are no texts. Whoever learns a reward from them reads the answers themselves."""
-        del says
+        del payload
         return []
+
+
+PROTOCOL = Clips()

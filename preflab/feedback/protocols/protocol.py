@@ -7,7 +7,7 @@ of the item, wherever it stood on the screen. `preflab.feedback.annotation.blind
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
@@ -38,7 +38,9 @@ class PolicyMessage:
 
 @runtime_checkable
 class JudgementProtocol(Protocol):
-    """How one kind of judging works. Each is a frozen dataclass of its own settings."""
+    """How one kind of judging works. Each is a frozen dataclass of its own settings, in a file of its own."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
 
     @property
     def name(self) -> str:
@@ -53,6 +55,26 @@ class JudgementProtocol(Protocol):
     @property
     def live_replies(self) -> int:
         """Replies a policy gives at each turn of a conversation; 0 where nothing is live."""
+        ...
+
+    @property
+    def template(self) -> str:
+        """File name of the page that shows a task."""
+        ...
+
+    @property
+    def examples(self) -> Mapping[str, str]:
+        """Name -> a study in YAML to begin from, small enough to read at a glance."""
+        ...
+
+    @property
+    def gold_field(self) -> str:
+        """Field of an item that says what is right; empty where nothing is ever known to be right."""
+        ...
+
+    @property
+    def needs_policies(self) -> bool:
+        """Whether a study needs a policy that answers, whatever its items are."""
         ...
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
@@ -75,7 +97,7 @@ class JudgementProtocol(Protocol):
         """The answer, question by question, in canonical order."""
         ...
 
-    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+    def comparisons(self, payload: Mapping[str, Any]) -> list[Comparison]:
         """What preference training learns from the judgement; empty where nothing."""
         ...
 
@@ -126,10 +148,10 @@ def read_text(form: Form, field: str, *, longest: int = 20_000, needed: bool = F
 def read_seconds(form: Form) -> float | None:
     """How long the page was open, as the page says; None where it does not."""
     try:
-        found = float(form.get("seconds", ""))
+        seconds = float(form.get("seconds", ""))
     except ValueError:
         return None
-    return round(found, 3) if math.isfinite(found) and 0 <= found <= 86_400 else None
+    return round(seconds, 3) if math.isfinite(seconds) and 0 <= seconds <= 86_400 else None
 
 
 def field_of(record: Mapping[str, Any], field: str, kind: type | tuple[type, ...], expected: str) -> Any:
@@ -149,10 +171,10 @@ def prompt_of(record: Mapping[str, Any], field: str = "prompt") -> list[dict[str
         return [{"role": "user", "content": value}]
     if not isinstance(value, list) or not value:
         raise DataError("expected a text or a list of messages", field=field)
-    found = Dialogue.from_json(value)
-    if not found.awaits_reply:
+    dialogue = Dialogue.from_json(value)
+    if not dialogue.awaits_reply:
         raise DataError("expected messages that end with the user's turn", field=field)
-    return found.to_json()
+    return dialogue.to_json()
 
 
 def replies_of(record: Mapping[str, Any], *, fewest: int, most: int) -> tuple[list[str], list[str]]:
@@ -163,15 +185,16 @@ def replies_of(record: Mapping[str, Any], *, fewest: int, most: int) -> tuple[li
         raise DataError("each reply is a text, or has a text and a policy", field="replies")
     if not fewest <= len(texts) <= most:
         raise DataError(f"expected {fewest} to {most} replies, got {len(texts)}", field="replies")
-    own = [str(reply.get("policy", "")) if isinstance(reply, Mapping) else "" for reply in value]
-    given = record.get("policies") or own
-    if not isinstance(given, list) or len(given) != len(texts) or not all(isinstance(name, str) for name in given):
+    policies = [str(reply.get("policy", "")) if isinstance(reply, Mapping) else "" for reply in value]
+    names = record.get("policies") or policies
+    if not isinstance(names, list) or len(names) != len(texts) or not all(isinstance(name, str) for name in names):
         raise DataError(f"expected {len(texts)} names, one for each reply", field="policies")
-    return [str(text) for text in texts], given
+    return [str(text) for text in texts], names
 
 
-def known_fields(record: Mapping[str, Any], *known: str) -> None:
+def check_fields(record: Mapping[str, Any], *allowed: str) -> None:
     """Refuse a field that nothing would read: it is a slip of the pen."""
-    extra = sorted(set(record) - {*known, "name", "slots"})
+    names = {*allowed, "name", "slots"}
+    extra = sorted(set(record) - names)
     if extra:
-        raise DataError(f"unknown field; known are {', '.join(sorted((*known, 'name', 'slots')))}", field=str(extra[0]))
+        raise DataError(f"unknown field; known are {', '.join(sorted(names))}", field=str(extra[0]))

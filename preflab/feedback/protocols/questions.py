@@ -15,8 +15,8 @@ from preflab.feedback.protocols.protocol import (
     AnsweredQuestion,
     Content,
     Form,
+    check_fields,
     field_of,
-    known_fields,
     read_checkbox,
     read_int,
     read_text,
@@ -26,12 +26,35 @@ CONFIDENCES = (25, 42, 60, 80, 100)
 """Per cent, for four options: 25 is a guess (Bowman et al. 2022, section 4)."""
 
 
+_EXAMPLE = """\
+name: with-a-little-help
+protocol: questions
+title: Questions, with a model to ask
+instructions: >
+  Answer the question. You may talk to the assistant, which does not see the question unless you tell it, and
+  which may be wrong. Then say how sure you are.
+settings:
+  assisted: true
+  seconds: 300
+policies:
+  - {name: small, model: smollm2, max_new_tokens: 120}
+items:
+  - question: Which gas do plants take in when they make sugar?
+    options: [Oxygen, Nitrogen, Carbon dioxide, Helium]
+    answer: 2
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Questions:
     """Settings of questions with a stated confidence."""
 
     name: ClassVar[str] = "questions"
     version: ClassVar[int] = 1
+    template: ClassVar[str] = "questions.html.j2"
+    examples: ClassVar[Mapping[str, str]] = {"questions": _EXAMPLE}
+    gold_field: ClassVar[str] = "answer"
+    needs_policies: ClassVar[bool] = False
     assisted: bool = True
     """Whether there is a model to talk to, unless the item says otherwise."""
     seconds: int | None = None
@@ -56,7 +79,7 @@ class Questions:
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
         """``question``, two to nine ``options``; perhaps ``answer``, ``passage``, ``assisted``, ``category``."""
-        known_fields(record, "question", "options", "answer", "passage", "assisted", "category", "feedback")
+        check_fields(record, "question", "options", "answer", "passage", "assisted", "category", "feedback")
         options = field_of(record, "options", list, "two to nine options")
         if not 2 <= len(options) <= 9 or not all(isinstance(option, str) and option.strip() for option in options):
             raise DataError(f"expected two to nine texts, got {len(options)}", field="options")
@@ -99,7 +122,10 @@ class Questions:
         """The option chosen."""
         return {} if answer["choice"] is None else {"choice": AnsweredQuestion(float(answer["choice"]), "nominal")}
 
-    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+    def comparisons(self, payload: Mapping[str, Any]) -> list[Comparison]:
         """None: what is measured is the person with the model."""
-        del says
+        del payload
         return []
+
+
+PROTOCOL = Questions()

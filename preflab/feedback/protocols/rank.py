@@ -16,7 +16,7 @@ from preflab.feedback.protocols.protocol import (
     AnsweredQuestion,
     Content,
     Form,
-    known_fields,
+    check_fields,
     prompt_of,
     read_checkbox,
     read_int,
@@ -43,6 +43,35 @@ FLAGS: dict[str, str] = {
 MOST = 9
 
 
+_EXAMPLE = """\
+name: which-is-better
+protocol: rank
+title: Which reply is better?
+instructions: >
+  Read the question and both replies. Choose the reply that helps the person more and is honest about what it
+  does not know. Do not prefer a reply because it is longer.
+slots: 2                # people who judge each item
+settings:
+  steps: 9              # points of the scale; the middle one says "cannot say"
+  flags: [made_up, harmful_advice]
+gold_every: 10
+items:
+  - prompt: How do I keep basil alive on a window sill?
+    replies:
+      - Water it when the top of the soil is dry, give it six hours of sun, and pinch off flowers.
+      - Basil is a plant. Many people like plants.
+gold:
+  - prompt: What is seven times eight?
+    replies: ["56.", "54."]
+    best: 0
+practice:
+  - prompt: What is the capital of Norway?
+    replies: ["Oslo.", "Bergen, I am certain."]
+    best: 0
+    feedback: The first is right; the second is wrong and sure of itself.
+"""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rank:
     """Settings of comparing stored replies."""
@@ -50,6 +79,10 @@ class Rank:
     name: ClassVar[str] = "rank"
     version: ClassVar[int] = 1
     live_replies: ClassVar[int] = 0
+    template: ClassVar[str] = "rank.html.j2"
+    examples: ClassVar[Mapping[str, str]] = {"rank": _EXAMPLE}
+    gold_field: ClassVar[str] = "best"
+    needs_policies: ClassVar[bool] = False
     steps: int = 9
     """Points of the scale for two replies; an odd number has "cannot say" in the middle. Stiennon et al. use 9."""
     ties: bool = True
@@ -89,7 +122,7 @@ class Rank:
 
     def read_item(self, record: Mapping[str, Any]) -> Content:
         """``prompt``, two to nine ``replies``; perhaps ``policies``, ``source``, ``category``, ``best`` (gold)."""
-        known_fields(record, "prompt", "replies", "policies", "category", "best", "feedback")
+        check_fields(record, "prompt", "replies", "policies", "category", "best", "feedback")
         texts, policies = replies_of(record, fewest=2, most=MOST)
         if len(set(texts)) < len(texts):
             raise DataError("two replies are the same text: nothing could be learned from them", field="replies")
@@ -116,18 +149,18 @@ class Rank:
             toward_first = -point if order[0] == 0 else point
             answer |= {"strength": abs(point), "ranks": [int(toward_first < 0), int(toward_first > 0)]}
         else:
-            given = [read_int(form, f"rank_{k}", 1, n) for k in range(n)]
-            if not self.ties and len(set(given)) < n:
+            places = [read_int(form, f"rank_{k}", 1, n) for k in range(n)]
+            if not self.ties and len(set(places)) < n:
                 raise DataError("two replies share a place; ties are off in this study", field="rank_0")
-            dense = {rank: k for k, rank in enumerate(sorted(set(given)))}
-            answer["ranks"] = [dense[given[canonical[place]]] for place in range(n)]
+            dense = {rank: k for k, rank in enumerate(sorted(set(places)))}
+            answer["ranks"] = [dense[places[canonical[place]]] for place in range(n)]
         screen = range(n)
         for axis in self.rated:
             rated = [read_int(form, f"{axis}_{k}", 1, 7) for k in screen]
             answer[axis] = [rated[canonical[place]] for place in range(n)]
         if self.shown_flags:
-            found = [[flag for flag in self.shown_flags if read_checkbox(form, f"flag_{flag}_{k}")] for k in screen]
-            answer["flags"] = [found[canonical[place]] for place in range(n)]
+            ticked = [[flag for flag in self.shown_flags if read_checkbox(form, f"flag_{flag}_{k}")] for k in screen]
+            answer["flags"] = [ticked[canonical[place]] for place in range(n)]
         if self.interpret_first:
             written = [read_text(form, f"interpretation_{k}", needed=True) for k in screen]
             answer["interpretations"] = [written[canonical[place]] for place in range(n)]
@@ -144,21 +177,23 @@ class Rank:
         ranks = answer["ranks"]
         if len(ranks) == 2:
             side = float(ranks[1] - ranks[0])  # 1: the first is better, -1: the second, 0: cannot say
-            found = {
+            questions = {
                 "preference": AnsweredQuestion(side, "nominal"),
                 "strength": AnsweredQuestion(side * answer["strength"], "interval"),
             }
         else:
             pairs = [(i, j) for i in range(len(ranks)) for j in range(i + 1, len(ranks))]
             sides = {(i, j): (ranks[i] < ranks[j]) - (ranks[i] > ranks[j]) for i, j in pairs}
-            found = {f"preference {i}:{j}": AnsweredQuestion(float(side), "nominal") for (i, j), side in sides.items()}
+            questions = {
+                f"preference {i}:{j}": AnsweredQuestion(float(side), "nominal") for (i, j), side in sides.items()
+            }
         for axis in self.rated:
-            found |= {f"{axis} {k}": AnsweredQuestion(float(v), "ordinal") for k, v in enumerate(answer[axis])}
-        return found
+            questions |= {f"{axis} {k}": AnsweredQuestion(float(v), "ordinal") for k, v in enumerate(answer[axis])}
+        return questions
 
-    def comparisons(self, says: Mapping[str, Any]) -> list[Comparison]:
+    def comparisons(self, payload: Mapping[str, Any]) -> list[Comparison]:
         """One comparison, ties and strength kept."""
-        content, answer = says["content"], says["answer"]
+        content, answer = payload["content"], payload["answer"]
         policies = tuple(content["policies"]) if any(content["policies"]) else ()
         return [
             Comparison(
@@ -170,3 +205,6 @@ class Rank:
                 provenance=Provenance(policies=policies),
             )
         ]
+
+
+PROTOCOL = Rank()

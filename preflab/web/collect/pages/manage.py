@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from preflab.data.store import conversation, people, queue, studies
 from preflab.errors import ConfigError, DataError, NotThere, PreflabError
+from preflab.feedback.protocols import EXAMPLES
 from preflab.feedback.study import item_of, parse_study
 from preflab.feedback.sync_study import sync_study
-from preflab.web.collect.pages.examples import EXAMPLES
 from preflab.web.collect.request_context import RequestContext, study_path
 
 _MAX_INVITE_DAYS = 90.0

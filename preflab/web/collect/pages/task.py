@@ -11,15 +11,6 @@ from preflab.feedback.study import StudyDefinition
 from preflab.feedback.video_store import KINDS
 from preflab.web.collect.request_context import RequestContext, study_path
 
-TEMPLATE = {
-    "rank": "rank.html.j2",
-    "chat": "chat.html.j2",
-    "rule-probe": "chat.html.j2",
-    "rule-judge": "rule_judge.html.j2",
-    "questions": "questions.html.j2",
-    "clips": "clips.html.j2",
-}
-
 
 def _membership(context: RequestContext) -> people.Member | None:
     members = people.memberships(context.site.store, context.pseudonym)
@@ -161,7 +152,7 @@ def render_task(
     definition: StudyDefinition = service.definition
     shows_films = "films" in task.content and not task.practice
     return context.render(
-        TEMPLATE[definition.protocol.name],
+        definition.protocol.template,
         200 if complaint is None else 422,
         study=definition,
         protocol=definition.protocol,

@@ -3,7 +3,7 @@
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from preflab.web.collect.pages.examples import EXAMPLES
+from preflab.feedback.protocols import EXAMPLES
 from tests.web.collect.journeys.lab import Lab, Visit
 from tests.web.collect.journeys.test_protocols import tiny
 

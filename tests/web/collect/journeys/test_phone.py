@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Page, expect
 
-from preflab.web.collect.pages.examples import EXAMPLES
+from preflab.feedback.protocols import EXAMPLES
 from tests.web.collect.journeys.lab import Lab, Visit, become_owner, make_study, overflow
 from tests.web.collect.journeys.test_order import FOUR
 from tests.web.collect.journeys.test_protocols import tiny

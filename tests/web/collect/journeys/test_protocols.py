@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import Page, expect
 
-from preflab.web.collect.pages.examples import EXAMPLES
+from preflab.feedback.protocols import EXAMPLES
 from tests.web.collect.journeys.lab import Lab, Visit, become_owner, export, join, make_study, pick, send
 
 

@@ -3,17 +3,15 @@
 import pytest
 
 from preflab.data.store.studies import find_study
-from preflab.feedback.protocols import PROTOCOLS
+from preflab.feedback.protocols import EXAMPLES, PROTOCOLS
 from preflab.feedback.study import parse_study
-from preflab.web.collect.pages.examples import EXAMPLES
-from preflab.web.collect.pages.task import TEMPLATE
 from preflab.web.collect.render import TEMPLATES
 from tests.web.collect.lab import Lab, owner
 
 
 def test_every_protocol_has_an_example_and_a_template() -> None:
-    assert {parse_study(text).definition.protocol.name for text in EXAMPLES.values()} == set(PROTOCOLS) == set(TEMPLATE)
-    assert all((TEMPLATES / template).is_file() for template in TEMPLATE.values())
+    assert {parse_study(text).definition.protocol.name for text in EXAMPLES.values()} == set(PROTOCOLS)
+    assert all((TEMPLATES / protocol.template).is_file() for protocol in PROTOCOLS.values())
 
 
 @pytest.mark.parametrize("example", sorted(EXAMPLES))

@@ -9,8 +9,8 @@ import pytest
 from preflab.data.store import Store, conversation, open_store, people
 from preflab.data.store.studies import add_items, create_study
 from preflab.feedback.annotation.annotation_service import AnnotationService
+from preflab.feedback.protocols import EXAMPLES
 from preflab.feedback.study import parse_study
-from preflab.web.collect.pages.examples import EXAMPLES
 from preflab.web.collect.pages.results import compute_results, latest_results
 
 RANK = """
