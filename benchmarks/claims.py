@@ -148,7 +148,7 @@ def _ours_with_vote(store: Store, who: str) -> int | None:
     if task is None:
         return None
     told = {"study": STUDY, "slot_id": task.slot, "lease": task.lease, "person": who, "key": f"key-{task.lease}"}
-    assert judgements.submit(store, **told, says={"answer": "a"}).status == "counted"  # type: ignore[arg-type]
+    assert judgements.submit(store, **told, payload={"answer": "a"}).status == "counted"  # type: ignore[arg-type]
     return task.slot
 
 

@@ -77,14 +77,14 @@ def export(
     judged = counted_judgements(store, study, up_to=horizon)
     left_out: dict[str, int] = {}
     if format == RAW:
-        lines = [_raw(judgement) for judgement in judged if judgement.says is not None]
+        lines = [_raw(judgement) for judgement in judged if judgement.payload is not None]
         left_out = {"erased at the annotator's wish": n} if (n := len(judged) - len(lines)) else {}
         text, records = "".join(f"{line}\n" for line in lines), len(lines)
     else:
         learned = comparisons_of(store, study, weakest=weakest, up_to=horizon)
         text, records, more = to_json_lines(learned.comparisons, get_source(format))
         left_out = {**learned.left_out, **more}
-    revisions = sorted({j.says["revision"] for j in judged if j.says is not None})
+    revisions = sorted({j.payload["revision"] for j in judged if j.payload is not None})
     manifest = {
         "query": {"study": study, "format": format, "weakest": weakest},
         "horizon": {"event": horizon, "hash": mark},
@@ -111,6 +111,6 @@ def _raw(judgement: Judgement) -> str:
         "item": judgement.item_name,
         "part": judgement.part,
         "annotator": judgement.person,
-        **(judgement.says or {}),
+        **(judgement.payload or {}),
     }
     return json.dumps(told, sort_keys=True, ensure_ascii=True)

@@ -47,7 +47,7 @@ def comparisons_of(
     comparisons: list[Comparison] = []
     protocols: dict[int, JudgementProtocol] = {}
     for judgement in counted_judgements(store, study, up_to=up_to):
-        payload = judgement.says
+        payload = judgement.payload
         if payload is None:
             left_out["erased at the annotator's wish"] += 1
             continue
@@ -97,7 +97,7 @@ def counted_judgements(store: Store, study: str, *, up_to: int | None = None) ->
     with store.reading() as connection:
         if up_to is None:
             return list(judgements.judgements_of(connection, study, statuses=("counted",)))
-        statuses = judgements.statuses_by_the_log(connection, up_to=up_to)
+        statuses = judgements.statuses_from_log(connection, up_to=up_to)
         stored = judgements.judgements_of(connection, study, up_to=up_to)
         return [
             replace(judgement, status="counted") for judgement in stored if statuses.get(judgement.seq) == "counted"

@@ -154,7 +154,7 @@ class StudyQuality:
 
 def judged_of(found: Judgement, protocol: JudgementProtocol) -> Judged | None:
     """What a stored judgement says for these purposes; None once it is erased, or where its status does not count."""
-    says = found.says
+    says = found.payload
     if says is None or found.status not in ("counted", "late"):
         return None
     answer, content, shown = says["answer"], says["content"], list(says["shown"])

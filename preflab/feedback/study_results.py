@@ -163,5 +163,5 @@ def _team(here: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Estimate | None
 
 def _first_answers(judged: Iterable[Judgement]) -> list[tuple[Judgement, Mapping[str, Any]]]:
     """Judgements of main items and what they say; repetitions, which check people and not items, are left out."""
-    answers = [(judgement, judgement.says) for judgement in judged if judgement.says is not None]
+    answers = [(judgement, judgement.payload) for judgement in judged if judgement.payload is not None]
     return [(judgement, says) for judgement, says in answers if says["purpose"] == "main" and says["repeats"] is None]

@@ -240,7 +240,7 @@ def test_ties_rankings_and_turns_are_read() -> None:
 
 def test_what_is_erased_or_withdrawn_is_not_read() -> None:
     found = stored({"ranks": [1, 0], "strength": 3}, [0, 1])
-    assert judged_of(replace(found, says=None), protocol_named("rank")) is None
+    assert judged_of(replace(found, payload=None), protocol_named("rank")) is None
     assert judged_of(replace(found, status="withdrawn"), protocol_named("rank")) is None
     late = judged_of(replace(found, status="late"), protocol_named("rank"))
     assert late is not None and late.status == "late"

@@ -43,27 +43,26 @@ def back_up(store: Store, path: str | Path) -> Backup:
         with store.engine.connect() as connection, sqlite3.connect(unfinished) as copy:
             source = connection.connection.driver_connection
             assert source is not None
-            source.backup(
-                copy
-            )  # in one go: in pieces it begins anew whenever somebody writes; here nobody waits for it
+            # in one go: in pieces it begins anew whenever somebody writes; here nobody waits for it
+            source.backup(copy)
         copy.close()
-        found = _checked(unfinished)
+        events, head = _check(unfinished)
         unfinished.replace(path)
     finally:
         for name in (unfinished, *(Path(f"{unfinished}{end}") for end in ("-wal", "-shm"))):
             name.unlink(missing_ok=True)
-    return Backup(path, *found)
+    return Backup(path, events, head)
 
 
-def _checked(path: Path) -> tuple[int, str]:
-    with sqlite3.connect(path) as looked:  # opening would make a store of an empty file
-        made = looked.execute("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'").fetchone()[0]
-    looked.close()
-    if not made:
+def _check(path: Path) -> tuple[int, str]:
+    with sqlite3.connect(path) as raw_copy:  # opening would make a store of an empty file
+        has_store = raw_copy.execute("SELECT count(*) FROM sqlite_master WHERE name = 'alembic_version'").fetchone()[0]
+    raw_copy.close()
+    if not has_store:
         raise StoreError(f"{path}: holds no store")
     copy = open_store(path, create=False)
     try:
-        found = verify(copy)
+        verification = verify(copy)
         with copy.writing() as connection:  # one file, with nothing left beside it
             connection.execute(sa.text("SELECT 1"))
         with copy.engine.connect() as connection:
@@ -73,27 +72,27 @@ def _checked(path: Path) -> tuple[int, str]:
             raw.execute("PRAGMA journal_mode = DELETE")
     finally:
         copy.close()
-    if not found.ok:
-        raise StoreError(f"{path}: does not verify: {found.problems[0]}")
-    return found.events, found.head
+    if not verification.ok:
+        raise StoreError(f"{path}: does not verify: {verification.problems[0]}")
+    return verification.events, verification.head
 
 
 def _dump(store: Store, path: Path, unfinished: Path) -> Backup:
-    found = verify(store)
-    if not found.ok:
-        raise StoreError(f"the store does not verify: {found.problems[0]}")
+    verification = verify(store)
+    if not verification.ok:
+        raise StoreError(f"the store does not verify: {verification.problems[0]}")
     url = store.engine.url.set(drivername="postgresql")
     environment = {**os.environ, "PGPASSWORD": url.password or ""}
     address = url.set(password=None).render_as_string(hide_password=False)
     command = ["pg_dump", "--format=custom", "--no-owner", f"--file={unfinished}", address]
     try:
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        process = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     except FileNotFoundError as error:
         raise StoreError("pg_dump is not installed here; it comes with PostgreSQL") from error
-    if done.returncode != 0:
-        raise StoreError(f"pg_dump failed: {done.stderr.strip():.500}")
+    if process.returncode != 0:
+        raise StoreError(f"pg_dump failed: {process.stderr.strip():.500}")
     unfinished.replace(path)
-    return Backup(path, found.events, found.head)
+    return Backup(path, verification.events, verification.head)
 
 
 def restore(backup: str | Path, to: str | Path) -> Backup:
@@ -105,23 +104,23 @@ def restore(backup: str | Path, to: str | Path) -> Backup:
     backup, to = Path(backup), Path(to)
     if not backup.is_file():
         raise StoreError(f"{backup}: no such file")
-    with backup.open("rb") as file:
-        begins = file.read(5)
+    with backup.open("rb") as stream:
+        begins = stream.read(5)
     if begins == b"PGDMP":
         raise StoreError(f"{backup}: is a dump of PostgreSQL; restore it with pg_restore into an empty database")
-    for there in (to, Path(f"{to}-wal"), Path(f"{to}-journal")):  # SQLite would play a log left there into the copy
-        if there.exists():
-            raise StoreError(f"{there}: a store is there already; move it away first")
+    for file in (to, Path(f"{to}-wal"), Path(f"{to}-journal")):  # SQLite would play a log left there into the copy
+        if file.exists():
+            raise StoreError(f"{file}: a store is there already; move it away first")
     make_folder(to.parent)
     unfinished = to.with_name(f".{to.name}.unfinished")
     shutil.copyfile(backup, unfinished)
     try:
         try:
-            found = _checked(unfinished)
+            events, head = _check(unfinished)
         except sqlite3.DatabaseError as error:
             raise StoreError(f"{backup}: is no store ({error})") from error
         unfinished.replace(to)
     finally:
         for name in (unfinished, *(Path(f"{unfinished}{end}") for end in ("-wal", "-shm"))):
             name.unlink(missing_ok=True)
-    return Backup(to, *found)
+    return Backup(to, events, head)

@@ -29,7 +29,7 @@ class Reply:
     """What one policy says to one turn, finished or not."""
 
     id: int
-    place: int
+    number: int
     """Its number among the replies of the turn; which side it is shown on is decided elsewhere."""
     policy: str
     """Never for the annotator's eyes."""
@@ -55,7 +55,7 @@ class Turn:
     @property
     def ready(self) -> bool:
         """Whether every reply is there."""
-        return all(found.state == "done" for found in self.replies)
+        return all(answer.state == "done" for answer in self.replies)
 
     @property
     def outcome(self) -> str | None:
@@ -100,8 +100,8 @@ def begin_turn(
         LeaseLost: the task is not in this person's hands any more.
     """
     with store.writing() as connection:
-        mine = sa.select(slot).where(slot.c.id == slot_id)
-        held = connection.execute(mine.with_for_update() if store.is_postgres else mine).first()
+        query_slot = sa.select(slot).where(slot.c.id == slot_id)
+        held = connection.execute(query_slot.with_for_update() if store.is_postgres else query_slot).first()
         query = sa.select(turn.c.slot, turn.c.person, turn.c.number).where(turn.c.key == key)
         before = connection.execute(query).first()  # only now: who holds the slot's lock may have sent it
         if before is not None:
@@ -110,16 +110,18 @@ def begin_turn(
             return int(before.number)
         if held is None or held.lease != lease or held.holder != person or held.filled is not None:
             raise LeaseLost("this conversation is finished, or its time was over and it was handed to somebody else")
-        own = (turn.c.slot == slot_id) & (turn.c.person == person)
-        last = connection.execute(sa.select(turn).where(own).order_by(turn.c.number.desc()).limit(1)).first()
+        of_conversation = (turn.c.slot == slot_id) & (turn.c.person == person)
+        last = connection.execute(
+            sa.select(turn).where(of_conversation).order_by(turn.c.number.desc()).limit(1)
+        ).first()
         if last is not None and last.chosen is None:
             raise Conflict("choose one of the replies first; then the conversation goes on")
         number = 0 if last is None else last.number + 1
         row = {"slot": slot_id, "person": person, "number": number, "text": storable(text), "key": key}
         row |= {"fresh": int(fresh), "at": store.clock()}
-        made = connection.execute(sa.insert(turn).values(**row).returning(turn.c.id)).scalar_one()
-        asked = [{"turn": made, "place": n, "policy": name, "state": "waiting"} for n, name in enumerate(policies)]
-        connection.execute(sa.insert(reply), asked)
+        turn_id = connection.execute(sa.insert(turn).values(**row).returning(turn.c.id)).scalar_one()
+        replies = [{"turn": turn_id, "place": n, "policy": name, "state": "waiting"} for n, name in enumerate(policies)]
+        connection.execute(sa.insert(reply), replies)
     return number
 
 
@@ -135,36 +137,36 @@ def turns(store: Store, slot_id: int, person: str) -> list[Turn]:
 
 
 def _turns(connection: Connection, slot_id: int, person: str) -> list[Turn]:
-    own = (turn.c.slot == slot_id) & (turn.c.person == person)
-    rows = connection.execute(sa.select(turn).where(own).order_by(turn.c.number)).all()
-    wanted = reply.c.turn.in_([row.id for row in rows])
+    of_conversation = (turn.c.slot == slot_id) & (turn.c.person == person)
+    rows = connection.execute(sa.select(turn).where(of_conversation).order_by(turn.c.number)).all()
+    of_turns = reply.c.turn.in_([row.id for row in rows])
     replies: dict[int, list[Reply]] = {row.id: [] for row in rows}
-    for row in connection.execute(sa.select(reply).where(wanted).order_by(reply.c.turn, reply.c.place)):
-        told = json.loads(row.details)
-        replies[row.turn].append(Reply(row.id, row.place, row.policy, row.state, row.text, row.error, told))
+    for row in connection.execute(sa.select(reply).where(of_turns).order_by(reply.c.turn, reply.c.place)):
+        details = json.loads(row.details)
+        replies[row.turn].append(Reply(row.id, row.place, row.policy, row.state, row.text, row.error, details))
     return [Turn(r.id, r.number, r.text, bool(r.fresh), r.chosen, r.edited, r.at, tuple(replies[r.id])) for r in rows]
 
 
-def choose(connection: Connection, turn_id: int, place: int, *, edited: str | None = None) -> None:
+def choose(connection: Connection, turn_id: int, number: int, *, edited: str | None = None) -> None:
     """Go on from one of the replies, in the caller's transaction.
 
     Raises:
         Conflict: one was chosen already.
         NotThere: there is no such reply, or it is not finished.
     """
-    there = sa.select(reply.c.id).where(reply.c.turn == turn_id, reply.c.place == place, reply.c.state == "done")
-    if connection.scalar(there) is None:
-        raise NotThere(f"there is no finished reply {place} to go on from")
+    finished = sa.select(reply.c.id).where(reply.c.turn == turn_id, reply.c.place == number, reply.c.state == "done")
+    if connection.scalar(finished) is None:
+        raise NotThere(f"there is no finished reply {number} to go on from")
     open_ = (turn.c.id == turn_id) & turn.c.chosen.is_(None)
     better = None if edited is None else storable(edited)
-    if connection.execute(sa.update(turn).where(open_).values(chosen=place, edited=better)).rowcount != 1:
+    if connection.execute(sa.update(turn).where(open_).values(chosen=number, edited=better)).rowcount != 1:
         raise Conflict("a reply of this turn was chosen already")
 
 
-def ask_again(store: Store, slot_id: int, person: str) -> int:
+def retry_failed_replies(store: Store, slot_id: int, person: str) -> int:
     """Ask once more for the replies that failed; how many."""
-    own = sa.select(turn.c.id).where(turn.c.slot == slot_id, turn.c.person == person)
-    failed = reply.c.turn.in_(own) & (reply.c.state == "failed")
+    turn_ids = sa.select(turn.c.id).where(turn.c.slot == slot_id, turn.c.person == person)
+    failed = reply.c.turn.in_(turn_ids) & (reply.c.state == "failed")
     anew = {"state": "waiting", "error": None, "worker": None, "expires": 0, "tries": 0, "text": ""}
     with store.writing() as connection:
         return int(connection.execute(sa.update(reply).where(failed).values(**anew)).rowcount)
@@ -192,17 +194,17 @@ def take_job(
     if store.is_postgres:
         query = query.with_for_update(skip_locked=True, of=reply)
     with store.writing(durable=False) as connection:  # lost at a power cut, the job is taken once more
-        found = connection.execute(query).first()
-        if found is None:
+        row = connection.execute(query).first()
+        if row is None:
             return None
-        mine = {"worker": worker, "state": "writing", "expires": now + lease_ms, "tries": found.tries + 1, "text": ""}
-        connection.execute(sa.update(reply).where(reply.c.id == found.id).values(**mine))
-        said = _said(json.loads(found.content), _turns(connection, found.slot_id, found.person), found.turn)
-    seed = found.id  # of the reply, not of the try: asked again, a policy that draws says the same
-    return Job(found.id, found.turn, found.study, found.policy, said, seed, found.tries + 1)
+        taken = {"worker": worker, "state": "writing", "expires": now + lease_ms, "tries": row.tries + 1, "text": ""}
+        connection.execute(sa.update(reply).where(reply.c.id == row.id).values(**taken))
+        dialogue = _dialogue(json.loads(row.content), _turns(connection, row.slot_id, row.person), row.turn)
+    seed = row.id  # of the reply, not of the try: asked again, a policy that draws says the same
+    return Job(row.id, row.turn, row.study, row.policy, dialogue, seed, row.tries + 1)
 
 
-def _said(content: Mapping[str, Any], so_far: Sequence[Turn], up_to: int) -> Dialogue:
+def _dialogue(content: Mapping[str, Any], so_far: Sequence[Turn], up_to: int) -> Dialogue:
     """What the policy answers to: what the item opens with, and the turns up to the one that waits.
 
     ``messages`` of the item come first; ``lead``, a passage, stands before the annotator's first words.
@@ -242,8 +244,8 @@ def hold_reply(store: Store, reply_id: int, worker: str, *, lease_ms: int = 30_0
 
 def finish_reply(store: Store, reply_id: int, worker: str, text: str, details: Mapping[str, Any]) -> bool:
     """The reply is whole; False when another worker has taken it over."""
-    told = canonical(dict(details))
-    return _write(store, reply_id, worker, text=storable(text), details=told, state="done", error=None)
+    plain = canonical(dict(details))
+    return _write(store, reply_id, worker, text=storable(text), details=plain, state="done", error=None)
 
 
 def fail_reply(store: Store, reply_id: int, worker: str, error: str, *, again_after_ms: int | None) -> bool:
@@ -262,7 +264,7 @@ class PolicyState(NamedTuple):
     """How a policy of a study has been doing."""
 
     policy: str
-    done: int
+    finished: int
     waiting: int
     failed: int
     """Replies that did not come, and that nobody has asked for again."""
@@ -276,15 +278,19 @@ def policy_states(store: Store, study: str) -> list[PolicyState]:
     counts = [
         sa.func.count(sa.case((state.in_(kinds), 1))) for kinds in (("done",), ("waiting", "writing"), ("failed",))
     ]
-    own = sa.select(reply.c.policy, *counts).join(turn, turn.c.id == reply.c.turn).join(slot, slot.c.id == turn.c.slot)
+    query = (
+        sa.select(reply.c.policy, *counts).join(turn, turn.c.id == reply.c.turn).join(slot, slot.c.id == turn.c.slot)
+    )
     last = sa.select(reply.c.policy, reply.c.error).join(turn, turn.c.id == reply.c.turn)
     last = last.join(slot, slot.c.id == turn.c.slot).where(slot.c.study == study, reply.c.error.is_not(None))
     with store.reading() as connection:
         rows = connection.execute(
-            own.where(slot.c.study == study).group_by(reply.c.policy).order_by(reply.c.policy)
+            query.where(slot.c.study == study).group_by(reply.c.policy).order_by(reply.c.policy)
         ).all()
         errors = {row.policy: row.error for row in connection.execute(last.order_by(reply.c.id))}
-    return [PolicyState(name, done, waiting, failed, errors.get(name, "")) for name, done, waiting, failed in rows]
+    return [
+        PolicyState(name, finished, waiting, failed, errors.get(name, "")) for name, finished, waiting, failed in rows
+    ]
 
 
 def turn_of(store: Store, slot_id: int, person: str, number: int) -> Turn:
@@ -293,7 +299,7 @@ def turn_of(store: Store, slot_id: int, person: str, number: int) -> Turn:
     Raises:
         NotThere: there is none of that number.
     """
-    for found in turns(store, slot_id, person):
-        if found.number == number:
-            return found
+    for candidate in turns(store, slot_id, person):
+        if candidate.number == number:
+            return candidate
     raise NotThere(f"this conversation has no turn {number}")

@@ -29,20 +29,20 @@ def judgement_faults(connection: Connection, statuses: Mapping[int, str]) -> Ite
         if row is None:
             yield f"judgement {happened.seq}: in the log and not in the table"
             continue
-        told: dict[str, Any] = {"study": happened.study, "person": happened.actor, "at": happened.at}
-        told["status"] = statuses.get(happened.seq)
+        logged: dict[str, Any] = {"study": happened.study, "person": happened.actor, "at": happened.at}
+        logged["status"] = statuses.get(happened.seq)
         if happened.body is not None:
-            told |= {name: happened.body["place"].get(name) for name in _PLACE}
-        yield from _differences(f"judgement {happened.seq}", told, row)
+            logged |= {name: happened.body["place"].get(name) for name in _PLACE}
+        yield from _differences(f"judgement {happened.seq}", logged, row)
     for seq in rows:
         yield f"judgement {seq}: in the table and not in the log"
 
 
-def _differences(what: str, told: Mapping[str, Any], row: Any) -> Iterator[str]:
-    for name, value in told.items():
-        found = getattr(row, name)
-        if found != value:
-            yield f"{what}: its {name} is {value!r} by the log and {found!r} in the table"
+def _differences(label: str, logged: Mapping[str, Any], row: Any) -> Iterator[str]:
+    for name, value in logged.items():
+        in_table = getattr(row, name)
+        if in_table != value:
+            yield f"{label}: its {name} is {value!r} by the log and {in_table!r} in the table"
 
 
 def slot_faults(connection: Connection) -> Iterator[str]:
@@ -63,24 +63,24 @@ def item_faults(connection: Connection) -> Iterator[str]:
     rows = {row.id: row for row in connection.execute(sa.select(item).order_by(item.c.id))}
     count = sa.select(slot.c.item, sa.func.count()).group_by(slot.c.item)
     slots = Counter({row[0]: row[1] for row in connection.execute(count)})
-    wanted: dict[tuple[str | None, str], tuple[str, int, str]] = {}
+    added: dict[tuple[str | None, str], tuple[str, int, str]] = {}
     for happened in log.events(connection, kind="items.added"):
         for name, purpose, number, digest in (happened.body or {}).get("items", []):
-            wanted[happened.study, name] = purpose, number, digest
+            added[happened.study, name] = purpose, number, digest
     for row in rows.values():
         first = row if row.repeats is None else rows.get(row.repeats)
         name = row.name if row.repeats is None else row.name.removesuffix(" (again)")
-        told = wanted.get((row.study, name))
-        if told is None or first is None or (first.study, first.name) != (row.study, name):
+        in_log = added.get((row.study, name))
+        if in_log is None or first is None or (first.study, first.name) != (row.study, name):
             yield f"item {row.id}: {row.name!r} of {row.study!r} was never added"
             continue
-        purpose, number, digest = told
+        purpose, number, digest = in_log
         if (row.purpose, log.sha256(row.content)) != (purpose, digest):
             yield f"item {row.id}: {row.name!r} is not what was added"
         if purpose == "main" and slots[row.id] != number:
             yield f"item {row.id}: {number} slots were added, {slots[row.id]} are there"
-    there = {(row.study, row.name) for row in rows.values()}
-    for of, name in sorted(wanted.keys() - there, key=str):
+    in_table = {(row.study, row.name) for row in rows.values()}
+    for of, name in sorted(added.keys() - in_table, key=str):
         yield f"item {name!r} of {of!r}: in the log and not in the table"
 
 
@@ -89,19 +89,19 @@ def study_faults(connection: Connection) -> Iterator[str]:
     definitions = {(row.study, row.revision): row for row in connection.execute(sa.select(study_revision))}
     latest: dict[str | None, tuple[str, int]] = {}
     for happened in log.events(connection):
-        says = happened.body or {}
+        payload = happened.body or {}
         if happened.kind in ("study.created", "study.revised"):
             state = latest.get(happened.study, ("open", 0))[0]
-            latest[happened.study] = state, says["revision"]
-            row = definitions.pop((happened.study or "", says["revision"]), None)
-            text = log.canonical(says["definition"])
+            latest[happened.study] = state, payload["revision"]
+            row = definitions.pop((happened.study or "", payload["revision"]), None)
+            text = log.canonical(payload["definition"])
             if row is None or (row.definition, row.sha256) != (text, log.sha256(text)):
-                yield f"study {happened.study!r}: revision {says['revision']} is not what the log says"
+                yield f"study {happened.study!r}: revision {payload['revision']} is not what the log says"
         elif happened.kind == "study.state":
-            latest[happened.study] = says["state"], latest[happened.study][1]
+            latest[happened.study] = payload["state"], latest[happened.study][1]
     for name, revision in definitions:
         yield f"study {name!r}: revision {revision} is not in the log"
-    found = {row.name: (row.state, row.revision) for row in connection.execute(sa.select(study))}
-    for name in sorted(found.keys() | latest.keys(), key=str):
-        if found.get(name) != latest.get(name):
-            yield f"study {name!r}: {latest.get(name)} by the log, {found.get(name)} in the table"
+    in_table = {row.name: (row.state, row.revision) for row in connection.execute(sa.select(study))}
+    for name in sorted(in_table.keys() | latest.keys(), key=str):
+        if in_table.get(name) != latest.get(name):
+            yield f"study {name!r}: {latest.get(name)} by the log, {in_table.get(name)} in the table"

@@ -51,7 +51,7 @@ class Judgement:
     status: Status
     supersedes: int | None
     at: int
-    says: dict[str, Any] | None
+    payload: dict[str, Any] | None
     """All that was recorded; None once erased."""
 
 
@@ -63,7 +63,7 @@ def submit(
     lease: str,
     person: str,
     key: str,
-    says: Mapping[str, Any],
+    payload: Mapping[str, Any],
     part: int = 0,
     completes: bool = True,
     within: Callable[[Connection], None] | None = None,
@@ -75,7 +75,7 @@ def submit(
 
     Args:
         key        made by the page, once for each form it shows.
-        says       the judgement with all that is needed to understand it: what was shown in which order, the answer,
+        payload    the judgement with all that is needed to understand it: what was shown in which order, the answer,
                    seconds, policies and their versions, decoding, the study's revision. JSON.
         part       the turn of a conversation; 0 elsewhere.
         completes  whether the slot is filled by it.
@@ -88,18 +88,18 @@ def submit(
     """
 
     def work(connection: Connection) -> Receipt:
-        found = _slot(connection, slot_id, study)
-        before = _by_key(connection, key, person, says)  # only now: who holds the slot's lock may have handed it in
+        task = _slot(connection, slot_id, study)
+        before = _by_key(connection, key, person, payload)  # only now: who holds the slot's lock may have handed it in
         if before is not None:
             return before
         if not is_lease(store, lease, slot_id, person):
             raise LeaseLost("this task was never handed to you; open the study again")
-        held = found.lease == lease and found.filled is None
-        status: Status = "counted" if held and found.expires >= store.clock() else "late"
-        if found.filled is not None and found.lease == lease:
+        held = task.lease == lease and task.filled is None
+        status: Status = "counted" if held and task.expires >= store.clock() else "late"
+        if task.filled is not None and task.lease == lease:
             raise Conflict("this task is finished; change it in your history")
-        row = {"slot": slot_id, "item": found.item, "part": part, "completes": int(completes)}
-        seq = _record(connection, store, study, person, key, status, says, row)
+        row = {"slot": slot_id, "item": task.item, "part": part, "completes": int(completes)}
+        seq = _record(connection, store, study, person, key, status, payload, row)
         if completes and held:
             free = {"filled": seq} if status == "counted" else {"holder": None, "lease": None, "expires": 0}
             connection.execute(sa.update(slot).where(slot.c.id == slot_id).values(**free))
@@ -107,11 +107,11 @@ def submit(
             within(connection)
         return Receipt(seq, status, again=False)
 
-    return _once(store, key, person, says, work)
+    return _once(store, key, person, payload, work)
 
 
 def _once(
-    store: Store, key: str, person: str, says: Mapping[str, Any], work: Callable[[Connection], Receipt]
+    store: Store, key: str, person: str, payload: Mapping[str, Any], work: Callable[[Connection], Receipt]
 ) -> Receipt:
     """Do something in one transaction; where another of the same key was a moment faster, give its receipt."""
     try:
@@ -119,14 +119,14 @@ def _once(
             return work(connection)
     except sa.exc.IntegrityError as error:
         with store.reading() as connection:
-            before = _by_key(connection, key, person, says)
+            before = _by_key(connection, key, person, payload)
         if before is not None:
             return before
         raise Conflict("this part of the task is judged already") from error
 
 
 def submit_practice(
-    store: Store, *, study: str, item_id: int, person: str, key: str, says: Mapping[str, Any]
+    store: Store, *, study: str, item_id: int, person: str, key: str, payload: Mapping[str, Any]
 ) -> Receipt:
     """Keep an answer to a practice item: no slot, never counted.
 
@@ -136,16 +136,18 @@ def submit_practice(
     """
 
     def work(connection: Connection) -> Receipt:
-        before = _by_key(connection, key, person, says)
+        before = _by_key(connection, key, person, payload)
         if before is not None:
             return before
         row = {"slot": None, "item": item_id, "part": 0, "completes": 0}
-        return Receipt(_record(connection, store, study, person, key, "practice", says, row), "practice", again=False)
+        return Receipt(
+            _record(connection, store, study, person, key, "practice", payload, row), "practice", again=False
+        )
 
-    return _once(store, key, person, says, work)
+    return _once(store, key, person, payload, work)
 
 
-def correct(store: Store, *, seq: int, person: str, key: str, says: Mapping[str, Any]) -> Receipt:
+def correct(store: Store, *, seq: int, person: str, key: str, payload: Mapping[str, Any]) -> Receipt:
     """Put another judgement in the place of one's own while the lease runs; both stay in the log.
 
     Raises:
@@ -156,18 +158,18 @@ def correct(store: Store, *, seq: int, person: str, key: str, says: Mapping[str,
 
     def work(connection: Connection) -> Receipt:
         old = _locked(connection, seq)
-        before = _by_key(connection, key, person, says)
+        before = _by_key(connection, key, person, payload)
         if before is not None:
             return before
         _may_change(store, old, seq, person)
         connection.execute(sa.update(judgement).where(judgement.c.seq == seq).values(status="superseded"))
         row = {"slot": old.slot, "item": old.item, "part": old.part, "completes": old.completes, "supersedes": seq}
-        new = _record(connection, store, old.study, person, key, "counted", says, row)
+        new = _record(connection, store, old.study, person, key, "counted", payload, row)
         if old.completes:
             connection.execute(sa.update(slot).where(slot.c.id == old.slot).values(filled=new))
         return Receipt(new, "counted", again=False)
 
-    return _once(store, key, person, says, work)
+    return _once(store, key, person, payload, work)
 
 
 def withdraw(store: Store, *, seq: int, person: str) -> None:
@@ -216,8 +218,8 @@ def _withdrawn(connection: Connection, store: Store, old: Any, *, actor: str, re
     where = (judgement.c.seq == old.seq) & (judgement.c.status == "counted")
     if connection.execute(sa.update(judgement).where(where).values(status="withdrawn")).rowcount != 1:
         raise Conflict(f"judgement {old.seq} was erased at this moment")
-    says = {"judgement": old.seq, "reason": reason}
-    log.append(connection, store, "judgement.withdrawn", says, actor=actor, study=old.study)
+    payload = {"judgement": old.seq, "reason": reason}
+    log.append(connection, store, "judgement.withdrawn", payload, actor=actor, study=old.study)
 
 
 def _locked(connection: Connection, seq: int) -> Any:
@@ -241,29 +243,29 @@ def _may_change(store: Store, old: Any, seq: int, person: str) -> None:
 
 def _slot(connection: Connection, slot_id: int, study: str) -> Any:
     query = _SLOT.with_for_update() if connection.dialect.name == "postgresql" else _SLOT
-    found = connection.execute(query, {"which": slot_id, "of": study}).first()
-    if found is None:
+    row = connection.execute(query, {"which": slot_id, "of": study}).first()
+    if row is None:
         raise NotThere(f"study {study!r} has no task {slot_id}")
-    return found
+    return row
 
 
-def _by_key(connection: Connection, key: str, person: str, says: Mapping[str, Any]) -> Receipt | None:
+def _by_key(connection: Connection, key: str, person: str, payload: Mapping[str, Any]) -> Receipt | None:
     """The receipt of what was handed in under this key before."""
     if not 8 <= len(key) <= 80:
         raise StoreError(f"an idempotency key has 8 to 80 characters, got {len(key)}")
-    found = connection.execute(_BY_KEY, {"sent": key}).first()
-    if found is None:
+    row = connection.execute(_BY_KEY, {"sent": key}).first()
+    if row is None:
         return None
-    told = None if found.body is None else json.loads(found.body)
-    if found.person != person or (told is not None and told.get("answer") != _plain(says).get("answer")):
+    stored = None if row.body is None else json.loads(row.body)
+    if row.person != person or (stored is not None and stored.get("answer") != _plain(payload).get("answer")):
         raise Conflict("this form was sent before with another answer; change it in your history")
-    return Receipt(found.seq, found.status, again=True)
+    return Receipt(row.seq, row.status, again=True)
 
 
-def _plain(says: Mapping[str, Any]) -> dict[str, Any]:
+def _plain(payload: Mapping[str, Any]) -> dict[str, Any]:
     """As it will come back from the log: tuples are lists there."""
-    told: dict[str, Any] = json.loads(log.canonical(dict(says)))
-    return told
+    plain: dict[str, Any] = json.loads(log.canonical(dict(payload)))
+    return plain
 
 
 def _record(
@@ -273,16 +275,16 @@ def _record(
     person: str,
     key: str,
     status: Status,
-    says: Mapping[str, Any],
+    payload: Mapping[str, Any],
     row: dict[str, Any],
 ) -> int:
-    people.must_be_here(connection, person)
+    people.check_person(connection, person)
     name = connection.scalar(_NAME, {"of": row["item"]})
-    place = {"item": row["item"], "item_name": name, "slot": row["slot"], "part": row["part"]}
-    place |= {"completes": row["completes"], "supersedes": row.get("supersedes"), "status": status, "key": key}
-    whole = dict(says) | {"place": place}
+    context = {"item": row["item"], "item_name": name, "slot": row["slot"], "part": row["part"]}
+    context |= {"completes": row["completes"], "supersedes": row.get("supersedes"), "status": status, "key": key}
+    event_body = dict(payload) | {"place": context}
     at = store.clock()
-    seq = log.append(connection, store, "judgement", whole, actor=person, study=study, at=at)
+    seq = log.append(connection, store, "judgement", event_body, actor=person, study=study, at=at)
     row = row | {"study": study, "person": person, "key": key, "status": status, "seq": seq, "at": at}
     connection.execute(_ADD, {"supersedes": None} | row)
     return seq
@@ -306,9 +308,9 @@ def judgements_of(
     if up_to is not None:
         query = query.where(judgement.c.seq <= up_to)
     for row in connection.execute(query.order_by(judgement.c.seq)).yield_per(500):
-        place = (row.seq, row.study, row.item, row.item_name, row.slot, row.part, row.person)
-        says = None if row.body is None else json.loads(row.body)
-        yield Judgement(*place, row.status, row.supersedes, row.at, says)
+        identity = (row.seq, row.study, row.item, row.item_name, row.slot, row.part, row.person)
+        payload = None if row.body is None else json.loads(row.body)
+        yield Judgement(*identity, row.status, row.supersedes, row.at, payload)
 
 
 def counts(store: Store, study: str) -> dict[str, int]:
@@ -318,21 +320,21 @@ def counts(store: Store, study: str) -> dict[str, int]:
         return {row[0]: row[1] for row in connection.execute(query.group_by(judgement.c.status))}
 
 
-def statuses_by_the_log(connection: Connection, *, up_to: int | None = None) -> dict[int, Status]:
+def statuses_from_log(connection: Connection, *, up_to: int | None = None) -> dict[int, Status]:
     """The status of every judgement as the log alone tells it: what the table must say, and what it said earlier."""
-    found: dict[int, Status] = {}
+    statuses: dict[int, Status] = {}
     for happened in log.events(connection, up_to=up_to):
-        says = happened.body or {}
+        payload = happened.body or {}
         if happened.kind == "judgement":
-            place = says.get("place", {"status": "erased"})
-            found[happened.seq] = place["status"]
-            if place.get("supersedes") is not None:
-                found[place["supersedes"]] = "superseded"
+            context = payload.get("place", {"status": "erased"})
+            statuses[happened.seq] = context["status"]
+            if context.get("supersedes") is not None:
+                statuses[context["supersedes"]] = "superseded"
         elif happened.kind == "judgement.withdrawn":
-            found[says["judgement"]] = "withdrawn"
+            statuses[payload["judgement"]] = "withdrawn"
         elif happened.kind == "person.erased":
-            found |= {seq: "erased" for seq in says["events"] if seq in found}
-    return found
+            statuses |= {seq: "erased" for seq in payload["events"] if seq in statuses}
+    return statuses
 
 
 def verify(store: Store, *, expect: tuple[int, str] | None = None) -> log.Verification:
@@ -341,13 +343,13 @@ def verify(store: Store, *, expect: tuple[int, str] | None = None) -> log.Verifi
     Covered is what the log speaks of: judgements, slots, items, studies and their definitions.
     """
     with store.reading() as connection:
-        found = log.verify_chain(connection, expect=expect)
-        if not found.ok:
-            return found
+        chain = log.verify_chain(connection, expect=expect)
+        if not chain.ok:
+            return chain
         problems = [
-            *integrity.judgement_faults(connection, statuses_by_the_log(connection)),
+            *integrity.judgement_faults(connection, statuses_from_log(connection)),
             *integrity.slot_faults(connection),
             *integrity.item_faults(connection),
             *integrity.study_faults(connection),
         ]
-    return log.Verification(found.events, found.head, found.erased, tuple(problems))
+    return log.Verification(chain.events, chain.head, chain.erased, tuple(problems))

@@ -65,7 +65,7 @@ def append(
     connection: Connection,
     store: Store,
     kind: str,
-    says: dict[str, Any],
+    payload: dict[str, Any],
     *,
     actor: str,
     study: str | None = None,
@@ -82,7 +82,7 @@ def append(
         connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _APPEND_LOCK})
     last = connection.execute(_LAST).first()
     seq, previous = (1, START) if last is None else (last.seq + 1, last.hash)
-    text, salt = canonical(says), secrets.token_hex(16)
+    text, salt = canonical(payload), secrets.token_hex(16)
     row = {"seq": seq, "at": store.clock() if at is None else at, "kind": kind, "study": study, "actor": actor}
     row |= {"body_hash": sha256(salt + text), "previous": previous}
     connection.execute(_ADD_EVENT, row | {"hash": _hash(row)})
@@ -106,8 +106,8 @@ def events(
     if up_to is not None:
         query = query.where(event.c.seq <= up_to)
     for row in connection.execute(query).yield_per(1000):
-        says = None if row.body is None else json.loads(row.body)
-        yield Event(row.seq, row.at, row.kind, row.study, row.actor, says)
+        payload = None if row.body is None else json.loads(row.body)
+        yield Event(row.seq, row.at, row.kind, row.study, row.actor, payload)
 
 
 def head(connection: Connection) -> tuple[int, str]:
@@ -156,8 +156,8 @@ def verify_chain(connection: Connection, *, expect: tuple[int, str] | None = Non
     unexplained = [seq for seq in missing if seq not in gone]
     problems += [f"event {seq}: what it said is missing, and no erasure names it" for seq in unexplained]
     if expect is not None and hashes.get(expect[0]) != expect[1]:
-        found = "is not there" if expect[0] not in hashes else f"has hash {hashes[expect[0]]}"
-        problems.append(f"event {expect[0]} should have hash {expect[1]}, but {found}")
+        state = "is not there" if expect[0] not in hashes else f"has hash {hashes[expect[0]]}"
+        problems.append(f"event {expect[0]} should have hash {expect[1]}, but {state}")
     orphans = sa.select(body.c.seq).where(body.c.seq.not_in(sa.select(event.c.seq)))
     problems += [f"event {seq}: a text without its event" for (seq,) in connection.execute(orphans)]
     return Verification(last, previous, len(missing) - len(unexplained), tuple(problems))
@@ -165,16 +165,16 @@ def verify_chain(connection: Connection, *, expect: tuple[int, str] | None = Non
 
 def _faults(row: Any, last: int, previous: str) -> list[str]:
     """What is wrong with one line, given the line before."""
-    found = []
+    faults = []
     if row.seq != last + 1:
-        found.append(f"event {row.seq}: follows event {last}; {row.seq - last - 1} are missing")
+        faults.append(f"event {row.seq}: follows event {last}; {row.seq - last - 1} are missing")
     if row.previous != previous:
-        found.append(f"event {row.seq}: does not follow the event before it")
+        faults.append(f"event {row.seq}: does not follow the event before it")
     if row.hash != _hash(row._asdict()):
-        found.append(f"event {row.seq}: was changed (its hash is not that of what it holds)")
+        faults.append(f"event {row.seq}: was changed (its hash is not that of what it holds)")
     if row.body is not None and row.body_hash != sha256(row.salt + row.body):
-        found.append(f"event {row.seq}: its text was changed")
-    return found
+        faults.append(f"event {row.seq}: its text was changed")
+    return faults
 
 
 def _erased_by(text: str) -> list[int]:
@@ -193,14 +193,14 @@ def erase_bodies(connection: Connection, seqs: list[int]) -> int:
     return gone
 
 
-def says(connection: Connection, seq: int) -> dict[str, Any]:
+def read_payload(connection: Connection, seq: int) -> dict[str, Any]:
     """What one event says.
 
     Raises:
         StoreError: it is not there, or was erased.
     """
-    found = connection.scalar(sa.select(body.c.body).where(body.c.seq == seq))
-    if found is None:
+    text = connection.scalar(sa.select(body.c.body).where(body.c.seq == seq))
+    if text is None:
         raise StoreError(f"event {seq} is not there or was erased")
-    told: dict[str, Any] = json.loads(found)
-    return told
+    payload: dict[str, Any] = json.loads(text)
+    return payload

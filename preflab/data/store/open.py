@@ -178,10 +178,10 @@ def _engine(url: sa.URL) -> Engine:
         if options.get("preflab_reads", False):
             raw.execute("BEGIN")
             return
-        wanted = "FULL" if options.get("preflab_durable", True) else "NORMAL"
-        if connection.info.get("synchronous", "FULL") != wanted:
-            raw.execute(f"PRAGMA synchronous = {wanted}")
-            connection.info["synchronous"] = wanted
+        synchronous = "FULL" if options.get("preflab_durable", True) else "NORMAL"
+        if connection.info.get("synchronous", "FULL") != synchronous:
+            raw.execute(f"PRAGMA synchronous = {synchronous}")
+            connection.info["synchronous"] = synchronous
         # the only writer from here on: one that reads first and writes later may find that it cannot
         _when_free(raw, "BEGIN IMMEDIATE")
 
@@ -205,8 +205,8 @@ def _when_free(raw: sqlite3.Connection, statement: str) -> None:
                 if not error.sqlite_errorname.startswith("SQLITE_BUSY"):
                     raise StoreError(f"the database refused: {error}") from error
                 if time.monotonic() > deadline:
-                    told = f"somebody has been writing to this store for {_BUSY_SECONDS:.0f} s; try again later"
-                    raise StoreError(told) from error
+                    message = f"somebody has been writing to this store for {_BUSY_SECONDS:.0f} s; try again later"
+                    raise StoreError(message) from error
                 time.sleep(random.uniform(0.5, 1.5) * pause)
                 pause = min(1.5 * pause, _LONGEST_PAUSE)
     finally:
@@ -217,18 +217,18 @@ def schema_revision(connection: Connection) -> str | None:
     """The number of the last migration that a database has seen; None for an empty one."""
     if not sa.inspect(connection).has_table("alembic_version"):
         return None
-    found = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
-    return None if found is None else str(found)
+    version = connection.scalar(sa.text("SELECT version_num FROM alembic_version"))
+    return None if version is None else str(version)
 
 
 def _bring_up_to_date(store: Store) -> None:
     with store.reading() as connection:
-        found = schema_revision(connection)
-    if found == NEWEST:
+        revision = schema_revision(connection)
+    if revision == NEWEST:
         return
-    if found is not None and found > NEWEST:
+    if revision is not None and revision > NEWEST:
         raise StoreError(
-            f"this store has schema {found}, made by a newer preflab; this one knows schemas up to {NEWEST}. "
+            f"this store has schema {revision}, made by a newer preflab; this one knows schemas up to {NEWEST}. "
             "Nothing was changed: update preflab, or restore a backup"
         )
     with store.writing() as connection:
@@ -236,8 +236,8 @@ def _bring_up_to_date(store: Store) -> None:
             connection.execute(sa.text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
         if schema_revision(connection) != NEWEST:  # another process may have been first
             migrate(connection)
-            made = [{"name": name, "value": secrets.token_hex(32)} for name in SECRETS]
-            connection.execute(store.insert(schema.secret).on_conflict_do_nothing(), made)
+            new_secrets = [{"name": name, "value": secrets.token_hex(32)} for name in SECRETS]
+            connection.execute(store.insert(schema.secret).on_conflict_do_nothing(), new_secrets)
 
 
 def migrate(connection: Connection, to: str = "head") -> None:

@@ -90,23 +90,23 @@ def _new_person(connection: Connection, store: Store, name: str | None, password
     return pseudonym
 
 
-def must_be_here(connection: Connection, who: str, *, alone: bool = False) -> None:
+def check_person(connection: Connection, pseudonym: str, *, exclusive: bool = False) -> None:
     """Nobody judges who is unknown or erased; while this transaction lasts they cannot be erased.
 
     Args:
-        alone: nor do anything else that is to be done alone, in another window.
+        exclusive: nor do anything else of this kind, in another window, while this transaction lasts.
 
     Raises:
         NotThere: there is nobody of that pseudonym.
     """
-    if connection.scalar(_here(connection.dialect.name == "postgresql", alone), {"who": who}) is None:
-        raise NotThere(f"there is nobody of the pseudonym {who!r}")
+    if connection.scalar(_here(connection.dialect.name == "postgresql", exclusive), {"who": pseudonym}) is None:
+        raise NotThere(f"there is nobody of the pseudonym {pseudonym!r}")
 
 
 @cache
-def _here(postgres: bool, alone: bool) -> sa.Select[Any]:
+def _here(postgres: bool, exclusive: bool) -> sa.Select[Any]:
     query = sa.select(person.c.id).where(person.c.id == sa.bindparam("who"), person.c.erased.is_(None))
-    return query.with_for_update(read=not alone, key_share=True) if postgres else query
+    return query.with_for_update(read=not exclusive, key_share=True) if postgres else query
 
 
 def find_person(store: Store, *, id: str | None = None, name: str | None = None) -> Person | None:
@@ -117,41 +117,41 @@ def find_person(store: Store, *, id: str | None = None, name: str | None = None)
     return None if row is None else Person(*row)
 
 
-def set_password(store: Store, who: str, password: str) -> None:
+def set_password(store: Store, pseudonym: str, password: str) -> None:
     """Another password, hashed already. All that let the person in ends: sessions, API tokens, the personal link."""
     with store.writing() as connection:
-        connection.execute(sa.update(person).where(person.c.id == who).values(password=password))
-        _end_ways_in(connection, store, who)
-        log.append(connection, store, "password.set", {}, actor=who)
+        connection.execute(sa.update(person).where(person.c.id == pseudonym).values(password=password))
+        _revoke_access(connection, store, pseudonym)
+        log.append(connection, store, "password.set", {}, actor=pseudonym)
 
 
-def _end_ways_in(connection: Connection, store: Store, who: str) -> None:
-    where = (token.c.person == who) & token.c.kind.in_(("session", "api", "return")) & token.c.revoked.is_(None)
+def _revoke_access(connection: Connection, store: Store, pseudonym: str) -> None:
+    where = (token.c.person == pseudonym) & token.c.kind.in_(("session", "api", "return")) & token.c.revoked.is_(None)
     connection.execute(sa.update(token).where(where).values(revoked=store.clock()))
 
 
 # what somebody may do --------------------------------------------------------------------------------------
 
 
-def grant(store: Store, who: str, study: str, role: Role, *, actor: str = log.SERVER) -> None:
+def grant(store: Store, pseudonym: str, study: str, role: Role, *, actor: str = log.SERVER) -> None:
     """Let somebody be owner, reviewer or annotator of a study (``*`` for all)."""
     with store.writing() as connection:
-        _grant(connection, store, who, study, role, actor)
+        _grant(connection, store, pseudonym, study, role, actor)
 
 
-def _grant(connection: Connection, store: Store, who: str, study: str, role: Role, actor: str) -> None:
+def _grant(connection: Connection, store: Store, pseudonym: str, study: str, role: Role, actor: str) -> None:
     if role not in get_args(Role):
         raise StoreError(f"a role is one of {', '.join(get_args(Role))}, got {role!r}")
     if study == EVERY and role != "owner":
-        _not_the_last_owner(connection, who)
-    new = store.insert(member).values(person=who, study=study, role=role)
+        _not_the_last_owner(connection, pseudonym)
+    new = store.insert(member).values(person=pseudonym, study=study, role=role)
     connection.execute(new.on_conflict_do_update(index_elements=["person", "study"], set_={"role": role}))
-    log.append(connection, store, "role.granted", {"person": who, "role": role}, actor=actor, study=study)
+    log.append(connection, store, "role.granted", {"person": pseudonym, "role": role}, actor=actor, study=study)
 
 
-def role_in(store: Store, who: str, study: str) -> Role | None:
+def role_in(store: Store, pseudonym: str, study: str) -> Role | None:
     """The highest role of somebody in a study; None for a stranger."""
-    query = sa.select(member.c.role).where(member.c.person == who, member.c.study.in_((study, EVERY)))
+    query = sa.select(member.c.role).where(member.c.person == pseudonym, member.c.study.in_((study, EVERY)))
     with store.reading() as connection:
         roles = list(connection.scalars(query))
     return max(roles, key=RANK.__getitem__, default=None)
@@ -164,14 +164,14 @@ def members_of(store: Store, study: str) -> list[Member]:
         return [Member(*row) for row in rows]
 
 
-def memberships(store: Store, who: str) -> list[Member]:
+def memberships(store: Store, pseudonym: str) -> list[Member]:
     """All that somebody is a member of."""
     with store.reading() as connection:
-        rows = connection.execute(sa.select(member).where(member.c.person == who).order_by(member.c.study))
+        rows = connection.execute(sa.select(member).where(member.c.person == pseudonym).order_by(member.c.study))
         return [Member(*row) for row in rows]
 
 
-def remove_member(store: Store, who: str, study: str, *, actor: str) -> None:
+def remove_member(store: Store, pseudonym: str, study: str, *, actor: str) -> None:
     """Take a role away and put the task in hand back. What the person judged stays.
 
     Raises:
@@ -179,41 +179,41 @@ def remove_member(store: Store, who: str, study: str, *, actor: str) -> None:
     """
     with store.writing() as connection:
         if study == EVERY:
-            _not_the_last_owner(connection, who)
-        held = (slot.c.study == study) & (slot.c.holder == who) & slot.c.filled.is_(None)
+            _not_the_last_owner(connection, pseudonym)
+        held = (slot.c.study == study) & (slot.c.holder == pseudonym) & slot.c.filled.is_(None)
         connection.execute(sa.update(slot).where(held).values(holder=None, lease=None, expires=0))
-        gone = sa.delete(member).where(member.c.person == who, member.c.study == study)
+        gone = sa.delete(member).where(member.c.person == pseudonym, member.c.study == study)
         if connection.execute(gone).rowcount:
-            log.append(connection, store, "role.removed", {"person": who}, actor=actor, study=study)
+            log.append(connection, store, "role.removed", {"person": pseudonym}, actor=actor, study=study)
 
 
-def _not_the_last_owner(connection: Connection, who: str) -> None:
+def _not_the_last_owner(connection: Connection, pseudonym: str) -> None:
     owners = set(
         connection.scalars(sa.select(member.c.person).where(member.c.study == EVERY, member.c.role == "owner"))
     )
-    if owners == {who}:
+    if owners == {pseudonym}:
         raise Conflict("this is the last owner of the site; make somebody else an owner first")
 
 
-def consent(store: Store, who: str, study: str, revision: int, text: str) -> None:
+def consent(store: Store, pseudonym: str, study: str, revision: int, text: str) -> None:
     """Keep that somebody agreed to the consent text of a revision; the text itself goes into the log."""
     with store.writing() as connection:
         agreed = {"consented": revision, "opted_out": None}
-        new = store.insert(member).values(person=who, study=study, role="annotator", **agreed)
+        new = store.insert(member).values(person=pseudonym, study=study, role="annotator", **agreed)
         connection.execute(new.on_conflict_do_update(index_elements=["person", "study"], set_=agreed))
-        says = {"revision": revision, "text": text}
-        log.append(connection, store, "consent", says, actor=who, study=study)
+        payload = {"revision": revision, "text": text}
+        log.append(connection, store, "consent", payload, actor=pseudonym, study=study)
 
 
-def opt_out(store: Store, who: str, study: str) -> None:
+def opt_out(store: Store, pseudonym: str, study: str) -> None:
     """Leave a study: no more tasks of it, and the one in hand goes back."""
     with store.writing() as connection:
-        where = (member.c.person == who) & (member.c.study == study)
+        where = (member.c.person == pseudonym) & (member.c.study == study)
         now = store.clock()
         connection.execute(sa.update(member).where(where).values(opted_out=now))
-        held = (slot.c.study == study) & (slot.c.holder == who) & slot.c.filled.is_(None)
+        held = (slot.c.study == study) & (slot.c.holder == pseudonym) & slot.c.filled.is_(None)
         connection.execute(sa.update(slot).where(held).values(holder=None, lease=None, expires=0))
-        log.append(connection, store, "opted_out", {}, actor=who, study=study)
+        log.append(connection, store, "opted_out", {}, actor=pseudonym, study=study)
 
 
 # tokens ----------------------------------------------------------------------------------------------------
@@ -229,7 +229,7 @@ def issue_token(
     *,
     study: str = EVERY,
     role: Role = "annotator",
-    who: str | None = None,
+    pseudonym: str | None = None,
     days: float,
     uses: int | None = None,
     note: str = "",
@@ -249,15 +249,22 @@ def issue_token(
         "kind": kind,
         "study": study,
         "role": role,
-        "person": who,
+        "person": pseudonym,
         "note": note[:200],
     }
     row |= {"created": store.clock(), "expires": store.clock() + round(days * DAY_MS), "uses_left": uses}
     with store.writing() as connection:
         connection.execute(sa.insert(token).values(**row))
         if kind != "session":  # people come and go; the log is for what changes who may do what
-            says = {"kind": kind, "role": role, "person": who, "token": row["hash"][:12], "uses": uses, "days": days}
-            log.append(connection, store, "token.issued", says, actor=actor, study=study)
+            payload = {
+                "kind": kind,
+                "role": role,
+                "person": pseudonym,
+                "token": row["hash"][:12],
+                "uses": uses,
+                "days": days,
+            }
+            log.append(connection, store, "token.issued", payload, actor=actor, study=study)
     return secret
 
 
@@ -302,9 +309,9 @@ def revoke(store: Store, digest: str, *, actor: str) -> bool:
 
 
 def use_invite(
-    store: Store, secret: str, *, who: str | None = None, name: str | None = None, password: str | None = None
+    store: Store, secret: str, *, pseudonym: str | None = None, name: str | None = None, password: str | None = None
 ) -> tuple[str, Token]:
-    """Take up an invitation or the bootstrap secret: the pseudonym, new or ``who``, now a member.
+    """Take up an invitation or the bootstrap secret: the pseudonym, new or ``pseudonym``, now a member.
 
     Counting down, the new person and the role are one transaction: an invitation for one lets in one.
 
@@ -313,18 +320,20 @@ def use_invite(
         Conflict: the name is taken.
     """
     with store.writing() as connection:
-        found = _find_token(connection, store, secret, ("invite", "bootstrap"))
-        if found is not None and found.uses_left is not None:
-            left = (token.c.hash == found.hash) & (token.c.uses_left > 0)
+        invitation = _find_token(connection, store, secret, ("invite", "bootstrap"))
+        if invitation is not None and invitation.uses_left is not None:
+            left = (token.c.hash == invitation.hash) & (token.c.uses_left > 0)
             if connection.execute(sa.update(token).where(left).values(uses_left=token.c.uses_left - 1)).rowcount != 1:
-                found = None
-        if found is None:
+                invitation = None
+        if invitation is None:
             raise NotThere("this invitation is not known, has expired, was revoked or has been used up")
-        new = who or _new_person(connection, store, name, password, log.SERVER)
-        has = connection.scalar(sa.select(member.c.role).where(member.c.person == new, member.c.study == found.study))
-        if has is None or RANK[has] < RANK[found.role]:
-            _grant(connection, store, new, found.study, found.role, log.SERVER)
-    return new, found
+        new = pseudonym or _new_person(connection, store, name, password, log.SERVER)
+        has = connection.scalar(
+            sa.select(member.c.role).where(member.c.person == new, member.c.study == invitation.study)
+        )
+        if has is None or RANK[has] < RANK[invitation.role]:
+            _grant(connection, store, new, invitation.study, invitation.role, log.SERVER)
+    return new, invitation
 
 
 # leaving ---------------------------------------------------------------------------------------------------
@@ -338,7 +347,7 @@ class Erased:
     judgements: int
 
 
-def erase_person(store: Store, who: str, *, actor: str) -> Erased:
+def erase_person(store: Store, pseudonym: str, *, actor: str) -> Erased:
     """Erase all that somebody wrote and judged; that they did, and how often, stays.
 
     Name, password, tokens and the words of their conversations go. What their events said goes, under a
@@ -351,41 +360,48 @@ def erase_person(store: Store, who: str, *, actor: str) -> Erased:
         NotThere: there is nobody of that pseudonym.
     """
     with store.writing() as connection:
-        held = (slot.c.holder == who) & slot.c.filled.is_(None)
-        if not _alone(connection, who, held):
+        held = (slot.c.holder == pseudonym) & slot.c.filled.is_(None)
+        if not _lock_person(connection, pseudonym, held):
             return Erased(0, 0)
-        _not_the_last_owner(connection, who)
-        kept = ("person.erased", "judgement.withdrawn", "study.created", "study.revised", "study.state", "items.added")
-        own = sa.select(event.c.seq).where(event.c.actor == who, event.c.kind.not_in(kept)).order_by(event.c.seq)
-        seqs = [int(seq) for seq in connection.scalars(own)]
-        judged = sa.update(judgement).where(judgement.c.person == who).values(status="erased")
+        _not_the_last_owner(connection, pseudonym)
+        kept_kinds = (
+            "person.erased",
+            "judgement.withdrawn",
+            "study.created",
+            "study.revised",
+            "study.state",
+            "items.added",
+        )
+        query = sa.select(event.c.seq).where(event.c.actor == pseudonym, event.c.kind.not_in(kept_kinds))
+        seqs = [int(seq) for seq in connection.scalars(query.order_by(event.c.seq))]
+        judged = sa.update(judgement).where(judgement.c.person == pseudonym).values(status="erased")
         count = int(connection.execute(judged).rowcount)
         log.erase_bodies(connection, seqs)
-        turns = sa.select(turn.c.id).where(turn.c.person == who)
+        turns = sa.select(turn.c.id).where(turn.c.person == pseudonym)
         silent: dict[str, Any] = {"text": "", "details": "{}", "error": None, "worker": None}
         silent["state"] = sa.case((reply.c.state == "done", "done"), else_="failed")  # whoever writes it must stop
         connection.execute(sa.update(reply).where(reply.c.turn.in_(turns)).values(**silent))
-        connection.execute(sa.update(turn).where(turn.c.person == who).values(text="", edited=None))
+        connection.execute(sa.update(turn).where(turn.c.person == pseudonym).values(text="", edited=None))
         connection.execute(sa.update(slot).where(held).values(holder=None, lease=None, expires=0))
-        connection.execute(sa.delete(token).where(token.c.person == who))
-        connection.execute(sa.delete(member).where(member.c.person == who))
+        connection.execute(sa.delete(token).where(token.c.person == pseudonym))
+        connection.execute(sa.delete(member).where(member.c.person == pseudonym))
         gone = {"name": None, "password": None, "erased": store.clock()}
-        connection.execute(sa.update(person).where(person.c.id == who).values(**gone))
-        says = {"person": who, "events": seqs, "judgements": count}
-        log.append(connection, store, "person.erased", says, actor=actor)
+        connection.execute(sa.update(person).where(person.c.id == pseudonym).values(**gone))
+        payload = {"person": pseudonym, "events": seqs, "judgements": count}
+        log.append(connection, store, "person.erased", payload, actor=actor)
     return Erased(len(seqs), count)
 
 
-def _alone(connection: Connection, who: str, held: sa.ColumnElement[bool]) -> bool:
+def _lock_person(connection: Connection, pseudonym: str, held: sa.ColumnElement[bool]) -> bool:
     """Wait for what the person does at this moment, and let nothing new begin; False if erased before.
 
     Slots first, then the person: the order in which a judgement is handed in.
     """
-    own = sa.select(person.c.erased).where(person.c.id == who)
+    query = sa.select(person.c.erased).where(person.c.id == pseudonym)
     if connection.dialect.name == "postgresql":
         connection.execute(sa.select(slot.c.id).where(held).with_for_update())
-        own = own.with_for_update()
-    found = connection.execute(own).first()
-    if found is None:
-        raise NotThere(f"there is nobody of the pseudonym {who!r}")
-    return found.erased is None
+        query = query.with_for_update()
+    row = connection.execute(query).first()
+    if row is None:
+        raise NotThere(f"there is nobody of the pseudonym {pseudonym!r}")
+    return row.erased is None

@@ -17,7 +17,7 @@ from sqlalchemy.engine import Connection
 
 from preflab.data.store import queue_queries
 from preflab.data.store.open import Store
-from preflab.data.store.people import must_be_here
+from preflab.data.store.people import check_person
 from preflab.data.store.schema import item, slot
 from preflab.data.store.studies import Item, last_position, to_item
 from preflab.errors import Conflict, LeaseLost, NotThere, StoreError
@@ -77,43 +77,45 @@ def _claim(
     connection: Connection, store: Store, name: str, person: str, lease_ms: int, gold_every: int, repeat_every: int
 ) -> Task | None:
     about = {"study": name, "who": person, "now": store.clock()}
-    own = connection.execute(queue_queries.own_open(store.is_postgres), about).first()
-    must_be_here(connection, person, alone=True)
-    if own is None and store.is_postgres:  # alone only now: at the last slot another window may have taken it meanwhile
-        own = connection.execute(queue_queries.own_open(True), about).first()
-    if own is not None:
-        return _task(own) if own.expires >= about["now"] else _take(connection, store, own, about, lease_ms)
+    in_hand = connection.execute(queue_queries.open_task(store.is_postgres), about).first()
+    check_person(connection, person, exclusive=True)
+    if (
+        in_hand is None and store.is_postgres
+    ):  # alone only now: at the last slot another window may have taken it meanwhile
+        in_hand = connection.execute(queue_queries.open_task(True), about).first()
+    if in_hand is not None:
+        return _task(in_hand) if in_hand.expires >= about["now"] else _take(connection, store, in_hand, about, lease_ms)
     state = connection.scalar(queue_queries.STATE, about)
     if state is None:
         raise NotThere(f"no study {name!r}")
     if state != "open":
         raise StoreError(f"the study is {state}: no tasks are handed out now")
-    found = None
-    done = connection.scalar(queue_queries.DONE, about) or 0 if gold_every or repeat_every else 0
-    if gold_every and (done + 1) % gold_every == 0:
-        found = _next_gold(connection, about)
-    if found is None and repeat_every and (done + 1) % repeat_every == 0:
-        found = connection.execute(queue_queries.next_repeat(store.is_postgres), about).first()
-    if found is None:
-        found = connection.execute(queue_queries.next_slot(store.is_postgres), about).first()
-    return None if found is None else _take(connection, store, found, about, lease_ms)
+    row = None
+    finished = connection.scalar(queue_queries.DONE, about) or 0 if gold_every or repeat_every else 0
+    if gold_every and (finished + 1) % gold_every == 0:
+        row = _next_gold(connection, about)
+    if row is None and repeat_every and (finished + 1) % repeat_every == 0:
+        row = connection.execute(queue_queries.next_repeat(store.is_postgres), about).first()
+    if row is None:
+        row = connection.execute(queue_queries.next_slot(store.is_postgres), about).first()
+    return None if row is None else _take(connection, store, row, about, lease_ms)
 
 
 def _next_gold(connection: Connection, about: dict[str, Any]) -> Any:
     """A slot made for the person on a gold item that they have not seen; None when they have seen all."""
-    found = connection.execute(queue_queries.next_gold(), about).first()
-    if found is None:
+    gold = connection.execute(queue_queries.next_gold(), about).first()
+    if gold is None:
         return None
-    row = {"study": about["study"], "item": found.id, "number": found.number, "position": 0}
-    made = connection.execute(sa.insert(slot).values(**row).returning(slot.c.id)).scalar_one()
-    return connection.execute(queue_queries.with_item().where(slot.c.id == made)).one()
+    row = {"study": about["study"], "item": gold.id, "number": gold.number, "position": 0}
+    slot_id = connection.execute(sa.insert(slot).values(**row).returning(slot.c.id)).scalar_one()
+    return connection.execute(queue_queries.with_item().where(slot.c.id == slot_id)).one()
 
 
-def _take(connection: Connection, store: Store, found: Any, about: dict[str, Any], lease_ms: int) -> Task:
-    lease, until = _new_lease(store, found.id, about["who"]), about["now"] + lease_ms
-    taken = {"which": found.id, "taker": about["who"], "proof": lease, "until": until}
+def _take(connection: Connection, store: Store, row: Any, about: dict[str, Any], lease_ms: int) -> Task:
+    lease, until = _new_lease(store, row.id, about["who"]), about["now"] + lease_ms
+    taken = {"which": row.id, "taker": about["who"], "proof": lease, "until": until}
     connection.execute(queue_queries.TAKE, taken)
-    return Task(found.id, lease, about["who"], _item(found), found.number, until)
+    return Task(row.id, lease, about["who"], _item(row), row.number, until)
 
 
 def _task(row: Any) -> Task:
@@ -130,8 +132,8 @@ def _new_lease(store: Store, slot_id: int, person: str) -> str:
 
 
 def _signature(store: Store, slot_id: int, person: str, nonce: str) -> str:
-    said = f"{slot_id} {person} {nonce}".encode()
-    return hmac.new(store.secret("lease"), said, hashlib.sha256).hexdigest()[:24]
+    message = f"{slot_id} {person} {nonce}".encode()
+    return hmac.new(store.secret("lease"), message, hashlib.sha256).hexdigest()[:24]
 
 
 def is_lease(store: Store, lease: str, slot_id: int, person: str) -> bool:
@@ -176,10 +178,10 @@ def is_filled(store: Store, slot_id: int) -> bool:
         return connection.scalar(sa.select(slot.c.filled).where(slot.c.id == slot_id)) is not None
 
 
-def ends(connection: Connection, slots: Sequence[int]) -> dict[int, int]:
+def lease_ends(connection: Connection, slots: Sequence[int]) -> dict[int, int]:
     """When the lease of each slot ends, in milliseconds."""
-    wanted = sa.select(slot.c.id, slot.c.expires).where(slot.c.id.in_(slots))
-    return {row[0]: row[1] for row in connection.execute(wanted)}
+    query = sa.select(slot.c.id, slot.c.expires).where(slot.c.id.in_(slots))
+    return {row[0]: row[1] for row in connection.execute(query)}
 
 
 def renew(store: Store, task: Task, *, lease_ms: int) -> int:
@@ -207,18 +209,18 @@ def release(store: Store, task: Task) -> bool:
         if connection.execute(freed).rowcount != 1:
             return False
         end = last_position(connection, task.item.study, repeats=task.item.repeats is not None) + 1
-        rest = (slot.c.item == task.item.id) & slot.c.holder.is_(None)
-        connection.execute(sa.update(slot).where(rest).values(position=end + slot.c.number))
+        free = (slot.c.item == task.item.id) & slot.c.holder.is_(None)
+        connection.execute(sa.update(slot).where(free).values(position=end + slot.c.number))
     return True
 
 
 def open_slots(store: Store, name: str) -> dict[str, int]:
     """Main items of a study, by name, and how many of their slots still want a judgement."""
-    wanted = sa.func.count() - sa.func.count(slot.c.filled)
-    query = sa.select(item.c.name, wanted).join_from(slot, item, item.c.id == slot.c.item)
+    open_count = sa.func.count() - sa.func.count(slot.c.filled)
+    query = sa.select(item.c.name, open_count).join_from(slot, item, item.c.id == slot.c.item)
     query = query.where(slot.c.study == name, item.c.purpose == "main", item.c.repeats.is_(None)).group_by(item.c.name)
     with store.reading() as connection:
-        return {found: int(left) for found, left in connection.execute(query)}
+        return {item_name: int(count) for item_name, count in connection.execute(query)}
 
 
 @dataclass(frozen=True, slots=True)

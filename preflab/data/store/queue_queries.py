@@ -43,7 +43,7 @@ def _locked(query: sa.Select[Any], postgres: bool, *, wait: bool = False) -> sa.
 
 
 @cache
-def own_open(postgres: bool) -> sa.Select[Any]:
+def open_task(postgres: bool) -> sa.Select[Any]:
     """The task that the person has in hand. Whoever has locked it is handing it in: it is waited for."""
     where = (slot.c.study == _STUDY) & (slot.c.holder == _WHO) & slot.c.filled.is_(None)
     return _locked(with_item().where(where), postgres, wait=True)
@@ -80,7 +80,7 @@ def _free() -> sa.Select[Any]:
     held, first = slot.alias(), judgement.alias()
     holds = sa.exists().where((held.c.item == slot.c.item) & (held.c.holder == _WHO))
     judged = sa.exists().where((judgement.c.item == slot.c.item) & (judgement.c.person == _WHO))
-    seen = (first.c.item == item.c.repeats) & (first.c.person == _WHO) & (first.c.status == "counted")
-    repeats = item.c.repeats.is_(None) | sa.exists().where(seen)
+    judged_before = (first.c.item == item.c.repeats) & (first.c.person == _WHO) & (first.c.status == "counted")
+    repeats = item.c.repeats.is_(None) | sa.exists().where(judged_before)
     free = (slot.c.study == _STUDY) & slot.c.filled.is_(None) & (slot.c.expires < _NOW)
     return with_item().where(free, ~holds, ~judged, repeats)

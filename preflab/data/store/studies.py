@@ -74,10 +74,10 @@ def create_study(store: Store, name: str, definition: Mapping[str, Any], *, acto
 def revise_study(store: Store, name: str, definition: Mapping[str, Any], *, actor: str = log.SERVER) -> Study:
     """Give a study another definition; earlier ones stay, and judgements keep the number of theirs."""
     with store.writing() as connection:
-        found = _row(connection, name)
-        if found.sha256 != log.sha256(log.canonical(definition)):
-            connection.execute(sa.update(study).where(study.c.name == name).values(revision=found.revision + 1))
-            _keep_definition(connection, store, name, found.revision + 1, definition, actor, "study.revised")
+        row = _row(connection, name)
+        if row.sha256 != log.sha256(log.canonical(definition)):
+            connection.execute(sa.update(study).where(study.c.name == name).values(revision=row.revision + 1))
+            _keep_definition(connection, store, name, row.revision + 1, definition, actor, "study.revised")
     return find_study(store, name)
 
 
@@ -87,8 +87,8 @@ def _keep_definition(
     text = log.canonical(definition)
     row = {"study": name, "revision": revision, "definition": text, "sha256": log.sha256(text), "at": store.clock()}
     connection.execute(sa.insert(study_revision).values(**row))
-    says = {"revision": revision, "definition": dict(definition)}
-    log.append(connection, store, kind, says, actor=actor, study=name)
+    payload = {"revision": revision, "definition": dict(definition)}
+    log.append(connection, store, kind, payload, actor=actor, study=name)
 
 
 def set_state(store: Store, name: str, state: State, *, actor: str = log.SERVER) -> None:
@@ -118,8 +118,8 @@ def revision_of(store: Store, name: str) -> int:
         NotThere: there is none of that name.
     """
     with store.reading() as connection:
-        found = connection.scalar(sa.select(study.c.revision).where(study.c.name == name))
-        return int(_row(connection, name).revision if found is None else found)
+        revision = connection.scalar(sa.select(study.c.revision).where(study.c.name == name))
+        return int(_row(connection, name).revision if revision is None else revision)
 
 
 def list_studies(store: Store) -> list[Study]:
@@ -132,11 +132,11 @@ def definition_of(store: Store, name: str, revision: int) -> dict[str, Any]:
     """What a study's definition was at some revision."""
     where = (study_revision.c.study == name) & (study_revision.c.revision == revision)
     with store.reading() as connection:
-        found = connection.scalar(sa.select(study_revision.c.definition).where(where))
-    if found is None:
+        text = connection.scalar(sa.select(study_revision.c.definition).where(where))
+    if text is None:
         raise NotThere(f"study {name!r} has no revision {revision}")
-    told: dict[str, Any] = json.loads(found)
-    return told
+    definition: dict[str, Any] = json.loads(text)
+    return definition
 
 
 def _with_definition() -> sa.Select[Any]:
@@ -145,11 +145,11 @@ def _with_definition() -> sa.Select[Any]:
 
 
 def _row(connection: Connection, name: str) -> Any:
-    found = connection.execute(_with_definition().where(study.c.name == name)).first()
-    if found is None:
+    row = connection.execute(_with_definition().where(study.c.name == name)).first()
+    if row is None:
         names = ", ".join(connection.scalars(sa.select(study.c.name).order_by(study.c.name)))
         raise NotThere(f"no study {name!r}; there is {names or 'none yet'}")
-    return found
+    return row
 
 
 def _study(row: Any) -> Study:
@@ -166,22 +166,24 @@ def add_items(store: Store, name: str, items: Iterable[NewItem], *, actor: str =
         Conflict: an item of that name is there.
         NotThere: no such study.
     """
-    found = list(items)
+    new_items = list(items)
     with store.writing() as connection:
         _row(connection, name)
         position = last_position(connection, name)
-        for new in found:
+        for new in new_items:
             position = _add(connection, name, new, position)
-        says = {"items": [[new.name, new.purpose, new.slots, log.sha256(log.canonical(new.content))] for new in found]}
-        log.append(connection, store, "items.added", says, actor=actor, study=name)
-    return len(found)
+        payload = {
+            "items": [[new.name, new.purpose, new.slots, log.sha256(log.canonical(new.content))] for new in new_items]
+        }
+        log.append(connection, store, "items.added", payload, actor=actor, study=name)
+    return len(new_items)
 
 
 def last_position(connection: Connection, name: str, *, repeats: bool = False) -> int:
     """Where the queue of a study ends, or that of its repeats; -1 (or where repeats begin, less one) if empty."""
     part = slot.c.position >= _FAR if repeats else slot.c.position < _FAR
-    found = connection.scalar(sa.select(sa.func.max(slot.c.position)).where(slot.c.study == name, part))
-    return (_FAR - 1 if repeats else -1) if found is None else int(found)
+    last = connection.scalar(sa.select(sa.func.max(slot.c.position)).where(slot.c.study == name, part))
+    return (_FAR - 1 if repeats else -1) if last is None else int(last)
 
 
 def _add(connection: Connection, name: str, new: NewItem, position: int) -> int:
@@ -190,13 +192,13 @@ def _add(connection: Connection, name: str, new: NewItem, position: int) -> int:
         raise StoreError(f"item {new.name!r}: slots must be at least 1, got {new.slots}")
     row: dict[str, Any] = {"study": name, "name": new.name, "purpose": new.purpose}
     row["content"] = log.canonical(new.content)
-    made = _new_item(connection, row)
+    item_id = _new_item(connection, row)
     if new.purpose != "main":
         return position
-    _slots(connection, name, made, range(position + 1, position + 1 + new.slots))
+    _slots(connection, name, item_id, range(position + 1, position + 1 + new.slots))
     position += new.slots
     if new.repeat:
-        row |= {"name": f"{new.name} (again)", "repeats": made}
+        row |= {"name": f"{new.name} (again)", "repeats": item_id}
         twin = _new_item(connection, row)
         # far down the queue, so that the first look is forgotten
         _slots(connection, name, twin, range(_FAR + position, _FAR + position + new.slots))

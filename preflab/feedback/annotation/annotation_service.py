@@ -125,7 +125,7 @@ class AnnotationService:
             payload["conversation"] = [turn_record(turn) for turn in turns]
             part = -1  # turns are 0, 1, 2 ...
         receipt = judgements.submit(
-            self.store, study=self.study, slot_id=slot, lease=lease, person=person, key=key, says=payload, part=part
+            self.store, study=self.study, slot_id=slot, lease=lease, person=person, key=key, payload=payload, part=part
         )
         right = protocol.right(answer, item.content)
         reveal = getattr(protocol, "reveal", False)
@@ -137,7 +137,7 @@ class AnnotationService:
         order = self._open.item_order(item, person)
         answer = self._open.protocol.read_answer(form, item.content, order)
         payload = self._open.payload(item, order, answer, form)
-        return judgements.correct(self.store, seq=seq, person=person, key=key, says=payload)
+        return judgements.correct(self.store, seq=seq, person=person, key=key, payload=payload)
 
     # what was judged -------------------------------------------------------------------------------------
 
@@ -149,7 +149,7 @@ class AnnotationService:
         """Tasks that the person finished since then, in milliseconds since 1970."""
         with self.store.reading() as connection:
             return sum(
-                judgement.at >= since and bool((judgement.says or {}).get("place", {}).get("completes"))
+                judgement.at >= since and bool((judgement.payload or {}).get("place", {}).get("completes"))
                 for judgement in judgements.judgements_of(
                     connection, self.study, person=person, statuses=("counted", "late")
                 )
@@ -159,10 +159,10 @@ class AnnotationService:
         """A person's judgements, newest first; of a conversation the end stands for all of it."""
         with self.store.reading() as connection:
             of_person = list(judgements.judgements_of(connection, self.study, person=person))
-            ends = queue.ends(connection, [j.slot for j in of_person if j.slot is not None])
+            ends = queue.lease_ends(connection, [j.slot for j in of_person if j.slot is not None])
         now, past = self.store.clock(), []
         for judgement in reversed(of_person):
-            is_part = judgement.says is not None and not judgement.says["place"]["completes"]
+            is_part = judgement.payload is not None and not judgement.payload["place"]["completes"]
             if judgement.status == "practice" or is_part:
                 continue
             undo_ms = ends.get(judgement.slot or 0, 0) - now if judgement.status == "counted" else 0

@@ -71,7 +71,7 @@ class LiveConversation:
 
     def retry(self, slot: int, person: str) -> int:
         """Ask once more for replies that did not come; how many."""
-        return conversation.ask_again(self._study.store, slot, person)
+        return conversation.retry_failed_replies(self._study.store, slot, person)
 
     def vote(self, slot: int, lease: str, person: str, key: str, number: int, form: Form) -> Receipt:
         """Pick one of the replies of a turn; the conversation goes on from it.
@@ -100,7 +100,7 @@ class LiveConversation:
             lease=lease,
             person=person,
             key=key,
-            says=payload,
+            payload=payload,
             part=number,
             completes=False,
             within=lambda connection: conversation.choose(

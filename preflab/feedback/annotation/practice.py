@@ -29,7 +29,7 @@ class Practice:
         unseen = [item for item in items if item.id not in attempts]
         if unseen:
             return unseen[0]
-        right = {item: any((a.says or {}).get("right") for a in of_item) for item, of_item in attempts.items()}
+        right = {item: any((a.payload or {}).get("right") for a in of_item) for item, of_item in attempts.items()}
         wrong = [item for item in items if not right[item.id]]
         needed = min(self._study.definition.practice_right, len(items))
         if sum(right.values()) >= needed or not wrong:
@@ -54,5 +54,7 @@ class Practice:
         answer = self._study.protocol.read_answer(form, item.content, order)
         right = self._study.protocol.right(answer, item.content)
         payload = self._study.payload(item, order, answer, form) | {"right": right}
-        receipt = judgements.submit_practice(store, study=name, item_id=item.id, person=person, key=key, says=payload)
+        receipt = judgements.submit_practice(
+            store, study=name, item_id=item.id, person=person, key=key, payload=payload
+        )
         return Feedback(right, str(item.content.get("feedback", "")), receipt)

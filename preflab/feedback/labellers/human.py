@@ -145,8 +145,12 @@ class HumanLabeller:
         complete = {i.name: i for i in items if i.name.startswith(_PREFIX) and slots_left.get(i.name) == 0}
         votes: dict[str, list[float]] = {name: [] for name in complete}
         for judgement in counted_judgements(self.store, self.study):
-            if judgement.item_name in complete and judgement.says is not None and judgement.says["repeats"] is None:
-                first, second = judgement.says["answer"]["ranks"]
+            if (
+                judgement.item_name in complete
+                and judgement.payload is not None
+                and judgement.payload["repeats"] is None
+            ):
+                first, second = judgement.payload["answer"]["ranks"]
                 votes[judgement.item_name].append(0.5 if first == second else float(first < second))
         return {name: VotedPair(_pair_of(item), tuple(votes[name])) for name, item in complete.items()}
 

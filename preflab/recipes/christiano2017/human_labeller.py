@@ -169,7 +169,7 @@ class People:
         found: list[Label] = []
         self.left_out = Counter()
         for judgement in counted_judgements(self.store, self.study):
-            says = judgement.says
+            says = judgement.payload
             if says is None:
                 self.left_out["erased at the annotator's wish"] += 1
             elif says["purpose"] != "main" or says["repeats"] is not None:

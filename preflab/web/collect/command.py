@@ -151,7 +151,7 @@ def _token(store: Store, args: argparse.Namespace) -> int:
     pseudonym = people.new_person(store)
     people.grant(store, pseudonym, args.study, args.role)
     secret = people.issue_token(
-        store, "api", study=args.study, role=args.role, who=pseudonym, days=args.days, note="preflab store token"
+        store, "api", study=args.study, role=args.role, pseudonym=pseudonym, days=args.days, note="preflab store token"
     )
     print(secret)
     return 0

@@ -39,7 +39,7 @@ def hand_in(store: Store, task: Task, *, answer: Any = "a", key: str | None = No
         lease=task.lease,
         person=task.person,
         key=key or f"key-{task.lease}",
-        says={"answer": answer},
+        payload={"answer": answer},
         **more,
     )
 

@@ -59,7 +59,7 @@ def test_a_turn_is_there_before_any_policy_says_a_word(store: Store, clock: Cloc
     assert write(store, task, "Hello") == 0
     (found,) = conversation.turns(store, task.slot, task.person)
     assert (found.text, found.at, found.ready, found.outcome) == ("Hello", clock.now, False, None)
-    assert [(r.place, r.policy, r.state) for r in found.replies] == [(0, "p", "waiting"), (1, "q", "waiting")]
+    assert [(r.number, r.policy, r.state) for r in found.replies] == [(0, "p", "waiting"), (1, "q", "waiting")]
 
 
 def test_the_same_key_is_the_same_turn(store: Store) -> None:
@@ -205,8 +205,8 @@ def test_a_reply_that_failed_is_tried_again_later_or_when_asked(store: Store, cl
     assert (taken(store).reply, conversation.take_job(store, "worker")) == (one.reply, None)
     (found,) = conversation.turns(store, task.slot, task.person)
     assert [(r.state, r.error) for r in found.replies] == [("writing", "busy"), ("failed", "no such model")]
-    assert conversation.ask_again(store, task.slot, task.person) == 1
-    assert conversation.ask_again(store, task.slot, task.person) == 0
+    assert conversation.retry_failed_replies(store, task.slot, task.person) == 1
+    assert conversation.retry_failed_replies(store, task.slot, task.person) == 0
     anew = taken(store)
     assert (anew.reply, anew.tries) == (two.reply, 1)
     conversation.finish_reply(store, anew.reply, "worker", "Here.", {})

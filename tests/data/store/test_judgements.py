@@ -33,18 +33,18 @@ def all_of(store: Store, task: Task, **more: Any) -> list[Judgement]:
 
 
 def correct(store: Store, seq: int, person: str, answer: str = "b", key: str = "correction") -> Receipt:
-    return judgements.correct(store, seq=seq, person=person, key=key, says={"answer": answer})
+    return judgements.correct(store, seq=seq, person=person, key=key, payload={"answer": answer})
 
 
 def test_a_judgement_comes_back_with_all_that_was_said(store: Store, clock: Clock, task: Task) -> None:
     says = {"answer": {"scale": 3}, "order": (1, 0), "seconds": 4.5, "policies": ["p", "q"], "comment": "é\x00\ud800"}
     names = {"study": "helpful", "slot_id": task.slot, "lease": task.lease, "person": task.person}
-    receipt = judgements.submit(store, **names, key="a-key-of-a-page", says=says)
+    receipt = judgements.submit(store, **names, key="a-key-of-a-page", payload=says)
     assert receipt == Receipt(seq=receipt.seq, status="counted", again=False)
     (found,) = all_of(store, task)
     place = {"item": 1, "item_name": "x", "slot": task.slot, "part": 0, "completes": 1}
     place |= {"supersedes": None, "status": "counted", "key": "a-key-of-a-page"}
-    assert found.says == says | {"order": [1, 0], "place": place}
+    assert found.payload == says | {"order": [1, 0], "place": place}
     assert (found.person, found.at, found.status) == (task.person, clock.now, "counted")
     assert faults(store) == ()
 
@@ -81,7 +81,7 @@ def test_a_key_stands_for_one_answer_of_one_person(store: Store, task: Task, oth
 def test_a_key_has_8_to_80_characters(store: Store, task: Task, key: str) -> None:
     with pytest.raises(StoreError, match=f"8 to 80 characters, got {len(key)}"):
         judgements.submit(
-            store, study="helpful", slot_id=task.slot, lease=task.lease, person=task.person, key=key, says={}
+            store, study="helpful", slot_id=task.slot, lease=task.lease, person=task.person, key=key, payload={}
         )
 
 
@@ -89,7 +89,7 @@ def test_a_key_has_8_to_80_characters(store: Store, task: Task, key: str) -> Non
 def test_half_a_surrogate_is_an_error_that_says_so(store: Store, task: Task, field: str) -> None:
     names = {"study": "helpful", "slot_id": task.slot, "lease": task.lease, "person": task.person, "key": "12345678"}
     with pytest.raises(PreflabError):
-        judgements.submit(store, **names | {field: "12345678\ud800"}, says={})  # type: ignore[arg-type]
+        judgements.submit(store, **names | {field: "12345678\ud800"}, payload={})  # type: ignore[arg-type]
     assert rows(store, judgement) == []
 
 
@@ -103,8 +103,8 @@ def test_late_is_kept_flagged_and_not_counted_and_the_slot_is_free(store: Store,
     clock.turn(minutes=31)
     assert hand_in(store, task).status == "late"
     (found,) = all_of(store, task)
-    assert found.says is not None
-    assert (found.status, found.says["answer"]) == ("late", "a")
+    assert found.payload is not None
+    assert (found.status, found.payload["answer"]) == ("late", "a")
     assert queue.progress(store, "helpful").free == 4
     assert hand_in(store, task).again
     assert faults(store) == ()
@@ -133,7 +133,7 @@ def test_nothing_is_taken_from_whoever_was_not_handed_the_task(store: Store, tas
     }
     names[other[wrong][0]] = other[wrong][1]
     with pytest.raises(NotThere if wrong in ("slot", "study") else LeaseLost):
-        judgements.submit(store, **names, key="a-key-of-a-page", says={})  # type: ignore[arg-type]
+        judgements.submit(store, **names, key="a-key-of-a-page", payload={})  # type: ignore[arg-type]
     assert rows(store, judgement) == []
 
 
@@ -142,7 +142,7 @@ def test_whoever_is_erased_hands_nothing_in(store: Store, task: Task) -> None:
     with pytest.raises(NotThere, match="nobody of the pseudonym"):
         hand_in(store, task)
     with pytest.raises(NotThere, match="nobody of the pseudonym"):
-        judgements.submit_practice(store, study="helpful", item_id=1, person=task.person, key="practice", says={})
+        judgements.submit_practice(store, study="helpful", item_id=1, person=task.person, key="practice", payload={})
     assert rows(store, judgement) == []
 
 
@@ -170,9 +170,9 @@ def test_parts_do_not_fill_the_slot_and_each_counts_once(store: Store, task: Tas
 
 def test_practice_is_kept_and_never_counts(store: Store, task: Task) -> None:
     names: dict[str, Any] = {"study": "helpful", "item_id": 1, "person": task.person}
-    receipt = judgements.submit_practice(store, **names, key="practice-key", says={"answer": "a"})
+    receipt = judgements.submit_practice(store, **names, key="practice-key", payload={"answer": "a"})
     assert (receipt.status, receipt.again) == ("practice", False)
-    assert judgements.submit_practice(store, **names, key="practice-key", says={"answer": "a"}).again
+    assert judgements.submit_practice(store, **names, key="practice-key", payload={"answer": "a"}).again
     assert [found.slot for found in all_of(store, task, statuses=["practice"])] == [None]
     assert faults(store) == ()
     with pytest.raises(NotThere, match="you made no judgement"):
@@ -192,7 +192,7 @@ def test_a_correction_supersedes_and_both_stay(store: Store, task: Task) -> None
         (second.seq, "superseded", first.seq),
         (third.seq, "counted", second.seq),
     ]
-    assert [j.says["answer"] for j in found if j.says] == ["a", "b", "c"]
+    assert [j.payload["answer"] for j in found if j.payload] == ["a", "b", "c"]
     assert faults(store) == ()
 
 
@@ -291,9 +291,9 @@ def test_the_log_alone_tells_what_stood_at_an_earlier_moment(store: Store, task:
     judgements.withdraw(store, seq=second.seq, person=task.person)
     a, b = first.seq, second.seq
     with store.reading() as connection:
-        assert judgements.statuses_by_the_log(connection, up_to=a) == {a: "counted"}
-        assert judgements.statuses_by_the_log(connection, up_to=b) == {a: "superseded", b: "counted"}
-        assert judgements.statuses_by_the_log(connection) == {a: "superseded", b: "withdrawn"}
+        assert judgements.statuses_from_log(connection, up_to=a) == {a: "counted"}
+        assert judgements.statuses_from_log(connection, up_to=b) == {a: "superseded", b: "counted"}
+        assert judgements.statuses_from_log(connection) == {a: "superseded", b: "withdrawn"}
 
 
 # at once ---------------------------------------------------------------------------------------------------
@@ -331,7 +331,7 @@ def test_a_practice_answer_and_a_correction_sent_twice_at_once_count_once(
         acts: list[Callable[[Store], Receipt]] = [
             lambda s, f=first, n=n: correct(s, f.seq, anna, key=f"correct-{n:08}"),  # type: ignore[misc]
             lambda s, n=n: judgements.submit_practice(  # type: ignore[misc]
-                s, study=study, item_id=1, person=anna, key=f"practice-{n:08}", says={"answer": "a"}
+                s, study=study, item_id=1, person=anna, key=f"practice-{n:08}", payload={"answer": "a"}
             ),
         ]
         for act in acts:

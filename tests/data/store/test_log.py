@@ -35,7 +35,7 @@ def test_the_first_event_by_hand(store: Store) -> None:
     assert line["hash"] == log.sha256(told)
     with store.reading() as connection:
         assert log.head(connection) == (1, line["hash"])
-        assert log.says(connection, 1) == {"says": "é"}
+        assert log.read_payload(connection, 1) == {"says": "é"}
 
 
 def test_an_empty_log_is_sound(store: Store) -> None:
@@ -63,7 +63,7 @@ def test_the_same_words_twice_have_different_hashes(store: Store) -> None:
 def test_any_text_is_kept_as_it_is(store: Store, text: str) -> None:
     append(store, text)
     with store.reading() as connection:
-        assert log.says(connection, 1) == {"says": text}
+        assert log.read_payload(connection, 1) == {"says": text}
     assert judgements.verify(store).ok
 
 
@@ -191,7 +191,7 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     study = study_of(store, "x", "y", "z", slots=2)
     anna, ben, cleo = crowd(store, 3)
     receipts = judge_all(store, study, [anna, ben])
-    judgements.correct(store, seq=receipts[0].seq, person=anna, key="correction", says={"answer": "b"})
+    judgements.correct(store, seq=receipts[0].seq, person=anna, key="correction", payload={"answer": "b"})
     judgements.withdraw(store, seq=receipts[1].seq, person=ben)
     people.erase_person(store, ben, actor=cleo)
     judge_all(store, study, [cleo])

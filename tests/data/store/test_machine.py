@@ -167,7 +167,7 @@ class Judging(RuleBasedStateMachine):
 
         def act() -> Receipt:
             return judgements.correct(
-                self.store, seq=receipt.seq, person=sent.task.person, key=key, says={"answer": "b"}
+                self.store, seq=receipt.seq, person=sent.task.person, key=key, payload={"answer": "b"}
             )
 
         if not self.changeable(sent):

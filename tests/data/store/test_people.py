@@ -118,14 +118,14 @@ def test_of_a_token_only_the_hash_is_kept(store: Store) -> None:
 @pytest.mark.parametrize(("ms", "good"), [(0, True), (DAY_MS - 1, True), (DAY_MS, False)])
 def test_a_token_expires(store: Store, clock: Clock, ms: int, good: bool) -> None:
     (anna,) = crowd(store, 1)
-    secret = people.issue_token(store, "session", who=anna, days=1.0)
+    secret = people.issue_token(store, "session", pseudonym=anna, days=1.0)
     clock.turn(ms=ms)
     assert (people.find_token(store, secret, "session") is not None) == good
 
 
 def test_a_token_is_of_one_kind_and_can_be_revoked_once(store: Store) -> None:
     (anna,) = crowd(store, 1)
-    secret = people.issue_token(store, "api", study="one", role="owner", who=anna, days=1.0)
+    secret = people.issue_token(store, "api", study="one", role="owner", pseudonym=anna, days=1.0)
     found = people.find_token(store, secret, "session", "api")
     assert found is not None
     assert (found.person, found.study, found.role) == (anna, "one", "owner")
@@ -144,8 +144,8 @@ def test_what_is_no_token_is_none(store: Store, secret: str) -> None:
 
 def test_another_password_ends_all_sessions_and_no_invitation(store: Store) -> None:
     anna, ben = crowd(store, 2)
-    own = [people.issue_token(store, kind, who=anna, days=1.0) for kind in ("session", "api")]
-    bens = people.issue_token(store, "session", who=ben, days=1.0)
+    own = [people.issue_token(store, kind, pseudonym=anna, days=1.0) for kind in ("session", "api")]
+    bens = people.issue_token(store, "session", pseudonym=ben, days=1.0)
     invite = people.issue_token(store, "invite", days=1.0)
     people.set_password(store, anna, "$argon2id$other")
     assert [people.find_token(store, secret, "session", "api") for secret in own] == [None, None]
@@ -175,14 +175,14 @@ def test_an_invitation_never_lowers_a_role(store: Store) -> None:
     (anna,) = crowd(store, 1)
     people.grant(store, anna, "one", "owner")
     secret = people.issue_token(store, "invite", study="one", role="annotator", days=1.0)
-    assert people.use_invite(store, secret, who=anna)[0] == anna
+    assert people.use_invite(store, secret, pseudonym=anna)[0] == anna
     assert people.role_in(store, anna, "one") == "owner"
 
 
 @pytest.mark.parametrize("kind", ["session", "api"])
 def test_a_session_is_no_invitation(store: Store, kind: people.Kind) -> None:
     (anna,) = crowd(store, 1)
-    secret = people.issue_token(store, kind, who=anna, days=1.0)
+    secret = people.issue_token(store, kind, pseudonym=anna, days=1.0)
     with pytest.raises(NotThere):
         people.use_invite(store, secret)
 
@@ -211,7 +211,7 @@ def test_erasing_leaves_counts_and_a_tombstone_and_no_word(store: Store) -> None
     anna = people.new_person(store, name="Anna", password="hashed")
     (ben,) = crowd(store, 1)
     people.consent(store, anna, study, 1, "I agree")
-    people.issue_token(store, "session", who=anna, days=1.0)
+    people.issue_token(store, "session", pseudonym=anna, days=1.0)
     done = queue.claim(store, study, anna)
     assert done is not None
     hand_in(store, done, answer="a secret of Anna's")

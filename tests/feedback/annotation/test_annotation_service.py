@@ -43,7 +43,7 @@ def test_a_judgement_says_all_that_was_shown(store: Store) -> None:
     assert screen is not None
     desk.submit(screen.slot, screen.lease, who, "key-000001", {"scale": "-3", "seconds": "4.25"})
     (past,) = desk.history(who)
-    says = past.judgement.says
+    says = past.judgement.payload
     assert says is not None
     left = says["content"]["replies"][says["shown"][0]]
     assert left == screen.content["replies"][0]  # what the record says stood left did stand left
@@ -159,8 +159,8 @@ def test_a_conversation_ends_whole_and_not_before(store: Store) -> None:
         desk.conversation.send(*place, "key-say-9", "one more")
     desk.submit(*place, "key-end-01", {"finish": "1", "comment": "fine"})
     (past,) = desk.history(who)
-    assert past.judgement.says is not None
-    told = past.judgement.says["conversation"]
+    assert past.judgement.payload is not None
+    told = past.judgement.payload["conversation"]
     assert [turn["text"] for turn in told] == ["message 0", "message 1"]
     assert told[0]["replies"][0]["details"] == {"weights": "v1"}
     assert counts(store, "s") == {"counted": 3}  # two votes and the end
@@ -272,7 +272,7 @@ def test_a_revision_is_picked_up_and_a_paused_study_hands_nothing_out(store: Sto
     screen = desk.next_task(who)
     assert screen is not None and screen.expires == store.clock() + 20 * 60_000
     desk.submit(screen.slot, screen.lease, who, "key-000001", {"scale": "1"})
-    assert desk.history(who)[0].judgement.says["revision"] == 2  # type: ignore[index]
+    assert desk.history(who)[0].judgement.payload["revision"] == 2  # type: ignore[index]
     set_state(store, "s", "paused")
     with pytest.raises(StoreError, match="paused"):
         desk.next_task(somebody(store))

@@ -88,7 +88,7 @@ def test_the_screen_tells_films_alone_and_the_record_tells_both_orders(store: St
     assert len(orders) == 2
     from preflab.feedback.judged_comparisons import counted_judgements
 
-    says = [found.says or {} for found in counted_judgements(store, "s")]
+    says = [found.payload or {} for found in counted_judgements(store, "s")]
     assert {one["answer"]["response"] for one in says} == {"right"}  # B is the item's second, wherever it stood
     assert {tuple(one["shown"]) for one in says} == {(0, 1), (1, 0)}
     assert comparisons_of(store, "s").comparisons == []  # clips are no texts

@@ -127,12 +127,12 @@ class Lab:
         """A browser, with a session of somebody where one is named."""
         found = Browser(self)
         if who is not None:
-            found.cookies[self.site.config.cookie] = people.issue_token(self.store, "session", who=who, days=days)
+            found.cookies[self.site.config.cookie] = people.issue_token(self.store, "session", pseudonym=who, days=days)
         return found
 
     def program(self, who: str, study: str = "*", role: people.Role = "owner", *, days: float = 1.0) -> "Program":
         """A program with a token."""
-        token = people.issue_token(self.store, "api", who=who, study=study, role=role, days=days)
+        token = people.issue_token(self.store, "api", pseudonym=who, study=study, role=role, days=days)
         return Program(self, token)
 
 

@@ -35,7 +35,7 @@ def context_of(lab: Lab, address: str, token: people.Token | None) -> RequestCon
 
 
 def test_strangers_are_counted_by_address_and_others_by_their_session_wherever_they_are(lab: Lab) -> None:
-    secret = people.issue_token(lab.store, "session", who=lab.person(), days=1.0)
+    secret = people.issue_token(lab.store, "session", pseudonym=lab.person(), days=1.0)
     session = people.find_token(lab.store, secret, "session")
     assert session is not None
     strangers = {rate_limit_key(context_of(lab, address, None)) for address in ("192.0.2.1", "192.0.2.2")}

@@ -35,7 +35,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     assert task is not None
     answer = {"ranks": [0, 1], "strength": 1}
     says = {"answer": answer, "content": task.item.content, "revision": 1, "purpose": "main", "protocol": "rank"}
-    submit(store, study="red", slot_id=task.slot, lease=task.lease, person=who, key="k" * 20, says=says)
+    submit(store, study="red", slot_id=task.slot, lease=task.lease, person=who, key="k" * 20, payload=says)
     store.close()
     return tmp_path
 

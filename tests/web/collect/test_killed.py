@@ -101,7 +101,7 @@ def test_what_was_acknowledged_is_there_once_whenever_the_server_was_killed(tmp_
             one.join(60)
         assert [one.failure for one in crowd] == [""] * len(crowd)
         with store.reading() as connection:
-            found = [(j, j.says["place"]["key"]) for j in judgements_of(connection, "red") if j.says]
+            found = [(j, j.payload["place"]["key"]) for j in judgements_of(connection, "red") if j.payload]
         kept = Counter(key for _, key in found)
         sent = [key for one in crowd for key in one.acknowledged]
         assert len(sent) == len(set(sent)) >= 3 * KILLS

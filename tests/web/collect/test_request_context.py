@@ -27,7 +27,7 @@ def make_context(lab: Lab, person: str | None = None, token: people.Token | None
 
 def api_token(lab: Lab, person: str, study: str, role: people.Role) -> people.Token:
     token = people.find_token(
-        lab.store, people.issue_token(lab.store, "api", who=person, study=study, role=role, days=1.0), "api"
+        lab.store, people.issue_token(lab.store, "api", pseudonym=person, study=study, role=role, days=1.0), "api"
     )
     assert token is not None
     return token

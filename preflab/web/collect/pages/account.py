@@ -42,7 +42,7 @@ def make_personal_link(context: RequestContext) -> Response:
     for token in people.tokens_of(store, people.EVERY, "return"):
         if token.person == context.pseudonym and token.revoked is None:
             people.revoke(store, token.hash, actor=context.pseudonym)
-    secret = people.issue_token(store, "return", who=context.pseudonym, days=LINK_DAYS, actor=context.pseudonym)
+    secret = people.issue_token(store, "return", pseudonym=context.pseudonym, days=LINK_DAYS, actor=context.pseudonym)
     return _render_account(context, link=context.absolute_url(f"/return/{secret}"))
 
 

@@ -14,7 +14,7 @@ from preflab.feedback.study import item_of
 from preflab.web.collect.request_context import RequestContext
 
 _MAX_JUDGEMENTS = 1000
-_JUDGEMENT_FIELDS = ("seq", "item_name", "part", "person", "status", "supersedes", "at", "says")
+_JUDGEMENT_FIELDS = ("seq", "item_name", "part", "person", "status", "supersedes", "at")
 
 
 def get_studies(context: RequestContext) -> Response:
@@ -45,7 +45,8 @@ def get_judgements(context: RequestContext) -> Response:
     with context.site.store.reading() as connection:
         for judgement in store_judgements.judgements_of(connection, context.study):
             if judgement.seq > after and len(rows) < limit:
-                rows.append({name: getattr(judgement, name) for name in _JUDGEMENT_FIELDS})
+                row = {name: getattr(judgement, name) for name in _JUDGEMENT_FIELDS}
+                rows.append(row | {"says": judgement.payload})
     return JSONResponse({"judgements": rows, "next": rows[-1]["seq"] if rows else after})
 
 
@@ -96,7 +97,7 @@ def post_token(context: RequestContext) -> Response:
         "api",
         study=study,
         role=cast(people.Role, role),
-        who=context.pseudonym,
+        pseudonym=context.pseudonym,
         days=float(days),
         actor=context.pseudonym,
     )

@@ -21,7 +21,7 @@ def _start_session(context: RequestContext, person: str, path: str = "/") -> Res
     if context.token is not None:
         people.revoke(context.site.store, context.token.hash, actor=person)
     days = context.site.config.session_days
-    secret = people.issue_token(context.site.store, "session", who=person, days=days)
+    secret = people.issue_token(context.site.store, "session", pseudonym=person, days=days)
     context.new_cookies[context.site.config.cookie] = secret
     context.new_cookies[context.site.config.form_cookie] = ""
     return context.redirect(path)
@@ -94,7 +94,7 @@ def accept_invitation(context: RequestContext) -> Response:
     study_page = study_path(invitation.study) if invitation.study != people.EVERY else "/"
     secret = context.request.path_params["secret"]
     if context.person is not None:
-        people.use_invite(context.site.store, secret, who=context.person)
+        people.use_invite(context.site.store, secret, pseudonym=context.person)
         return context.redirect(study_page)
     if invitation.role == "annotator":
         person, _ = people.use_invite(context.site.store, secret)

@@ -65,7 +65,7 @@ def _find_judgement(context: RequestContext) -> Judgement:
 def judgement_page(context: RequestContext) -> Response:
     """One judgement with everything that was recorded."""
     judgement = _find_judgement(context)
-    body = judgement.says
+    body = judgement.payload
     text = "erased" if body is None else json.dumps(body, indent=2, sort_keys=True, ensure_ascii=False)
     study, may_manage = context.annotation_service().definition, context.role_in(context.study) == "owner"
     return context.render("judgement.html.j2", study=study, judgement=judgement, text=text, may_manage=may_manage)

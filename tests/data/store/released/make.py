@@ -33,9 +33,9 @@ def fill(store: Store) -> None:
     anna, ben, cleo = (people.new_person(store) for _ in range(3))
     for who in (anna, ben, cleo):
         people.consent(store, who, "helpful", 2, "I agree")
-    judgements.submit_practice(store, study="helpful", item_id=9, person=anna, key="practice", says={"answer": "a"})
+    judgements.submit_practice(store, study="helpful", item_id=9, person=anna, key="practice", payload={"answer": "a"})
     first = judged(store, anna)
-    judgements.correct(store, seq=first, person=anna, key="correction", says={"answer": "b"})
+    judgements.correct(store, seq=first, person=anna, key="correction", payload={"answer": "b"})
     judgements.discard(store, seq=judged(store, anna), actor=owner, reason="an accident")
     judged(store, anna, lease_ms=-1)  # late
     judged(store, ben)
@@ -55,7 +55,7 @@ def judged(store: Store, who: str, *, lease_ms: int = 1_800_000) -> int:
     task = queue.claim(store, "helpful", who, lease_ms=lease_ms)
     assert task is not None
     names = {"study": "helpful", "slot_id": task.slot, "lease": task.lease, "person": who, "key": f"key-{task.lease}"}
-    return judgements.submit(store, **names, says={"answer": "a"}).seq  # type: ignore[arg-type]
+    return judgements.submit(store, **names, payload={"answer": "a"}).seq  # type: ignore[arg-type]
 
 
 def write(where: str, dump: Callable[[], str], to: Path) -> None:

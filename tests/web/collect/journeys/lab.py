@@ -76,7 +76,7 @@ class Lab:
     def answers(self, study: str, *statuses: str) -> list[dict[str, Any]]:
         """What the judgements of some statuses (``counted`` by default) say."""
         wanted = statuses or ("counted",)
-        return [dict((found.says or {})["answer"]) for found in self.judgements(study) if found.status in wanted]
+        return [dict((found.payload or {})["answer"]) for found in self.judgements(study) if found.status in wanted]
 
 
 @contextmanager

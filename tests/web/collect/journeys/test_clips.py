@@ -60,7 +60,7 @@ def test_four_answers_by_four_keys_in_terms_of_the_clips(lab: Lab, visit: Visit)
         expect(page).not_to_have_url(address)
     expect(page.get_by_text("You have judged all there is")).to_be_visible()
     assert [answer["response"] for answer in lab.answers("hop")] == wanted
-    assert all(0 < (found.says or {})["seconds"] < 60 for found in lab.judgements("hop"))
+    assert all(0 < (found.payload or {})["seconds"] < 60 for found in lab.judgements("hop"))
     assert wanted[:2] != ["tie", "tie"] and page.evaluate("window.scrollY") == 0
 
     # the run adds a pair, and the page that waits finds it by itself

@@ -40,4 +40,4 @@ def test_when_the_time_runs_out_what_is_chosen_is_handed_in(lab: Lab, visit: Vis
     (answer,) = lab.answers("quick")
     assert answer["timed_out"] and answer["choice"] == 1 and answer["confidence"] is None
     (found,) = lab.judgements("quick")
-    assert found.says is not None and 8 <= found.says["seconds"] <= 12
+    assert found.payload is not None and 8 <= found.payload["seconds"] <= 12

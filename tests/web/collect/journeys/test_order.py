@@ -40,8 +40,8 @@ def places(page: Page) -> list[str]:
 
 def ranks_by_name(lab: Lab) -> dict[str, int]:
     (found,) = [one for one in lab.judgements("four") if one.status == "counted"]
-    assert found.says is not None
-    return dict(zip(found.says["content"]["replies"], found.says["answer"]["ranks"], strict=True))
+    assert found.payload is not None
+    return dict(zip(found.payload["content"]["replies"], found.payload["answer"]["ranks"], strict=True))
 
 
 def test_replies_are_dragged_by_their_headings(lab: Lab, visit: Visit) -> None:

@@ -156,8 +156,8 @@ def test_questions_are_answered_with_help_and_the_answer_is_shown(lab: Lab, visi
     expect(page.get_by_text("Your answer was right.")).to_be_visible()
 
     (found,) = [one for one in lab.judgements("with-a-little-help") if one.status == "counted"]
-    assert found.says is not None and len(found.says["conversation"]) == 2
-    assert found.says["answer"]["confidence"] == 80 and found.says["answer"]["correct"]
+    assert found.payload is not None and len(found.payload["conversation"]) == 2
+    assert found.payload["answer"]["confidence"] == 80 and found.payload["answer"]["correct"]
 
 
 def test_questions_are_answered_without_help(lab: Lab, visit: Visit) -> None:

@@ -134,7 +134,7 @@ def test_an_export_with_a_query_that_is_no_number_is_refused(query: str, root: P
 
 def test_whatever_is_sent_to_a_real_server_by_its_description_is_answered_and_never_our_fault(lab: Lab) -> None:
     """schemathesis draws requests that keep to the description and such that do not."""
-    token = people.issue_token(lab.store, "api", who=lab.person(("*", "owner")), role="owner", days=1.0)
+    token = people.issue_token(lab.store, "api", pseudonym=lab.person(("*", "owner")), role="owner", days=1.0)
     headers = {"Authorization": f"Bearer {token}"}
     seen: set[int] = set()
     lab.study("clips", "name: {name}\nprotocol: clips\n")

@@ -233,7 +233,7 @@ def test_an_invitation_for_one_lets_in_one_of_many_who_press_at_once(lab: Lab) -
 
 def test_following_a_link_uses_nothing_up_and_lets_nobody_in(lab: Lab) -> None:
     invited = people.issue_token(lab.store, "invite", study="red", role="annotator", days=1.0, uses=1)
-    link = people.issue_token(lab.store, "return", who=lab.person(("red", "annotator")), days=1.0)
+    link = people.issue_token(lab.store, "return", pseudonym=lab.person(("red", "annotator")), days=1.0)
     for path in (f"/join/{invited}", f"/return/{link}"):
         for _ in range(3):  # a mail program that looks at links
             browser = lab.browser()

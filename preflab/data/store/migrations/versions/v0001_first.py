@@ -17,15 +17,15 @@ def upgrade() -> None:
             "CREATE FUNCTION preflab_refuse() RETURNS trigger LANGUAGE plpgsql AS "
             "$$ BEGIN RAISE EXCEPTION 'the log only grows'; END $$"
         )
-        for table, what in (("event", "UPDATE OR DELETE"), ("body", "UPDATE")):
+        for table, statement in (("event", "UPDATE OR DELETE"), ("body", "UPDATE")):
             op.execute(
-                f"CREATE TRIGGER {table}_only_grows BEFORE {what} ON {table} "
+                f"CREATE TRIGGER {table}_only_grows BEFORE {statement} ON {table} "
                 "FOR EACH ROW EXECUTE FUNCTION preflab_refuse()"
             )
     else:
-        for table, what in (("event", "UPDATE"), ("event", "DELETE"), ("body", "UPDATE")):
+        for table, statement in (("event", "UPDATE"), ("event", "DELETE"), ("body", "UPDATE")):
             op.execute(
-                f"CREATE TRIGGER {table}_no_{what.lower()} BEFORE {what} ON {table} "
+                f"CREATE TRIGGER {table}_no_{statement.lower()} BEFORE {statement} ON {table} "
                 "BEGIN SELECT RAISE(ABORT, 'the log only grows'); END"
             )
 
