@@ -38,10 +38,10 @@ class Export:
     def write(self, folder: str | Path) -> Path:
         """Both files; each appears whole or not at all."""
         into = Path(folder)
-        told = json.dumps(self.manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        manifest = json.dumps(self.manifest, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
         try:
             into.mkdir(parents=True, exist_ok=True)
-            for name, text in ((self.name, self.text), (f"{self.name}.manifest", told)):
+            for name, text in ((self.name, self.text), (f"{self.name}.manifest", manifest)):
                 unfinished = into / f".{name}.unfinished"
                 unfinished.write_text(text, "utf-8")
                 unfinished.replace(into / name)
@@ -67,7 +67,7 @@ def export(
     """
     if format not in FORMATS:
         raise ConfigError(f"unknown format {format!r}; known are {', '.join(FORMATS)}")
-    found = find_study(store, study)
+    study_record = find_study(store, study)
     with store.reading() as connection:
         last = log.head(connection)[0]
         horizon = last if up_to is None else up_to
@@ -90,7 +90,7 @@ def export(
         "horizon": {"event": horizon, "hash": mark},
         "schema": NEWEST,
         "preflab": __version__,
-        "protocol": found.definition["protocol"],
+        "protocol": study_record.definition["protocol"],
         "definitions": {str(r): log.sha256(log.canonical(definition_of(store, study, r))) for r in revisions},
         "judgements": len(judged),
         "annotators": len({judgement.person for judgement in judged}),
@@ -104,7 +104,7 @@ def export(
 
 def _raw(judgement: Judgement) -> str:
     """A judgement with all that was recorded. ``place.status`` is what it was at first; it counts, or were not here."""
-    told = {
+    record = {
         "seq": judgement.seq,
         "at": judgement.at,
         "study": judgement.study,
@@ -113,4 +113,4 @@ def _raw(judgement: Judgement) -> str:
         "annotator": judgement.person,
         **(judgement.payload or {}),
     }
-    return json.dumps(told, sort_keys=True, ensure_ascii=True)
+    return json.dumps(record, sort_keys=True, ensure_ascii=True)

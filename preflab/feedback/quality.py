@@ -152,12 +152,12 @@ class StudyQuality:
     """Milliseconds since 1970, and judgements that count until then."""
 
 
-def judged_of(found: Judgement, protocol: JudgementProtocol) -> Judged | None:
+def judged_of(judgement: Judgement, protocol: JudgementProtocol) -> Judged | None:
     """What a stored judgement says for these purposes; None once it is erased, or where its status does not count."""
-    says = found.payload
-    if says is None or found.status not in ("counted", "late"):
+    payload = judgement.payload
+    if payload is None or judgement.status not in ("counted", "late"):
         return None
-    answer, content, shown = says["answer"], says["content"], list(says["shown"])
+    answer, content, shown = payload["answer"], payload["content"], list(payload["shown"])
     ranks = answer.get("ranks")
     picked = answer.get("picked")
     if ranks is not None and len(ranks) == 2 and ranks[0] != ranks[1]:
@@ -166,17 +166,17 @@ def judged_of(found: Judgement, protocol: JudgementProtocol) -> Judged | None:
     tied = (ranks is not None and len(ranks) == 2 and ranks[0] == ranks[1]) or (picked is not None and strength == 0)
     sided = picked is not None and not tied and len(shown) == 2
     return Judged(
-        annotator=found.person,
-        item=str(found.item),
+        annotator=judgement.person,
+        item=str(judgement.item),
         questions=protocol.questions(answer),
         side=(0 if shown.index(picked) == 0 else 1) if sided else None,
         tied=tied,
         strength=None if strength is None else float(strength),
-        seconds=None if says.get("seconds") is None else float(says["seconds"]),
-        right=protocol.right(answer, content) if says["purpose"] == "gold" else None,
-        repeat_of=None if says["repeats"] is None else str(says["repeats"]),
-        status="counted" if found.status == "counted" else "late",
-        at=found.at,
+        seconds=None if payload.get("seconds") is None else float(payload["seconds"]),
+        right=protocol.right(answer, content) if payload["purpose"] == "gold" else None,
+        repeat_of=None if payload["repeats"] is None else str(payload["repeats"]),
+        status="counted" if judgement.status == "counted" else "late",
+        at=judgement.at,
         category=str(content.get("category", "")),
     )
 
@@ -190,17 +190,17 @@ def quality_of(
         DataError: one person judged an item twice and none of the two is a repetition; or a question stands on two
             scales.
     """
-    every, bounds = list(judged), bounds or Bounds()
-    own = [one for one in every if one.status == "counted"]
-    by_person = _grouped(every, lambda one: one.annotator)
-    table = _Table(own)
-    people = [_annotator(person, found, table, bounds) for person, found in by_person.items()]
+    records, bounds = list(judged), bounds or Bounds()
+    counted = [record for record in records if record.status == "counted"]
+    by_person = _grouped(records, lambda record: record.annotator)
+    table = _Table(counted)
+    people = [_annotator(person, of_person, table, bounds) for person, of_person in by_person.items()]
     return StudyQuality(
-        n=len(own),
-        late=len(every) - len(own),
+        n=len(counted),
+        late=len(records) - len(counted),
         annotators=tuple(sorted(people, key=lambda person: (-person.n, person.annotator))),
-        agreement=tuple(agreement_by_question(own, resampling=resampling or Resampling(level=bounds.level))),
-        progress=_progress(own),
+        agreement=tuple(agreement_by_question(counted, resampling=resampling or Resampling(level=bounds.level))),
+        progress=_progress(counted),
     )
 
 
@@ -210,31 +210,31 @@ def agreement_by_question(judged: Sequence[Judged], *, resampling: Resampling | 
     Items are resampled whole, with all their replies. Raises DataError where a question stands on two scales.
     """
     resampling = resampling or Resampling()
-    plain = [one for one in judged if one.right is None and one.repeat_of is None and one.status == "counted"]
-    categories = sorted({one.category for one in plain})
-    asked: dict[str, set[str]] = defaultdict(set)
-    for one in plain:
-        for name, said in one.questions.items():
-            asked[_family(name)].add(said.level)
-    found = []
-    for question, scales in asked.items():
+    records = [r for r in judged if r.right is None and r.repeat_of is None and r.status == "counted"]
+    categories = sorted({record.category for record in records})
+    scales_by_question: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        for name, answer in record.questions.items():
+            scales_by_question[_family(name)].add(answer.level)
+    agreements = []
+    for question, scales in scales_by_question.items():
         if len(scales) > 1:
             raise DataError(f"a question has one scale, but {question!r} has {', '.join(sorted(scales))}")
         for category in ["", *categories] if len(categories) > 1 else [""]:
-            some = plain if category == "" else [one for one in plain if one.category == category]
-            found.append(_agreement(question, category, some, resampling))
-    return found
+            of_category = [record for record in records if category in ("", record.category)]
+            agreements.append(_agreement(question, category, of_category, resampling))
+    return agreements
 
 
-def _agreement(question: str, category: str, some: Sequence[Judged], resampling: Resampling) -> Agreement:
+def _agreement(question: str, category: str, records: Sequence[Judged], resampling: Resampling) -> Agreement:
     rows = [
-        ((one.item, name), one.item, said)
-        for one in some
-        for name, said in one.questions.items()
+        ((record.item, name), record.item, answer)
+        for record in records
+        for name, answer in record.questions.items()
         if _family(name) == question
     ]
     units, items = [unit for unit, _, _ in rows], [item for _, item, _ in rows]
-    values = [said.value for _, _, said in rows]
+    values = [answer.value for _, _, answer in rows]
     scale: Literal["nominal", "ordinal", "interval"] = rows[0][2].level if rows else "nominal"
     alpha = raw = None
     try:
@@ -252,29 +252,30 @@ def _agreement(question: str, category: str, some: Sequence[Judged], resampling:
 class _Table:
     """Judgements by item: whose answers can be held against whose."""
 
-    def __init__(self, own: Sequence[Judged]) -> None:
+    def __init__(self, counted: Sequence[Judged]) -> None:
         self.by_item: dict[str, dict[str, Judged]] = defaultdict(dict)
-        for one in own:
-            if one.repeat_of is None and one.right is None and one.questions:  # votes within a conversation have none
-                if one.annotator in self.by_item[one.item]:
-                    raise DataError(f"{one.annotator!r} judged item {one.item!r} twice, and neither is a repetition")
-                self.by_item[one.item][one.annotator] = one
+        for record in counted:
+            annotator, item = record.annotator, record.item
+            if record.repeat_of is None and record.right is None and record.questions:  # votes of a turn have none
+                if annotator in self.by_item[item]:
+                    raise DataError(f"{annotator!r} judged item {item!r} twice, and neither is a repetition")
+                self.by_item[item][annotator] = record
 
     def with_others(self, person: str) -> tuple[list[float], list[float]]:
         """A person's mean agreement with the others, by item; and how far it is ahead of theirs among themselves.
 
         The second list has only the items that two others judged too.
         """
-        own, ahead = [], []
-        for there in self.by_item.values():
-            if person not in there or len(there) < 2:
+        agreement, ahead = [], []
+        for by_annotator in self.by_item.values():
+            if person not in by_annotator or len(by_annotator) < 2:
                 continue
-            rest = [one for name, one in there.items() if name != person]
-            mine = _mean([_same(there[person], one) for one in rest])
-            theirs = _mean([_same(a, b) for k, a in enumerate(rest) for b in rest[:k]])
-            own += mine
-            ahead += [mine[0] - theirs[0]] if mine and theirs else []
-        return own, ahead
+            peers = [record for annotator, record in by_annotator.items() if annotator != person]
+            with_peers = _mean([_same(by_annotator[person], peer) for peer in peers])
+            among_peers = _mean([_same(a, b) for k, a in enumerate(peers) for b in peers[:k]])
+            agreement += with_peers
+            ahead += [with_peers[0] - among_peers[0]] if with_peers and among_peers else []
+        return agreement, ahead
 
 
 @dataclass(frozen=True)
@@ -284,8 +285,8 @@ class _Test:
     about: About
     shares: Sequence[float]
     fewest: int
-    things: str
-    what: str
+    unit: str
+    measure: str
     low: float = 0.0
     high: float = 1.0
 
@@ -293,24 +294,24 @@ class _Test:
         """A flag where the interval lies wholly outside the bounds; a text where there is too little to say."""
         n = len(self.shares)
         if n < self.fewest:
-            return f"{self.about}: {n} {self.things}, fewer than {self.fewest}: cannot say"
+            return f"{self.about}: {n} {self.unit}, fewer than {self.fewest}: cannot say"
         signed = self.about == "agreement"  # a difference of shares, in [-1, 1]
-        seen = mean_with_interval(np.array(self.shares), level=level) if signed else wilson(sum(self.shares), n, level)
-        if self.low <= seen.high and seen.low <= self.high:
+        mean = mean_with_interval(np.array(self.shares), level=level) if signed else wilson(sum(self.shares), n, level)
+        if self.low <= mean.high and mean.low <= self.high:
             return None
         bounds = f"{self.low:g}" if self.low == self.high else f"{self.low:g} to {self.high:g}"
-        told = f"{self.what}: {seen.value:.2f} [{seen.low:.2f}, {seen.high:.2f}] of {n} {self.things}"
-        return Flag(self.about, f"{told}; expected {bounds} ({100 * level:g} % interval)")
+        measured = f"{self.measure}: {mean.value:.2f} [{mean.low:.2f}, {mean.high:.2f}] of {n} {self.unit}"
+        return Flag(self.about, f"{measured}; expected {bounds} ({100 * level:g} % interval)")
 
 
-def _annotator(person: str, every: Sequence[Judged], table: _Table, bounds: Bounds) -> AnnotatorQuality:
-    own = [one for one in every if one.status == "counted"]
-    first = [one for one in own if one.repeat_of is None]
-    gold = [float(one.right) for one in first if one.right is not None]
-    again, sides = _consistency(own), [float(one.side == 0) for one in own if one.side is not None]
-    timed = [one.seconds for one in own if one.seconds is not None]
+def _annotator(person: str, records: Sequence[Judged], table: _Table, bounds: Bounds) -> AnnotatorQuality:
+    counted = [record for record in records if record.status == "counted"]
+    first = [record for record in counted if record.repeat_of is None]
+    gold = [float(record.right) for record in first if record.right is not None]
+    again, sides = _consistency(counted), [float(record.side == 0) for record in counted if record.side is not None]
+    timed = [record.seconds for record in counted if record.seconds is not None]
     fast = [] if bounds.fast_seconds is None else [float(seconds < bounds.fast_seconds) for seconds in timed]
-    tied = [float(one.tied) for one in first if one.tied or one.side is not None]
+    tied = [float(record.tied) for record in first if record.tied or record.side is not None]
     shared, ahead = table.with_others(person)
     tests = [
         _Test("gold", gold, bounds.fewest_gold, "gold items", "answered as expected", low=bounds.gold),
@@ -320,21 +321,21 @@ def _annotator(person: str, every: Sequence[Judged], table: _Table, bounds: Boun
         _Test("agreement", ahead, bounds.fewest_shared, "items that two others judged too",
               "agreement above theirs among themselves", low=-bounds.behind),
     ]  # fmt: skip
-    found = [test.outcome(bounds.flag_level) for test in tests if test.about != "haste" or fast]
+    outcomes = [test.outcome(bounds.flag_level) for test in tests if test.about != "haste" or fast]
     return AnnotatorQuality(
         annotator=person,
-        n=len(own),
-        late=len(every) - len(own),
+        n=len(counted),
+        late=len(records) - len(counted),
         gold=_share(gold, bounds.level),
         consistency=_share(again, bounds.level),
-        agreement=_clipped(shared, bounds.level),
+        agreement=_mean_share(shared, bounds.level),
         ahead=mean_with_interval(np.array(ahead), level=bounds.level) if ahead else None,
         median_seconds=median(timed) if timed else None,
         hasty=_share(fast, bounds.level),
         left=_share(sides, bounds.level),
         ties=_share(tied, bounds.level),
-        flags=tuple(one for one in found if isinstance(one, Flag)),
-        unsaid=tuple(one for one in found if isinstance(one, str)),
+        flags=tuple(outcome for outcome in outcomes if isinstance(outcome, Flag)),
+        unsaid=tuple(outcome for outcome in outcomes if isinstance(outcome, str)),
     )
 
 
@@ -342,10 +343,10 @@ def _share(shares: Sequence[float], level: float) -> Estimate | None:
     return wilson(sum(shares), len(shares), level) if shares else None
 
 
-def _consistency(own: Sequence[Judged]) -> list[float]:
+def _consistency(counted: Sequence[Judged]) -> list[float]:
     """For each repeated item the share of its questions that were answered as before."""
-    first = {one.item: one for one in own if one.repeat_of is None and one.questions}
-    pairs = [(first[one.repeat_of], one) for one in own if one.repeat_of in first]
+    first = {record.item: record for record in counted if record.repeat_of is None and record.questions}
+    pairs = [(first[record.repeat_of], record) for record in counted if record.repeat_of in first]
     return [same for before, again in pairs if (same := _same(before, again)) is not None]
 
 
@@ -360,27 +361,26 @@ def _same(a: Judged, b: Judged) -> float | None:
 
 
 def _mean(values: Sequence[float | None]) -> list[float]:
-    known = [value for value in values if value is not None]
-    return [sum(known) / len(known)] if known else []
+    defined = [value for value in values if value is not None]
+    return [sum(defined) / len(defined)] if defined else []
 
 
-def _clipped(shares: Sequence[float], level: float) -> Estimate | None:
+def _mean_share(shares: Sequence[float], level: float) -> Estimate | None:
     """Mean of shares; where all are alike, or there is one, Wilson's interval: there is no spread to go by."""
     if not shares:
         return None
     if len(set(shares)) == 1:
         return wilson(sum(shares), len(shares), level)
-    found = mean_with_interval(np.array(shares), level=level)
-    return Estimate(found.value, max(0.0, found.low), min(1.0, found.high), found.n, level=level)
+    return mean_with_interval(np.array(shares), level=level).clip()
 
 
-def _progress(own: Sequence[Judged], most: int = 200) -> tuple[tuple[int, int], ...]:
+def _progress(counted: Sequence[Judged], most: int = 200) -> tuple[tuple[int, int], ...]:
     """How many there were when, at no more than ``most`` moments; the first and the last are among them."""
-    times = sorted(one.at for one in own)
+    times = sorted(record.at for record in counted)
     if len(times) <= most:
         return tuple((at, k) for k, at in enumerate(times, 1))
-    places = sorted({round(k * (len(times) - 1) / (most - 1)) for k in range(most)})
-    return tuple((times[place], place + 1) for place in places)
+    indices = sorted({round(k * (len(times) - 1) / (most - 1)) for k in range(most)})
+    return tuple((times[index], index + 1) for index in indices)
 
 
 def _family(question: str) -> str:
@@ -389,7 +389,7 @@ def _family(question: str) -> str:
 
 
 def _grouped(judged: Iterable[Judged], key: Callable[[Judged], _K]) -> dict[_K, list[Judged]]:
-    found: dict[_K, list[Judged]] = defaultdict(list)
-    for one in judged:
-        found[key(one)].append(one)
-    return dict(found)
+    groups: dict[_K, list[Judged]] = defaultdict(list)
+    for record in judged:
+        groups[key(record)].append(record)
+    return dict(groups)

@@ -34,7 +34,7 @@ class Check:
     """Broken where this regular expression is found in the reply."""
     lacks: str | None = None
     """Broken where it is not."""
-    words: tuple[str, ...] = ()
+    phrases: tuple[str, ...] = ()
     """Broken where one of these words or phrases stands in the reply, in capitals or not."""
     longer_than: int | None = None
     """Broken by more characters than this."""
@@ -57,8 +57,8 @@ class Check:
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
-        if self.words:
-            return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.words))})(?!\w)", re.IGNORECASE)
+        if self.phrases:
+            return re.compile(rf"(?<!\w)(?:{'|'.join(map(re.escape, self.phrases))})(?!\w)", re.IGNORECASE)
         return re.compile(self.matches if self.matches is not None else self.lacks or "")
 
     def finds(self, reply: str) -> bool:

@@ -1,4 +1,4 @@
-"""What studies of rules and of questions find: how often each rule is broken, how right and how sure people are."""
+"""What studies find beside preferences: broken rules, ticked flags, bad pairs, how right and how sure people are."""
 
 import json
 import math
@@ -31,37 +31,78 @@ def rule_rates(judged: Iterable[Judgement]) -> list[RuleRate]:
     (Glaese et al. 2022, sec. 3.2).
     """
     ratings: dict[str, list[tuple[int, Hashable]]] = defaultdict(list)
-    for judgement, says in _first_answers(judged):
-        if "rating" in says["answer"]:
-            ratings[says["content"]["rule"]].append((int(says["answer"]["rating"]), _dialogue(judgement, says)))
+    for judgement, payload in _first_answers(judged):
+        answer = payload["answer"]
+        if "rating" in answer:
+            ratings[payload["content"]["rule"]].append((int(answer["rating"]), _dialogue(judgement, payload)))
     rates = []
     for rule, rated in ratings.items():
         decided = [(rating < 3, dialogue) for rating, dialogue in rated if rating != 3]
-        rates.append(RuleRate(rule, _share_of_dialogues(decided) if decided else None, len(rated) - len(decided)))
+        rates.append(RuleRate(rule, _share_by_cluster(decided) if decided else None, len(rated) - len(decided)))
     return sorted(rates, key=lambda rate: (-(rate.broken.value if rate.broken else -1), rate.rule))
 
 
-def _dialogue(judgement: Judgement, says: Mapping[str, Any]) -> Hashable:
-    """What tells dialogues apart: their words where an item brings them; each person's own where they had it."""
-    messages = says["content"].get("messages")
+def _dialogue(judgement: Judgement, payload: Mapping[str, Any]) -> Hashable:
+    """What tells dialogues apart: their messages where an item brings them; item and person where it was live."""
+    messages = payload["content"].get("messages")
     return (judgement.item_name, judgement.person) if messages is None else json.dumps(messages, sort_keys=True)
 
 
-def _share_of_dialogues(decided: Sequence[tuple[bool, Hashable]]) -> Estimate:
-    """Share of judgements that say "broken".
+def _share_by_cluster(decided: Sequence[tuple[bool, Hashable]]) -> Estimate:
+    """Share of the judgements that say yes. Each comes with its cluster, such as the dialogue that was judged.
 
-    Wilson's interval where each dialogue has one judgement; else from resampling dialogues, or, where there is nothing
-    to resample (one dialogue, or all judged alike), Wilson's for as many trials as there are dialogues.
+    Wilson's interval where each cluster has one judgement; else from resampling clusters, or, where there is nothing
+    to resample (one cluster, or all judged alike), Wilson's for as many trials as there are clusters.
     """
-    broken, dialogues = np.array([float(says) for says, _ in decided]), [dialogue for _, dialogue in decided]
-    estimate = clustered_bootstrap(broken, dialogues)
-    trials = estimate.clusters or len(broken)
-    if trials == len(broken):
-        return wilson(float(broken.sum()), trials)
+    yes, clusters = np.array([float(answer) for answer, _ in decided]), [cluster for _, cluster in decided]
+    estimate = clustered_bootstrap(yes, clusters)
+    trials = estimate.clusters or len(yes)
+    if trials == len(yes):
+        return wilson(float(yes.sum()), trials)
     if trials > 1 and 0 < estimate.value < 1:
         return estimate
     bounds = wilson(estimate.value * trials, trials)
     return Estimate(estimate.value, bounds.low, bounds.high, estimate.n, estimate.clusters, estimate.level)
+
+
+@dataclass(frozen=True, slots=True)
+class FlagRate:
+    """How often a flag was ticked of a policy's replies."""
+
+    flag: str
+    policy: str
+    """Empty where items do not say who wrote the replies."""
+    ticked: Estimate
+    """Share in [0, 1] of the judged replies; resampled by item where some have several judgements."""
+
+
+def flag_rates(judged: Iterable[Judgement], flags: Iterable[str]) -> list[FlagRate]:
+    """By flag and policy, of ``rank`` studies that offer these flags (Ouyang et al. 2022, table 3 and figure 4).
+
+    Gold items, practice and repetitions are left out.
+    """
+    ticks: dict[str, list[tuple[list[str], Hashable]]] = defaultdict(list)
+    for judgement, payload in _first_answers(judged):
+        for policy, ticked in zip(payload["content"]["policies"], payload["answer"].get("flags", []), strict=False):
+            ticks[policy].append((ticked, judgement.item_name))
+    return [
+        FlagRate(flag, policy, _share_by_cluster([(flag in ticked, item) for ticked, item in ticks[policy]]))
+        for flag in flags
+        for policy in sorted(ticks)
+    ]
+
+
+def both_bad_rate(judged: Iterable[Judgement]) -> Estimate | None:
+    """Share of the votes of conversations that call both replies bad (offered by Glaese et al. 2022).
+
+    Conversations are resampled, where some have several votes; None where there are no votes.
+    """
+    votes = [
+        (bool(payload["answer"]["both_bad"]), (judgement.item_name, judgement.person))
+        for judgement, payload in _first_answers(judged)
+        if "both_bad" in payload["answer"]
+    ]
+    return _share_by_cluster(votes) if votes else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,32 +125,28 @@ class Condition:
 
 def question_outcomes(judged: Iterable[Judgement]) -> list[Condition]:
     """With help and without, of questions whose answer is known; gold items, practice and repetitions are left out."""
-    rows = [(judgement.person, judgement.item_name, says) for judgement, says in _first_answers(judged)]
-    known = [(p, item, s) for p, item, s in rows if s["answer"].get("correct") is not None]
-    found = []
+    answered = _first_answers(judged)
+    graded = [(j, payload) for j, payload in answered if payload["answer"].get("correct") is not None]
+    conditions = []
     for assisted in (True, False):
-        here = [(p, item, s) for p, item, s in known if s["answer"]["assisted"] is assisted]
-        if not here:
+        in_condition = [(j, payload) for j, payload in graded if payload["answer"]["assisted"] is assisted]
+        if not in_condition:
             continue
-        answers = [s["answer"] for _, _, s in here]
+        answers = [payload["answer"] for _, payload in in_condition]
         right = [float(answer["correct"]) for answer in answers]
         stated = [(a["confidence"], bool(a["correct"])) for a in answers if a["confidence"] is not None]
-        found.append(
+        conditions.append(
             Condition(
                 assisted=assisted,
-                accuracy=_clipped(mean_with_interval(np.array(right), [p for p, _, _ in here])),
+                accuracy=mean_with_interval(np.array(right), [j.person for j, _ in in_condition]).clip(),
                 confidence=sum(level for level, _ in stated) / len(stated) if stated else None,
                 calibration_error=calibration_error(stated),
-                team=_team(here),
+                team=_team(in_condition),
                 timed_out=sum(bool(answer["timed_out"]) for answer in answers),
-                turns=sum(len(s.get("conversation", [])) for _, _, s in here) / len(here),
+                turns=sum(len(payload.get("conversation", [])) for _, payload in in_condition) / len(in_condition),
             )
         )
-    return found
-
-
-def _clipped(share: Estimate) -> Estimate:
-    return Estimate(share.value, max(0.0, share.low), min(1.0, share.high), share.n, share.clusters, share.level)
+    return conditions
 
 
 def calibration_error(stated: Sequence[tuple[int, bool]]) -> float | None:
@@ -144,24 +181,24 @@ def team_vote(votes: Sequence[tuple[int, int]], options: int) -> tuple[int, floa
     return best, 1 / sum(math.exp(x - logs[best]) for x in logs)
 
 
-def _team(here: Sequence[tuple[str, str, Mapping[str, Any]]]) -> Estimate | None:
+def _team(answered: Sequence[tuple[Judgement, Mapping[str, Any]]]) -> Estimate | None:
     """How often the vote is right, over the questions that anybody answered; the unanswered are skipped."""
     by_item: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
-    for _, item, says in here:
-        answer = says["answer"]
+    for judgement, payload in answered:
+        answer = payload["answer"]
         if answer["choice"] is not None and answer["confidence"]:
-            by_item[item].append(says)
+            by_item[judgement.item_name].append(payload)
     if not by_item:
         return None
     right = 0
-    for given in by_item.values():
-        content = given[0]["content"]
-        votes = [(s["answer"]["choice"], s["answer"]["confidence"]) for s in given]
+    for payloads in by_item.values():
+        content = payloads[0]["content"]
+        votes = [(payload["answer"]["choice"], payload["answer"]["confidence"]) for payload in payloads]
         right += team_vote(votes, len(content["options"]))[0] == content["answer"]
     return wilson(right, len(by_item))
 
 
 def _first_answers(judged: Iterable[Judgement]) -> list[tuple[Judgement, Mapping[str, Any]]]:
-    """Judgements of main items and what they say; repetitions, which check people and not items, are left out."""
-    answers = [(judgement, judgement.payload) for judgement in judged if judgement.payload is not None]
-    return [(judgement, says) for judgement, says in answers if says["purpose"] == "main" and says["repeats"] is None]
+    """Judgements of main items and their payloads; repetitions, which check people and not items, are left out."""
+    payloads = [(judgement, judgement.payload) for judgement in judged if judgement.payload is not None]
+    return [(judgement, p) for judgement, p in payloads if p["purpose"] == "main" and p["repeats"] is None]

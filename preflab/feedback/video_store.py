@@ -53,7 +53,7 @@ class VideoStore:
 
         Raises:
             NotThere: no such film, or no name of one.
-            FilmDamaged: its bytes are others than those it is named by.
+            VideoDamaged: its bytes are others than those it is named by.
         """
         path = self.folder / name
         if not is_video_name(name) or not path.is_file():

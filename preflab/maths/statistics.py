@@ -7,7 +7,7 @@ cluster, or the interval comes out too narrow. An interval that the data cannot 
 
 import math
 from collections.abc import Hashable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import pairwise
 from typing import Any, NamedTuple, TypeAlias
 
@@ -42,6 +42,10 @@ class Estimate:
     def excludes(self, x: float) -> bool:
         """Whether ``x`` lies outside the interval, so that the data speak against it."""
         return x < self.low or x > self.high
+
+    def clip(self, low: float = 0.0, high: float = 1.0) -> "Estimate":
+        """The same with its interval cut to [low, high], as for a share; the value stays."""
+        return replace(self, low=max(low, self.low), high=min(high, self.high))
 
     def to_json(self) -> dict[str, float | int | None]:
         """Fields by name, fit for ``json.dumps``; an unbounded end, which JSON cannot write, becomes None."""

@@ -49,7 +49,7 @@ def test_a_missing_file_names_a_near_one(tmp_path: Path) -> None:
     [
         (Check(matches=r"\d"), "in 3 days", "in three days"),
         (Check(lacks=r"\.$"), "no end", "An end."),
-        (Check(words=("as an AI", "I can't")), "Well, AS AN AI I think", "as an aide, I cant"),
+        (Check(phrases=("as an AI", "I can't")), "Well, AS AN AI I think", "as an aide, I cant"),
         (Check(longer_than=3), "four", "tri"),
         (Check(shorter_than=3), "no", "yes"),
     ],
@@ -61,7 +61,7 @@ def test_checks_find_what_breaks_the_rule(check: Check, breaking: str, keeping: 
 @pytest.mark.parametrize(
     ("fields", "complaint"),
     [
-        ({}, "expected one of matches, lacks, words, longer_than, shorter_than, found none"),
+        ({}, "expected one of matches, lacks, phrases, longer_than, shorter_than, found none"),
         ({"matches": "a", "longer_than": 0}, "found matches, longer_than"),
         ({"matches": "("}, "matches: expected a regular expression"),
         ({"shorter_than": -1}, "shorter_than must not be negative"),

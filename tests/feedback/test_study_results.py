@@ -5,7 +5,16 @@ from typing import Any
 import pytest
 
 from preflab.data.store.judgements import Judgement
-from preflab.feedback.study_results import calibration_error, question_outcomes, rule_rates, team_vote
+from preflab.feedback.study_results import (
+    FlagRate,
+    both_bad_rate,
+    calibration_error,
+    flag_rates,
+    question_outcomes,
+    rule_rates,
+    team_vote,
+)
+from preflab.maths.statistics import wilson
 
 
 def judgement(person: str, item: str, answer: dict[str, Any], content: dict[str, Any], **more: Any) -> Judgement:
@@ -115,3 +124,31 @@ def test_cannot_say_is_no_part_of_the_rate() -> None:
     assert (often.rule, often.unsure) == ("b", 1) and often.broken is not None and often.broken.value == 0.5
     assert never.broken is not None and never.broken.value == 0.0
     assert unknown.broken is None and unknown.unsure == 1
+
+
+def test_flags_are_counted_by_policy_over_items_of_the_study_itself() -> None:
+    """Two people on q1, one on q2: of x's three replies two are flagged, of y's none; q1 counts as one item."""
+    flagged, clean = {"flags": [["made_up"], []]}, {"flags": [[], []]}
+    content = {"policies": ["x", "y"]}
+    judged = [judgement("p", "q1", flagged, content), judgement("q", "q1", flagged, content)]
+    judged += [judgement("p", "q2", clean, content)]
+    checks = [
+        judgement("p", "g", flagged, content, purpose="gold"),
+        judgement("p", "again", flagged, content, repeats=1),
+    ]
+    x, y = flag_rates(judged + checks, ["made_up"])
+    assert (x.flag, x.policy, x.ticked.value, x.ticked.n, x.ticked.clusters) == ("made_up", "x", 2 / 3, 3, 2)
+    assert (y.policy, y.ticked.value, y.ticked.low) == ("y", 0.0, 0.0) and y.ticked.high == wilson(0, 2).high
+    assert flag_rates([judgement("p", "q", {"ranks": [0, 1]}, content)], ["made_up"]) == []
+    (single,) = flag_rates(judged[:1], ["sexual"])[:1]
+    assert single == FlagRate("sexual", "x", wilson(0, 1))
+
+
+def test_votes_that_call_both_replies_bad() -> None:
+    bad, good, end = {"both_bad": True}, {"both_bad": False}, {"finish": True}
+    judged = [judgement("p", "t1", bad, {}), judgement("q", "t1", good, {}), judgement("p", "t2", good, {})]
+    rate = both_bad_rate([*judged, judgement("p", "t2", end, {}), judgement("p", "t3", good, {})])
+    assert rate == wilson(1, 4)  # each vote a conversation of its own
+    talk = both_bad_rate([*judged, judgement("p", "t1", bad, {})])
+    assert talk is not None and (talk.value, talk.clusters) == (0.5, 3)
+    assert both_bad_rate([judgement("p", "t2", end, {})]) is None

@@ -34,7 +34,7 @@ def test_an_item_put_at_the_top_is_added_and_no_other_one_twice(store: Store) ->
 def test_what_the_file_no_longer_has_stays_and_is_said(store: Store) -> None:
     sync_study(store, parse_study(text(item("p1"), item("p2"))))
     kept = sync_study(store, parse_study(text(item("p2"), more="title: new\n")))
-    assert (kept.revised, kept.added, kept.there, kept.others) == (True, 0, 1, 1)
+    assert (kept.revised, kept.added, kept.existing, kept.not_in_file) == (True, 0, 1, 1)
 
 
 def test_a_named_item_with_another_content_changes_nothing_at_all(store: Store) -> None:

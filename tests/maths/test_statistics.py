@@ -276,3 +276,9 @@ def test_statistics_and_best_of_n_import_no_torch() -> None:
 def test_clusters_are_numbered_as_they_appear() -> None:
     index, count = number_clusters(["b", "a", "b"], 3)
     assert index.tolist() == [0, 1, 0] and count == 2
+
+
+def test_a_share_is_cut_to_its_bounds_and_keeps_the_rest() -> None:
+    wide = Estimate(0.9, -0.2, 1.3, n=5, clusters=3, level=0.9)
+    assert wide.clip() == Estimate(0.9, 0.0, 1.0, n=5, clusters=3, level=0.9)
+    assert wide.clip(-1.0, 1.2) == Estimate(0.9, -0.2, 1.2, n=5, clusters=3, level=0.9)

@@ -68,7 +68,7 @@ class OpenStudy:
         visible = {name: value for name, value in item.content.items() if name not in HIDDEN}
         for name in ("replies", "films"):
             if name in visible and order:
-                visible[name] = [item.content[name][place] for place in order]
+                visible[name] = [item.content[name][number] for number in order]
         return visible
 
     def view(self, task: Task) -> TaskView:
@@ -86,10 +86,10 @@ class OpenStudy:
     def _turn_view(self, item: Item, person: str, turn: Turn) -> TurnView:
         waiting = not turn.ready and len(turn.replies) > 1
         replies = []
-        for place, number in enumerate(self.turn_order(item, person, turn)):
+        for position, number in enumerate(self.turn_order(item, person, turn)):
             reply = turn.replies[number]
             state = "writing" if waiting and reply.state == "done" else reply.state  # which one was faster says nothing
-            replies.append(ReplyView(place, reply.text, state, turn.chosen == number))
+            replies.append(ReplyView(position, reply.text, state, turn.chosen == number))
         outcome = turn.outcome
         if len(turn.replies) == 1 and turn.ready:
             outcome = turn.replies[0].text

@@ -10,7 +10,7 @@ from preflab.feedback.protocols.protocol import Content
 class ReplyView:
     """One reply where it stands on the screen."""
 
-    place: int
+    position: int
     """From the left, from 0."""
     text: str
     state: str = "done"

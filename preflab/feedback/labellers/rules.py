@@ -1,6 +1,6 @@
 """Written rules as a judge: the reply that breaks fewer of them, by weight, is the better one.
 
-A rule checks itself (a pattern, a length, words; see `preflab.feedback.rules.Check`), or a Python function does. A
+A rule checks itself (a pattern, a length, phrases; see `preflab.feedback.rules.Check`), or a Python function does. A
 broken rule with a veto bars a reply whatever it keeps otherwise. Where both replies are barred both are bad, which says
 nothing of either: the pair is not labelled (people are offered the same way out: Glaese et al. 2022, sec. 2.3).
 """

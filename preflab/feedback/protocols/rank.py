@@ -142,7 +142,7 @@ class Rank:
     def read_answer(self, form: Form, content: Content, order: Sequence[int]) -> Answer:
         """``scale`` for two, ``rank_0``... (1 is best) for more, by place on the screen; ratings, flags, a comment."""
         n = len(order)
-        canonical = {place: k for k, place in enumerate(order)}  # canonical place -> where it stood on the screen
+        shown_at = {reply: k for k, reply in enumerate(order)}  # number of a reply -> where it stood on the screen
         answer: Answer = {"ranks": None, "strength": None}
         if n == 2:
             point = scale_point(form, self.steps)
@@ -153,17 +153,17 @@ class Rank:
             if not self.ties and len(set(places)) < n:
                 raise DataError("two replies share a place; ties are off in this study", field="rank_0")
             dense = {rank: k for k, rank in enumerate(sorted(set(places)))}
-            answer["ranks"] = [dense[places[canonical[place]]] for place in range(n)]
+            answer["ranks"] = [dense[places[shown_at[reply]]] for reply in range(n)]
         screen = range(n)
         for axis in self.rated:
             rated = [read_int(form, f"{axis}_{k}", 1, 7) for k in screen]
-            answer[axis] = [rated[canonical[place]] for place in range(n)]
+            answer[axis] = [rated[shown_at[reply]] for reply in range(n)]
         if self.shown_flags:
             ticked = [[flag for flag in self.shown_flags if read_checkbox(form, f"flag_{flag}_{k}")] for k in screen]
-            answer["flags"] = [ticked[canonical[place]] for place in range(n)]
+            answer["flags"] = [ticked[shown_at[reply]] for reply in range(n)]
         if self.interpret_first:
             written = [read_text(form, f"interpretation_{k}", needed=True) for k in screen]
-            answer["interpretations"] = [written[canonical[place]] for place in range(n)]
+            answer["interpretations"] = [written[shown_at[reply]] for reply in range(n)]
         return answer | {"comment": read_text(form, "comment") if self.comment else ""}
 
     def right(self, answer: Answer, content: Content) -> bool | None:

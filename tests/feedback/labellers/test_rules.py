@@ -23,7 +23,7 @@ def pair(first: str, second: str) -> Comparison:
 RULES = [
     rule("short", Check(longer_than=10), weight=1.0),
     rule("calm", Check(matches="!"), weight=2.5),
-    rule("polite", Check(words=("damn",)), veto=True, weight=0.5),
+    rule("polite", Check(phrases=("damn",)), veto=True, weight=0.5),
 ]
 
 

@@ -1,6 +1,7 @@
 """Tables and plots of what a study has gathered."""
 
 from base64 import b64encode
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from preflab.data.store import log
@@ -10,7 +11,7 @@ from preflab.feedback.judged_comparisons import comparisons_of
 from preflab.feedback.policy_ratings import PolicyRatings, policy_ratings
 from preflab.feedback.quality import Agreement, AnnotatorQuality, Bounds, StudyQuality, judged_of, quality_of
 from preflab.feedback.study import StudyDefinition
-from preflab.feedback.study_results import question_outcomes, rule_rates
+from preflab.feedback.study_results import both_bad_rate, flag_rates, question_outcomes, rule_rates
 from preflab.maths.statistics import Estimate
 from preflab.reporting import study_plots
 
@@ -72,6 +73,10 @@ def compute_results(store: Store, study: str, definition: StudyDefinition) -> Re
         tables.append(_rule_table(counted))
     if definition.protocol.name == "questions":
         tables.append(_question_table(counted))
+    if flags := getattr(definition.protocol, "shown_flags", {}):
+        tables.append(_flag_table(counted, flags))
+    if getattr(definition.protocol, "both_bad", False):
+        tables.append(_both_bad_table(counted))
     return Results(tuple(tables), tuple(_plots(quality, ratings)))
 
 
@@ -139,6 +144,20 @@ def _rule_table(counted: list[Judgement]) -> Table:
         "resampled whole. Gold items and repetitions are left out. Under probing this is a rate under attack."
     )
     return Table("Rules", ("Rule", "Broken", "Cannot say"), rows, note)
+
+
+def _flag_table(counted: list[Judgement], flags: Mapping[str, str]) -> Table:
+    rates = flag_rates(counted, flags)
+    rows = tuple(
+        (f"{rate.flag}: {flags[rate.flag]}", rate.policy or "unknown", _percent(rate.ticked)) for rate in rates
+    )
+    note = "Of the judged replies of each policy; items that several people judged are resampled whole."
+    return Table("Flags", ("Flag", "Policy", "Ticked"), rows, note)
+
+
+def _both_bad_table(counted: list[Judgement]) -> Table:
+    note = "Of the votes of conversations; conversations are resampled whole."
+    return Table("Both replies bad", ("Votes",), ((_percent(both_bad_rate(counted)),),), note)
 
 
 def _question_table(counted: list[Judgement]) -> Table:
