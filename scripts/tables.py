@@ -89,7 +89,7 @@ def sources_table(evidence: Evidence, subject: str) -> str:
         recipes = ", ".join(f"`{recipe}`" for recipe in source.all_recipes) or "-"
         page = source.page.removeprefix("docs/") if in_docs else source.page
         name = f"{source.number} {source.citation}, {source.title}".strip()
-        rows.append((name, source.here, outcomes, recipes, f"[{Path(page).stem}]({page})"))
+        rows.append((name, source.implemented, outcomes, recipes, f"[{Path(page).stem}]({page})"))
     return markdown(("source", "here so far", "its claims in our runs", "recipes", "page"), rows)
 
 
@@ -196,7 +196,7 @@ def facts_table(evidence: Evidence, subject: str) -> str:
         (f"KL of best-of-{measure['n']}, at most", f"{measure['kl']['best_of_n']:.2f} nats"),
         *(
             (f"gain of {name} by the first and by the held-out model",
-             f"{nats(estimate(gains[key]['pm']))} and {nats(estimate(gains[key]['pm_judge']))} nats, each on its own scale")
+             " and ".join(nats(estimate(gains[key][model])) for model in ("pm", "pm_judge")) + " nats, on scales of their own")
             for name, key in list(policies.items())[1:]
         ),
         *(

@@ -187,8 +187,8 @@ def curves(folder: Path) -> dict[str, dict[str, list[float | int | None]]]:
     thinned: dict[str, dict[str, list[float | int | None]]] = {}
     for stage, lines in metrics_by_stage(folder).items():
         steps = [line for line in lines if "step" in line]
-        every = max(1, -(-len(steps) // CURVE_POINTS))
-        chosen = [line for i, line in enumerate(steps) if i % every == 0 or i == len(steps) - 1]
+        stride = max(1, -(-len(steps) // CURVE_POINTS))
+        chosen = [line for i, line in enumerate(steps) if i % stride == 0 or i == len(steps) - 1]
         numbers = [key for key in (chosen[0] if chosen else {}) if isinstance(chosen[0][key], int | float)]
         if len(chosen) > 1:
             thinned[stage] = {key: [rounded(line.get(key)) for line in chosen] for key in numbers}

@@ -176,8 +176,8 @@ def _choices(home: Path, annotation: ast.expr) -> Iterator[str]:
 
 def _factory(value: ast.expr | None) -> ast.expr | None:
     """``X(...)`` of ``field(default_factory=lambda: X(...))``."""
-    made = value.keywords[0].value if isinstance(value, ast.Call) and value.keywords else None
-    return made.body if isinstance(made, ast.Lambda) else None
+    factory = value.keywords[0].value if isinstance(value, ast.Call) and value.keywords else None
+    return factory.body if isinstance(factory, ast.Lambda) else None
 
 
 def _default(home: Path, value: ast.expr | None) -> str | None:

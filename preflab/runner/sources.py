@@ -27,12 +27,12 @@ class Claim:
     stage: str = ""
     """The only stage whose verdicts count, where several have the same words."""
 
-    def match(self, words: str, stage: str, settings: Mapping[str, object]) -> re.Match[str] | None:
+    def match(self, verdict_text: str, stage: str, settings: Mapping[str, object]) -> re.Match[str] | None:
         """Whether a recipe's verdict is about this claim."""
         if not self.verdict or self.stage not in ("", stage):
             return None
         pattern = re.sub(r"<(\w+)>", lambda name: re.escape(str(settings.get(name[1], ""))), _protected(self.verdict))
-        return re.fullmatch(pattern.replace("\0", "<"), words)
+        return re.fullmatch(pattern.replace("\0", "<"), verdict_text)
 
 
 def _protected(pattern: str) -> str:
@@ -51,7 +51,7 @@ class Source:
     citation: str
     title: str
     recipes: tuple[str, ...]
-    here: str
+    implemented: str
     """What of it the library has, in a line."""
     page: str
     """Where to read on, from the repository's root."""
@@ -108,11 +108,11 @@ def names_of(source: Source) -> tuple[str, ...]:
     return tuple(dict.fromkeys((*numbers, source.author, f"{source.author}{year}")))
 
 
-def claim_of(recipe: str, words: str, stage: str, settings: Mapping[str, object]) -> tuple[Claim, str] | None:
+def claim_of(recipe: str, verdict_text: str, stage: str, settings: Mapping[str, object]) -> tuple[Claim, str] | None:
     """The claim that a verdict of a recipe is about, and what of the run it is about (a checkpoint), or nothing."""
     for source in sources():
         for claim in source.claims:
-            if claim.recipe == recipe and (match := claim.match(words, stage, settings)):
+            if claim.recipe == recipe and (match := claim.match(verdict_text, stage, settings)):
                 return claim, (match.groupdict().get("of") or "")
     return None
 

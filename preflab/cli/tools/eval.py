@@ -43,13 +43,13 @@ def work(args: argparse.Namespace) -> int:
 
 
 def list_suites() -> int:
-    """Print every suite, its ways, and the files it reads."""
+    """Print every suite, its variants, and the files it reads."""
     from preflab.evals.suites import SUITES
 
     for suite in SUITES.values():
         print(f"{suite.name:<16} {suite.summary}")
         print(f"{'':<16} from {', '.join(suite.files) or 'the package itself'}; {suite.source}")
-        for i, way in enumerate(suite.variants):
-            who = f" [asks {', '.join(sorted(way.roles))}]"
-            print(f"{'':<16}   :{way.name:<14} {way.summary}{who}{' (default)' if i == 0 else ''}")
+        for i, variant in enumerate(suite.variants):
+            roles = f" [asks {', '.join(sorted(variant.roles))}]"
+            print(f"{'':<16}   :{variant.name:<14} {variant.summary}{roles}{' (default)' if i == 0 else ''}")
     return 0
