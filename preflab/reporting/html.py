@@ -65,7 +65,7 @@ def repeat_command(start: str, scales: Mapping[str, Callable[[], Any]], facts: J
 
 
 def metric_series(
-    label: str, steps: list[Json], key: str, error: Sequence[float | None] | None = None, **style: Any
+    label: str, steps: Sequence[Mapping[str, Any]], key: str, error: Sequence[float | None] | None = None, **style: Any
 ) -> Series:
     """One logged number over the steps.
 

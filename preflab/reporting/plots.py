@@ -18,7 +18,7 @@ from typing import Any, Literal
 import numpy as np
 
 from preflab.errors import ConfigError
-from preflab.maths.statistics import Estimate, wilson
+from preflab.maths.statistics import Bin, Estimate, wilson
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9")
 """Okabe and Ito 2008, in an order in which neighbours differ in lightness too."""
@@ -186,18 +186,18 @@ def dot_plot(
         return to_svg(figure, frame)
 
 
-def reliability_plot(bins: Mapping[str, Sequence[Mapping[str, float]]], frame: Frame) -> str:
+def reliability_plot(bins: Mapping[str, Sequence[Bin]], frame: Frame) -> str:
     """Predicted probability against frequency, with Wilson's interval for each bin.
 
     Args:
-        bins   for each predictor the fields of its `preflab.maths.statistics.Bin`s, as mappings.
+        bins   predictor -> its predictions by bin.
         frame  limits and diagonal are set here.
     """
     series = [
         Series.from_estimates(
             label,
-            [b["mean_prob"] for b in label_bins],
-            [wilson(b["frequency"] * b["n"], int(b["n"])) for b in label_bins],
+            [b.mean_prob for b in label_bins],
+            [wilson(b.frequency * b.n, b.n) for b in label_bins],
             style="points",
             colour=k,
         )

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from preflab.errors import RunError
 from preflab.reporting.html import Json, repeat_command, truncate, write_page
 from preflab.reporting.run_files import metrics_by_stage, read_results, read_run
-from preflab.run import flatten_settings, typed_result
+from preflab.run import flatten_settings, read_result, typed_result
 
 T = TypeVar("T")
 LONGEST_TEXT = 2_000
@@ -111,6 +111,14 @@ class Facts:
         """
         return typed_result(self.folder / "config.json", self.config, kind)
 
+    def result(self, stage: str, kind: type[T]) -> T | None:
+        """The result of a stage as its dataclass; None if it has not finished.
+
+        Raises:
+            RunError: it was written by another version of preflab.
+        """
+        return read_result(self.folder, stage, kind)
+
     def verdicts(self) -> list[Json]:
         """Of all stages, in their order."""
         return [v for result in self.results.values() for v in result.get("verdicts", [])]
@@ -189,37 +197,44 @@ def _status(facts: Facts, stages: Mapping[str, str]) -> str:
     )
 
 
-def example(number: int, comparison: Json, policy_names: Mapping[str, str]) -> Json:
+def example(
+    number: int,
+    prompt: Sequence[Mapping[str, str]],
+    replies: Mapping[str, str],
+    policy_names: Mapping[str, str],
+    *,
+    category: str = "",
+    scores: Mapping[str, float] | None = None,
+) -> Json:
     """A prompt and replies side by side, as the template shows them.
 
     Args:
-        comparison    ``prompt`` (turns), ``category``, and by policy ``replies`` and the scores of the ``judge``.
+        prompt        turns with ``role`` and ``content``.
+        replies       policy -> its reply.
         policy_names  policy -> its name on the page.
+        scores        policy -> score of its reply, nats; a policy without one has no score on the page.
     """
-    turns = comparison["prompt"]
-    prompt = turns[0]["content"] if len(turns) == 1 else "\n\n".join(f"{t['role']}: {t['content']}" for t in turns)
+    turns = [turn["content"] if len(prompt) == 1 else f"{turn['role']}: {turn['content']}" for turn in prompt]
     return {
         "number": number,
-        "category": comparison["category"],
-        "prompt": truncate(prompt, LONGEST_TEXT),
-        "replies": [
-            (policy_names[policy], truncate(text, LONGEST_TEXT)) for policy, text in comparison["replies"].items()
-        ],
-        "scores": {policy_names[policy]: comparison["judge"].get(policy) for policy in comparison["replies"]},
+        "category": category,
+        "prompt": truncate("\n\n".join(turns), LONGEST_TEXT),
+        "replies": [(policy_names[policy], truncate(text, LONGEST_TEXT)) for policy, text in replies.items()],
+        "scores": {policy_names[policy]: (scores or {}).get(policy) for policy in replies},
     }
 
 
-def data_section(facts: Facts, heads: Mapping[str, str]) -> Section:
+def data_section(facts: Facts, columns: Mapping[str, Mapping[str, int]] | None) -> Section:
     """What was trained and measured on.
 
     Args:
-        heads  key of the stage ``data`` that counts something in each part -> heading of its column.
+        columns  heading -> part -> count; None where the data have not been read yet.
     """
-    counts, data = facts.results.get("data"), facts.record["data"]
-    if counts is None:
+    data = facts.record["data"]
+    if not columns:
         return Section(anchor="data", title="The data", text=["The data have not been read yet."])
-    parts = list(next(iter(counts[key] for key in heads)))
-    rows = [[part.replace("_", " "), *(f"{counts[key][part]:,}" for key in heads)] for part in parts]
+    parts = next(iter(columns.values()))
+    rows = [[part.replace("_", " "), *(f"{counts[part]:,}" for counts in columns.values())] for part in parts]
     after = [f"Left out when reading: {n:,} x {reason}." for reason, n in (data.get("refused") or {}).items()]
     for part, part_counts in facts.record["counts"].items():
         if refused := part_counts.get("refused"):
@@ -229,6 +244,6 @@ def data_section(facts: Facts, heads: Mapping[str, str]) -> Section:
         title="The data",
         text=[f"{data.get('source')} (format {data.get('format')}), {data.get('records'):,} records, split by prompt: "
               "no prompt is in two parts."],
-        tables=[Table(caption="What each part holds", heads=["Part", *heads.values()], rows=rows)],
+        tables=[Table(caption="What each part holds", heads=["Part", *columns], rows=rows)],
         after=after or ["Nothing was refused."],
     )  # fmt: skip

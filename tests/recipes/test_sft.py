@@ -9,7 +9,7 @@ import pytest
 from preflab.errors import ConfigError
 from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.recipes.sft import SCALES, Config
-from preflab.recipes.sft.summary import summarise
+from preflab.recipes.sft.report import summarise
 from tests.killing import Nursery, results
 
 FEW = ["--set", "data.max_comparisons=24", "--set", "evaluation_prompts=3"]

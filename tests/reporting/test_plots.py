@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from preflab.errors import ConfigError
-from preflab.maths.statistics import Estimate
+from preflab.maths.statistics import Bin, Estimate
 from preflab.reporting.plots import COLOURS, Frame, Series, curve_plot, dot_plot, reliability_plot
 
 NAN = float("nan")
@@ -111,7 +111,7 @@ def test_errors_become_two_standard_errors_to_either_side() -> None:
 
 
 def test_reliability_has_one_marker_for_each_bin_and_wilsons_interval() -> None:
-    bins = [{"mean_prob": p, "frequency": 0.5, "n": 4} for p in (0.1, 0.5, 0.9)]
+    bins = [Bin(low=p, high=p, mean_prob=p, frequency=0.5, n=4) for p in (0.1, 0.5, 0.9)]
     svg = reliability_plot({"model": bins}, FRAME)
     uses = [node for node in ET.fromstring(svg).iter(f"{SVG}use") if COLOURS[0].lower() in node.attrib.get("style", "")]
     assert len(uses) == 3

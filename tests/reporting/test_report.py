@@ -24,7 +24,7 @@ from preflab.reporting.report import (
     read_facts,
     write_report_page,
 )
-from preflab.reporting.verdicts import claim_above
+from preflab.reporting.verdicts import Verdict, claim_above
 
 STAGES = {"fit": "the fit", "measure": "the measurement"}
 
@@ -33,6 +33,12 @@ STAGES = {"fit": "the fit", "measure": "the measurement"}
 class Config:
     seed: int = 0
     steps: int = 10
+
+
+@dataclass(frozen=True)
+class Fit:
+    trained_tokens: int
+    verdicts: list[Verdict]
 
 
 SCALES: dict[str, Callable[[], Config]] = {"default": Config}
@@ -84,13 +90,10 @@ def test_plots_are_markup_and_all_else_is_text(folder: Path) -> None:
 
 
 def test_examples_beyond_the_first_are_folded(folder: Path) -> None:
-    comparison = {
-        "prompt": [{"role": "user", "content": "Why?"}],
-        "category": "c",
-        "replies": {"base": "x" * (LONGEST_TEXT + 1), "tuned": ""},
-        "judge": {"base": 0.5},
-    }
-    examples = [example(n, comparison, {"base": "before", "tuned": "after"}) for n in (1, 2, 3)]
+    prompt = [{"role": "user", "content": "Why?"}]
+    replies = {"base": "x" * (LONGEST_TEXT + 1), "tuned": ""}
+    names = {"base": "before", "tuned": "after"}
+    examples = [example(n, prompt, replies, names, category="c", scores={"base": 0.5}) for n in (1, 2, 3)]
     page = render(
         folder, Report(title="t", sections=[Section(anchor="e", title="E", examples=examples, unfolded_examples=1)])
     )
@@ -107,6 +110,10 @@ def test_settings_are_read_as_the_recipes_config(folder: Path) -> None:
     facts = read_facts(folder, "demo", STAGES)
     assert facts.settings(Config) == Config()
     assert [verdict["claim"] for verdict in facts.verdicts()] == ["it gains"]
+    assert facts.result("fit", Fit) == Fit(
+        1234, [claim_above("it gains", Estimate(0.3, 0.1, 0.5, 10), 0.0, unit="nats", source="ours")]
+    )
+    assert facts.result("measure", Fit) is None
     write_json(folder / "config.json", {"recipe": "demo", "config": {"seed": 0, "stepz": 1}})
     with pytest.raises(RunError, match=r"config\.json: unknown field 'stepz'; did you mean 'steps'"):
         read_facts(folder, "demo", STAGES).settings(Config)
@@ -117,13 +124,11 @@ def test_the_data_by_part_with_what_was_left_out(folder: Path) -> None:
         "data": {"source": "starter", "format": "jsonl", "records": 1200, "refused": {"no reply": 3}},
         "counts": {"held_out": {"refused": ["row 1: too long"]}},
     }
-    results = {"data": {"comparisons": {"train": 1000, "held_out": 200}}}
-    facts = Facts(folder=folder, recipe="demo", config={}, record=record, results=results)
-    section = data_section(facts, {"comparisons": "Comparisons"})
+    facts = Facts(folder=folder, recipe="demo", config={}, record=record, results={})
+    section = data_section(facts, {"Comparisons": {"train": 1000, "held_out": 200}})
     assert section.tables[0].rows == [["train", "1,000"], ["held out", "200"]]
     assert list(section.after) == ["Left out when reading: 3 x no reply.", "Left out of held out: 1; row 1: too long."]
-    empty = Facts(folder=folder, recipe="demo", config={}, record=record, results={})
-    assert data_section(empty, {}).text == ["The data have not been read yet."]
+    assert data_section(facts, None).text == ["The data have not been read yet."]
 
 
 def test_a_gif_stands_in_the_page_itself(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from preflab.atomic_files import read_json
 from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.evals.metrics.reply_stats import reply_facts
+from preflab.maths.statistics import Bin
 from preflab.recipes.align.config import SCALES
 from preflab.recipes.align.measure import JUDGES, preference_verdicts
 from preflab.reporting.html import metric_series, repeat_command, truncate, write_page
@@ -179,7 +180,11 @@ def _preference_plots(r: Json, metrics: Mapping[str, list[Json]], config: Json) 
     split = [(name, [result and result["by_category"].get(name) for result in both]) for name in categories]
     chance, label = ((0.5, "chance"),), "share of unseen pairs judged rightly"
     accuracy = Frame(name="accuracy", title="Accuracy and baselines", x_label=label, x_percent=True, vlines=chance)
-    bins = {name: result["calibration"] for name, result in zip(MODELS, both, strict=True) if result is not None}
+    bins = {
+        name: [Bin(**b) for b in result["calibration"]]
+        for name, result in zip(MODELS, both, strict=True)
+        if result is not None
+    }
     curves = [(k, MODELS[k], metrics[stage]) for k, stage in enumerate(("preference", "preference_judge"))]
     passes = config["preference"]["epochs"]
     total = r["preference"]["steps"] if "preference" in r else 0

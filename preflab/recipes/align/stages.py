@@ -12,12 +12,11 @@ from preflab.models.roles import Role
 from preflab.models.save import save_policy, save_preference_model
 from preflab.recipes.align.config import Config
 from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
-from preflab.recipes.common.fitting import fit_preference_model
+from preflab.recipes.common.fitting import Workbench, fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import METHODS, policy_training, sampling_engine
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.results import PreferenceResult
-from preflab.recipes.common.workbench import Workbench
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
 

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from preflab.conversion import to_json
 from preflab.maths.statistics import Estimate
 from preflab.recipes.bai2022_online.claims import START
 from preflab.recipes.bai2022_online.config import SCALES, Config
@@ -14,6 +13,7 @@ from preflab.recipes.bai2022_online.results import (
     newest_rated,
     read_rounds,
 )
+from preflab.recipes.common.comparison_parts import DataResult
 from preflab.reporting.format import DASH, elo, nats, number, share
 from preflab.reporting.html import metric_series
 from preflab.reporting.plots import Frame, Series, curve_plot, dot_plot
@@ -32,12 +32,6 @@ from preflab.reporting.run_files import read_run
 
 COLLAPSE_SHARE = 0.2
 """Share of replies that are one text, above which the report warns."""
-DATA_HEADS = {
-    "comparisons": "Comparisons",
-    "pairs": "Pairs",
-    "tokens": "Tokens, prefix once",
-    "shortened": "Shortened",
-}
 
 
 def stages_of(rounds: int, final_judgements: int) -> dict[str, str]:
@@ -79,7 +73,7 @@ def _report(facts: Facts, config: Config, results: RoundResults) -> Report:
         _known(config, results),
         _policies(facts, results),
         _replies(results),
-        data_section(facts, DATA_HEADS),
+        data_section(facts, _data_columns(facts.result("data", DataResult))),
     ]
     return Report(
         title=f"{config.rounds} rounds of online training of {model}",
@@ -348,5 +342,19 @@ def _replies(results: RoundResults) -> Section:
         anchor="replies",
         title="What the policies say",
         text=["The first reply of each policy to held-out prompts."],
-        examples=[example(i, to_json(compared), names) for i, compared in enumerate(examples, start=1)],
+        examples=[
+            example(i, replies.prompt, replies.replies, names, category=replies.category, scores=replies.scores)
+            for i, replies in enumerate(examples, start=1)
+        ],
     )
+
+
+def _data_columns(data: DataResult | None) -> dict[str, dict[str, int]] | None:
+    if data is None:
+        return None
+    return {
+        "Comparisons": data.comparisons,
+        "Pairs": data.pairs,
+        "Tokens, prefix once": data.tokens,
+        "Shortened": data.shortened,
+    }

@@ -1,19 +1,37 @@
 """Stages that fit: any training to given rows, logged and kept; a preference model held against unseen pairs."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
 
 from torch import Tensor
 
 from preflab.evals.metrics.baselines import bag_of_words_baseline, length_baseline
 from preflab.evals.metrics.preference import evaluate_preferences
-from preflab.recipes.common.comparison_parts import HELD_OUT
+from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts
+from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.results import PreferenceResult
-from preflab.recipes.common.workbench import Workbench
 from preflab.rollouts.score import score_rows
 from preflab.run import Run
 from preflab.training.optimiser import Optimiser
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
+
+
+@dataclass(frozen=True)
+class Workbench:
+    """What a recipe on a language model and comparisons stands on; nothing is loaded before it is asked for.
+
+    A recipe puts these parts together in its ``Stages`` and inherits nothing.
+    """
+
+    run: Run
+    models: ModelRoles
+    """The trunk and the roles it plays."""
+    comparisons: ComparisonParts
+    """In parts that share no prompt."""
+    evaluation: ReplyEvaluation
+    """Held-out prompts, and what policies reply to them."""
 
 
 @runtime_checkable

@@ -154,3 +154,18 @@ class ReplyEvaluation:
         return np.array(
             [[float((a - b).sum()) for a, b in zip(x, y, strict=True)] for x, y in zip(logp, ref_logp, strict=True)]
         )
+
+
+def sampled_tokens(rollouts: Sequence[Sequence[Rollout]]) -> int:
+    """Tokens of all replies."""
+    return sum(len(rollout.tokens) for replies in rollouts for rollout in replies)
+
+
+def tokens_with_prompts(rollouts: Sequence[Sequence[Rollout]]) -> int:
+    """Tokens of one pass over all replies, each prompt once."""
+    return sum(len(replies[0].prompt) for replies in rollouts) + sampled_tokens(rollouts)
+
+
+def ended_share(rollouts: Sequence[Sequence[Rollout]]) -> float:
+    """Share of the replies that end by themselves."""
+    return float(np.mean([rollout.finished for replies in rollouts for rollout in replies]))

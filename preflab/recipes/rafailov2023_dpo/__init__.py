@@ -15,27 +15,27 @@ Result    docs/papers.md#rafailov2023_dpo
 
 from preflab import distributed
 from preflab.recipes.common.comparison_parts import DataResult
-from preflab.recipes.common.results import PreferenceResult
+from preflab.recipes.common.results import ExportResult, PreferenceResult, SFTResult
 from preflab.recipes.rafailov2023_dpo.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
-from preflab.recipes.rafailov2023_dpo.report import write_report
+from preflab.recipes.rafailov2023_dpo.report import summarise, write_report
+from preflab.recipes.rafailov2023_dpo.results import DPOResult, MeasureResult
 from preflab.recipes.rafailov2023_dpo.stages import Stages
-from preflab.recipes.rafailov2023_dpo.summary import summarise
 from preflab.run import Run
 
 __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]
 
 
 def main(config: Config, run: Run) -> None:
-    """Fit a judge, perhaps fine-tune, fit the policy, measure, report; every stage is kept and none is done twice."""
+    """Fit a preference model to measure by, perhaps fine-tune, fit the policy, measure, report; no stage twice."""
     stages = Stages(config, run)
     run.stage("data", stages.data, DataResult)
     if config.held_out_pm_share > 0:
         run.stage("preference_judge", stages.preference, PreferenceResult)
     if config.sft_first:
-        run.stage("sft", stages.sft)
-    run.stage("dpo", stages.dpo)
-    run.stage("measure", stages.measure)
-    run.stage("export", stages.export)
-    with distributed.rank_zero_first() as mine:
-        if mine:
+        run.stage("sft", stages.sft, SFTResult)
+    run.stage("dpo", stages.dpo, DPOResult)
+    run.stage("measure", stages.measure, MeasureResult)
+    run.stage("export", stages.export, ExportResult)
+    with distributed.rank_zero_first() as is_writer:
+        if is_writer:
             write_report(run.folder)

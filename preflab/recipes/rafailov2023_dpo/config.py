@@ -25,7 +25,7 @@ class Config:
     data: ComparisonDataConfig = field(default_factory=ComparisonDataConfig)
     seed: int = 0
     held_out_pm_share: float = 0.5
-    """Share of the others that trains a preference model to judge the outcome; 0: no judge, no win rate."""
+    """Share of the others that trains a preference model to measure the outcome by; 0: none, and no win rate."""
     trees: bool = True
     """Hold comparisons that go on from one another's replies in one row; changes speed, not results."""
     sft_first: bool = False
@@ -45,7 +45,7 @@ class Config:
             epochs=2, batch_comparisons=16, optimiser=OptimiserConfig(learning_rate=4e-4, warmup_steps=5)
         )
     )
-    """The judge's."""
+    """The held-out preference model's."""
     sampling: SamplingConfig = field(default_factory=lambda: SamplingConfig(max_new_tokens=32))
     """How replies are drawn for measuring."""
     evaluation_prompts: int = 64
@@ -62,7 +62,7 @@ class Config:
         """Settings that nothing reads under the others, and because of which."""
         dead = self.model.unread()
         if self.held_out_pm_share == 0:
-            dead["preference"] = "held_out_pm_share=0, which fits no judge"
+            dead["preference"] = "held_out_pm_share=0, which fits no preference model"
         if not self.sft_first:
             dead["sft"] = "sft_first=false"
         return dead

@@ -14,10 +14,9 @@ Result    docs/papers.md#sft
 from preflab import distributed
 from preflab.recipes.common.results import ExportResult
 from preflab.recipes.sft.config import RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
-from preflab.recipes.sft.report import write_report
+from preflab.recipes.sft.report import summarise, write_report
 from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult
 from preflab.recipes.sft.stages import Stages
-from preflab.recipes.sft.summary import summarise
 from preflab.run import Run
 
 __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "large", "main", "smoke", "summarise", "write_report"]

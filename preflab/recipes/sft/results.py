@@ -3,10 +3,9 @@
 from dataclasses import dataclass
 
 from preflab.evals.metrics.reply_stats import ReplyFacts
-from preflab.maths.statistics import Estimate
 from preflab.recipes.common import results
 from preflab.recipes.common.results import ComparedReplies
-from preflab.reporting.verdicts import Verdict, claim_above
+from preflab.reporting.verdicts import Verdict
 
 
 @dataclass(frozen=True)
@@ -45,12 +44,3 @@ class MeasureResult:
     facts: dict[str, ReplyFacts]
     examples: list[ComparedReplies]
     sampled_tokens: int
-
-
-def verdicts(gain: Estimate) -> list[Verdict]:
-    """The recipe's claim: replies that were not trained on become more probable.
-
-    Args:
-        gain  nats per reply token, with an interval over prompts.
-    """
-    return [claim_above("unseen replies become more probable", gain, 0.0, unit="nats", source="Stiennon et al. 2020")]

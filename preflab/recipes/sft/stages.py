@@ -10,14 +10,14 @@ from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
 from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, draw_subset
-from preflab.recipes.common.fitting import run_fit
+from preflab.recipes.common.fitting import Workbench, run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.results import ExportResult
 from preflab.recipes.common.supervised import TokenLosses, at_ends_of_epochs, loss_change, prompt_groups, token_losses
-from preflab.recipes.common.workbench import Workbench
+from preflab.recipes.sft.claims import verdicts
 from preflab.recipes.sft.config import Config
-from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult, verdicts
+from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult
 from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_replies
 from preflab.run import Run
 from preflab.training.sft import SFTTraining

@@ -10,8 +10,9 @@ from preflab.models.roles import Trunk
 from preflab.recipes.common.supervised import (
     TokenLosses,
     at_ends_of_epochs,
-    before_and_after,
+    loss_change,
     prompt_groups,
+    sft_section,
     token_losses,
 )
 from preflab.rollouts.encode import EncodedDialogues
@@ -34,10 +35,15 @@ def test_the_gain_is_what_the_loss_fell_by_token_for_token() -> None:
         TokenLosses(np.array([3.0, 2.0, 4.0, 1.0]), groups),
         TokenLosses(np.array([2.0, 1.0, 3.0, 0.0]), groups),
     )
-    found = before_and_after(before, after)
-    assert (found["before"].value, found["after"].value, found["gain"].value) == (2.5, 1.5, 1.0)
-    assert (found["gain"].low, found["gain"].high) == (1.0, 1.0)  # every token gained the same
-    assert found["gain"].clusters == 2
+    change = loss_change(before, after)
+    assert (change.before.value, change.after.value, change.gain.value) == (2.5, 1.5, 1.0)
+    assert (change.gain.low, change.gain.high) == (1.0, 1.0)  # every token gained the same
+    assert change.gain.clusters == 2
+    steps = [{"step": 1, "loss": 2.4}, {"step": 2, "loss": 2.0, "held_out_loss": 1.5}]
+    section = sft_section(change, steps)
+    assert [row[0] for row in section.tables[0].rows] == ["before", "after", "gain"]
+    assert section.tables[0].rows[2][1] == "+1.00 [+1.00, +1.00]"
+    assert section.figures[0].svg.startswith("<svg")
 
 
 def test_rows_of_dialogues_that_begin_alike_are_one_group() -> None:

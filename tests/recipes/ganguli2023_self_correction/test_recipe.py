@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from preflab.recipes.ganguli2023_self_correction.summary import summarise
 
 from preflab.atomic_files import read_json
 from preflab.data.dialogues import load_dialogues
@@ -18,7 +19,6 @@ from preflab.recipes.ganguli2023_self_correction import SCALES, Config
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, checkpoint_of, key_of, parameters, slug
 from preflab.recipes.ganguli2023_self_correction.report import write_report
 from preflab.recipes.ganguli2023_self_correction.stages import STARTER
-from preflab.recipes.ganguli2023_self_correction.summary import summarise
 from preflab.runner.catalogue import recipe_named
 from tests.killing import Nursery, results
 
