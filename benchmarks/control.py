@@ -54,7 +54,7 @@ SHARED: dict[str, Any] = {
     "initial_share": 0.1,
     "policy_learning_rate": 2e-3,
     "discount": 0.97,
-    "trace": 0.95,
+    "gae_lambda": 0.95,
     "entropy_bonus": 0.01,
 }
 THEIRS: dict[str, Any] = {
@@ -70,7 +70,7 @@ THEIRS: dict[str, Any] = {
 }
 OURS: dict[str, Any] = {
     "steps": 87_200,
-    "first_steps": 2400,
+    "pretrain_steps": 2400,
     "policy_epochs": 10,
     "steps_per_env": 100,
     "minibatch_steps": 400,
@@ -82,10 +82,10 @@ OURS: dict[str, Any] = {
     "fit_every": 4,
     "fit_epochs": 3,
     "members": 3,
-    "asked_by": 0.5,
+    "query_until": 0.5,
     "oversampling": 10,
 }
-"""``fit_every`` counts stretches; all labels are asked for in the first ``asked_by`` of the steps."""
+"""``fit_every`` counts stretches; all labels are asked for in the first ``query_until`` of the steps."""
 
 
 def _loop(seed: int, folder: Path) -> PreferenceLoop:
@@ -99,7 +99,7 @@ def _loop(seed: int, folder: Path) -> PreferenceLoop:
         minibatch_steps=o["minibatch_steps"],
         clip=o["clip"],
         discount=o["discount"],
-        trace=o["trace"],
+        gae_lambda=o["gae_lambda"],
         entropy_bonus=o["entropy_bonus"],
     )
     reward = EnsembleConfig(
@@ -110,15 +110,15 @@ def _loop(seed: int, folder: Path) -> PreferenceLoop:
     )
     loop = LoopConfig(
         steps=o["steps"],
-        first_steps=o["first_steps"],
+        pretrain_steps=o["pretrain_steps"],
         queries=o["labels"],
-        first_share=o["initial_share"],
-        stretch=o["steps_per_env"],
+        pretrain_label_share=o["initial_share"],
+        rollout_steps=o["steps_per_env"],
         candidates=400,
         oversample=o["oversampling"],
         half_life=float(o["steps"]),
-        asked_by=o["asked_by"],
-        first_epochs=o["initial_epochs"],
+        query_until=o["query_until"],
+        pretrain_epochs=o["initial_epochs"],
         epochs=o["fit_epochs"],
         fit_every=o["fit_every"],
     )

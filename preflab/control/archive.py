@@ -1,4 +1,4 @@
-"""Clips on the disk, one file each: whoever is asked about a clip may answer after the run was killed."""
+"""Clips on the disk, one file each, so that an answer may come after the run was killed."""
 
 import hashlib
 import io
@@ -38,8 +38,8 @@ class ClipArchive:
 
     def __iter__(self) -> Iterator[int]:
         """Ids of the clips that are kept, ascending."""
-        names = [_NAME.fullmatch(path.name) for path in self.folder.glob("clip-*.npz")]
-        return iter(sorted(int(name.group(1)) for name in names if name))
+        matches = [_NAME.fullmatch(path.name) for path in self.folder.glob("clip-*.npz")]
+        return iter(sorted(int(match.group(1)) for match in matches if match))
 
     def save(self, clip: Clip) -> Path:
         """Keep a clip: whole on the disk when this returns. One that is kept already is left as it is.
@@ -55,9 +55,9 @@ class ClipArchive:
         parts: dict[str, Any] = {name: getattr(clip, name) for name in _PARTS}
         if clip.states is not None:
             parts["states"] = clip.states
-        found = io.BytesIO()
-        np.savez_compressed(found, **parts, sha256=_digest(parts))
-        return write_atomically(path, found.getvalue())
+        buffer = io.BytesIO()
+        np.savez_compressed(buffer, **parts, sha256=_digest(parts))
+        return write_atomically(path, buffer.getvalue())
 
     def load(self, clip: int) -> Clip:
         """A clip as it was saved.
@@ -75,23 +75,23 @@ class ClipArchive:
                 raise ValueError("its parts do not give its checksum")
             states = parts.get("states")
             frames, actions, true_reward, step, stack = (parts[name] for name in _PARTS)
-            seen = frames if stack == 1 else stack_frames(frames, int(stack))
-            return Clip(clip, seen, actions, true_reward, states, int(step), int(stack))
+            observations = frames if stack == 1 else stack_frames(frames, int(stack))
+            return Clip(clip, observations, actions, true_reward, states, int(step), int(stack))
         except (OSError, ValueError, KeyError, EOFError, NotImplementedError, zipfile.BadZipFile, zlib.error) as error:
             raise DataError(f"clip {clip} is damaged ({error})", path=path) from error
 
 
 def _digest(parts: dict[str, Any]) -> np.ndarray:
     """Of names, types, shapes and values: the container's own checks do not cover the names of its parts."""
-    found = hashlib.sha256()
+    digest = hashlib.sha256()
     for name, part in sorted(parts.items()):
-        value = np.ascontiguousarray(part)
-        found.update(f"{name} {value.dtype.str} {np.shape(part)};".encode() + value.tobytes())
-    return np.frombuffer(found.digest(), dtype=np.uint8)
+        array = np.ascontiguousarray(part)
+        digest.update(f"{name} {array.dtype.str} {np.shape(part)};".encode() + array.tobytes())
+    return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
 def same_clip(a: Clip, b: Clip) -> bool:
-    """Whether two clips are one."""
+    """Whether two clips are equal, their ids aside."""
     if (a.step, a.stack) != (b.step, b.stack) or (a.states is None) != (b.states is None):
         return False
     pairs = [(a.frames, b.frames), (a.actions, b.actions), (a.true_reward, b.true_reward)]

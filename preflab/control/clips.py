@@ -1,7 +1,8 @@
-"""Clips: short stretches of behaviour that are compared, cut from trajectories of a vectorised environment."""
+"""Clips: a few consecutive steps of behaviour, cut from the episodes of a vectorised environment, and compared."""
 
 from collections import deque
 from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,7 +19,7 @@ class Clip:
     """
 
     id: int
-    """Unique in a run; where the clip comes from is not told by it."""
+    """Unique in a run; it does not say where the clip comes from."""
     observations: Shaped[np.ndarray, "..."]
     """[step ...]"""
     actions: Shaped[np.ndarray, "..."]
@@ -49,10 +50,32 @@ class Clip:
 
     @property
     def frames(self) -> Shaped[np.ndarray, "..."]:
-        """What a file needs of the observations: every frame once, [step + stack - 1 ...]; see `stack_frames`."""
+        """The observations as a file keeps them: every frame once, [step + stack - 1 ...]; see `stack_frames`."""
         if self.stack == 1:
             return self.observations
         return np.concatenate([self.observations[0], self.observations[1:, -1]])
+
+
+@dataclass(frozen=True, eq=False)
+class ClipQuery:
+    """Two clips that somebody is asked to compare."""
+
+    left: Clip
+    right: Clip
+    step: int
+    """Environment steps of the run when it is asked."""
+
+
+@dataclass(frozen=True, eq=False)
+class EpisodeSegment:
+    """Consecutive steps of one copy within one episode, of which clips are cut."""
+
+    observations: Shaped[np.ndarray, "time ..."]
+    actions: Shaped[np.ndarray, "time ..."]
+    true_reward: Float[np.ndarray, " time"]
+    states: Shaped[np.ndarray, "time state"] | None = None
+    step: int = 0
+    """Environment steps of the run when it began."""
 
 
 def stack_frames(frames: Shaped[np.ndarray, "frame ..."], stack: int) -> Shaped[np.ndarray, "step stack ..."]:
@@ -81,7 +104,7 @@ def _first_bad(values: np.ndarray) -> int:
 
 
 class ClipStore:
-    """The latest clips that may still be asked about: a ring, so that old behaviour is forgotten.
+    """The latest clips, which may be asked about: a ring, so that old behaviour is forgotten.
 
     Args:
         steps     length of every clip.
@@ -108,65 +131,55 @@ class ClipStore:
     def __iter__(self) -> Iterator[Clip]:
         return iter(self._clips)
 
-    def cut(
-        self,
-        observations: Shaped[np.ndarray, "time ..."],
-        actions: Shaped[np.ndarray, "time ..."],
-        true_reward: Float[np.ndarray, " time"],
-        *,
-        rng: np.random.Generator,
-        n: int,
-        states: Shaped[np.ndarray, "time state"] | None = None,
-        step: int = 0,
-    ) -> int:
-        """Cut up to ``n`` clips out of one stretch within an episode and keep them.
+    def cut(self, segment: EpisodeSegment, *, n: int, rng: np.random.Generator) -> int:
+        """Cut up to ``n`` clips out of a segment and keep them.
 
         Clips do not overlap. What is left over is spread by chance before, between and behind them, so that steps near
-        either end are seen as often as others. A stretch that is too short for a clip gives none.
+        either end are seen as often as others. A segment that is too short for a clip gives none.
 
         Returns:
             how many were cut.
         """
-        time = len(true_reward)
-        most = min(n, time // self.steps)
-        if most < 1:
+        time = len(segment.true_reward)
+        count = min(n, time // self.steps)
+        if count < 1:
             return 0
-        spare = time - most * self.steps
-        gaps = np.sort(rng.integers(0, spare + 1, size=most))
+        spare = time - count * self.steps
+        gaps = np.sort(rng.integers(0, spare + 1, size=count))
         for k, gap in enumerate(gaps.tolist()):
             part = slice(k * self.steps + gap, (k + 1) * self.steps + gap)
-            own = Clip(
+            observations = segment.observations[part]
+            clip = Clip(
                 id=self._next,
-                observations=np.array(observations[part]) if self.stack == 1 else observations[part],
-                actions=np.array(actions[part]),
-                true_reward=np.array(true_reward[part], dtype=np.float64),
-                states=None if states is None else np.array(states[part]),
-                step=step + part.start,
+                observations=np.array(observations) if self.stack == 1 else observations,
+                actions=np.array(segment.actions[part]),
+                true_reward=np.array(segment.true_reward[part], dtype=np.float64),
+                states=None if segment.states is None else np.array(segment.states[part]),
+                step=segment.step + part.start,
                 stack=self.stack,
             )
-            self._clips.append(own)
+            self._clips.append(clip)
             self._next += 1
-        return most
+        return count
 
     def pairs(
-        self, n: int, rng: np.random.Generator, *, asked: set[tuple[int, int]] | None = None
+        self, n: int, rng: np.random.Generator, *, exclude: AbstractSet[tuple[int, int]] = frozenset()
     ) -> list[tuple[Clip, Clip]]:
-        """``n`` different pairs of different clips, none of which is in ``asked``, in a random order of sides.
+        """``n`` different pairs of different clips, none of which is in ``exclude``, in a random order of sides.
 
         Fewer where there are no more; none of fewer than two clips.
         """
-        held, taken = list(self._clips), set(asked or ())
-        possible = len(held) * (len(held) - 1) // 2
-        here = {clip.id for clip in held}
-        left = possible - sum(a in here and b in here for a, b in taken)
-        found: list[tuple[Clip, Clip]] = []
-        while len(found) < min(n, left):
-            i, j = rng.choice(len(held), size=2, replace=False).tolist()
-            key = pair_key(held[i], held[j])
+        clips, taken = list(self._clips), set(exclude)
+        ids = {clip.id for clip in clips}
+        remaining = len(clips) * (len(clips) - 1) // 2 - sum(a in ids and b in ids for a, b in taken)
+        pairs: list[tuple[Clip, Clip]] = []
+        while len(pairs) < min(n, remaining):
+            i, j = rng.choice(len(clips), size=2, replace=False).tolist()
+            key = pair_key(clips[i], clips[j])
             if key not in taken:
                 taken.add(key)
-                found.append((held[i], held[j]))
-        return found
+                pairs.append((clips[i], clips[j]))
+        return pairs
 
     def state(self) -> list[Clip]:
         """The clips, oldest first."""

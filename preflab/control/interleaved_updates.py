@@ -1,4 +1,4 @@
-"""A stretch of behaviour in which the policy is improved on the way, as A2C wants it: every few steps."""
+"""A trajectory during which the policy is updated every few steps, as A2C wants it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,10 +13,10 @@ from preflab.control.trajectory import Trajectory, concatenate, rollout
 
 @dataclass(frozen=True, eq=False)
 class CollectedRewards:
-    """What an agent was handed for a stretch, and what its updates told."""
+    """The rewards that an agent was given for a trajectory, and what its updates logged."""
 
     rewards: Float[np.ndarray, "time env"]
-    told: dict[str, float]
+    metrics: dict[str, float]
 
 
 def collect_with_updates(
@@ -31,19 +31,18 @@ def collect_with_updates(
     """Act for ``steps`` steps of every copy and learn from each ``update_steps`` of them at once.
 
     Args:
-        rewards_of   what the agent is handed for a stretch.
+        rewards_of   the rewards that the agent is given for a trajectory.
         steps        a multiple of ``update_steps``.
         keep_states  keep what the steps can be drawn from.
 
     Returns:
-        the whole stretch; its rewards, and the updates' numbers, each its mean over the updates.
+        the trajectory of all steps; its rewards, and the metrics of the updates, each its mean over them.
     """
-    parts, rewards, told = [], [], []
+    parts, rewards, metrics = [], [], []
     for _ in range(steps // update_steps):
         part = rollout(env, agent.act, update_steps, keep_states=keep_states)
-        own = rewards_of(part)
-        told.append(agent.update(part, own))
+        rewards.append(rewards_of(part))
+        metrics.append(agent.update(part, rewards[-1]))
         parts.append(part)
-        rewards.append(own)
-    means = {name: float(np.mean([own[name] for own in told])) for name in told[-1]}
+    means = {name: float(np.mean([update[name] for update in metrics])) for name in metrics[-1]}
     return concatenate(parts), CollectedRewards(np.concatenate(rewards), means)

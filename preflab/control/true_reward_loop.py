@@ -1,4 +1,4 @@
-"""The same agent on the true reward: what learning from comparisons is held against."""
+"""The same agent on the true reward, for comparison with learning from labels."""
 
 from collections.abc import Callable, Mapping
 
@@ -12,18 +12,18 @@ from preflab.control.agents.agent import Agent
 from preflab.control.environments.env import VectorEnv
 from preflab.control.episodes import Episodes
 from preflab.control.interleaved_updates import collect_with_updates
-from preflab.control.preference_loop import LoopConfig
+from preflab.control.loop_config import LoopConfig
 from preflab.control.running_stats import RunningMeanStd
 from preflab.control.trajectory import Trajectory
 
 
 class TrueRewardLoop:
-    """Acts and learns for as many steps, in the same rounds.
+    """Acts and learns for as many steps as `PreferenceLoop`, in the same rounds.
 
     Args:
-        config     steps, stretch, update_steps and window are read.
-        normalise  bring the reward to mean 0 and deviation 1, as predicted ones are; else it is handed over as it is.
-        facts      of a stretch, to be logged with the rest.
+        config     steps, rollout_steps, update_steps and window are read.
+        normalise  bring the reward to mean 0 and deviation 1, as learned ones are.
+        facts      of a trajectory, to be logged with the rest.
     """
 
     def __init__(
@@ -39,25 +39,26 @@ class TrueRewardLoop:
         self.scale, self.episodes, self.step = RunningMeanStd(1), Episodes(env.n, window=config.window), 0
 
     def run(
-        self, log: Callable[..., None], keep: Callable[[], object], waiting: Callable[[int], None] | None = None
+        self, log: Callable[..., None], checkpoint: Callable[[], object], on_wait: Callable[[int], None] | None = None
     ) -> None:
         """Go on to the end; see `PreferenceLoop.run`. Nothing is waited for."""
-        del waiting
+        del on_wait
         c = self.config
         while self.step < c.steps:
-            stretch, acted = collect_with_updates(
-                self.env, self.agent, self._rewards, c.stretch, c.update_steps or c.stretch
+            trajectory, collected = collect_with_updates(
+                self.env, self.agent, self._rewards, c.rollout_steps, c.update_steps or c.rollout_steps
             )
-            self.step += stretch.steps
-            facts = self.facts(stretch) if self.facts else {}
-            log(step=self.step, **acted.told, **self.episodes.add(stretch, acted.rewards), **facts)
-            keep()
+            self.step += trajectory.steps
+            facts = self.facts(trajectory) if self.facts else {}
+            returns = self.episodes.add(trajectory, collected.rewards)
+            log(step=self.step, **collected.metrics, **returns, **facts)
+            checkpoint()
 
-    def _rewards(self, stretch: Trajectory) -> Float[np.ndarray, "time env"]:
+    def _rewards(self, trajectory: Trajectory) -> Float[np.ndarray, "time env"]:
         if not self.normalise:
-            return stretch.true_reward
-        self.scale.add(stretch.true_reward.reshape(-1, 1))
-        return np.asarray((stretch.true_reward - self.scale.mean[0]) / (self.scale.std[0] + 1e-8))
+            return trajectory.true_reward
+        self.scale.add(trajectory.true_reward.reshape(-1, 1))
+        return np.asarray((trajectory.true_reward - self.scale.mean[0]) / (self.scale.std[0] + 1e-8))
 
     def state(self) -> dict[str, Tensor]:
         """Everything that the future depends on."""

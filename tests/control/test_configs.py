@@ -15,7 +15,7 @@ from preflab.errors import ConfigError
 from preflab.recipes.christiano2017.arms import VARIANTS, arm_of
 from preflab.recipes.christiano2017.backflip.synthetic_judge import JudgeConfig
 
-LOOP = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50)
+LOOP = LoopConfig(steps=800, pretrain_steps=400, queries=12, rollout_steps=50)
 
 
 @pytest.mark.parametrize(
@@ -23,8 +23,8 @@ LOOP = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50)
     [
         (LOOP, {"half_life": 50.0}, {"half_life": 50.0, "schedule": "constant"}, "schedule=constant"),
         (LOOP, {"oversample": 20}, {"oversample": 20, "random_queries": True}, "random_queries=true"),
-        (LOOP, {"schedule": "stepwise"}, {"schedule": "stepwise", "first_share": 1.0}, "first_share=1"),
-        (LOOP, {"asked_by": 0.5}, {"asked_by": 0.5, "first_share": 1.0}, "first_share=1"),
+        (LOOP, {"schedule": "stepwise"}, {"schedule": "stepwise", "pretrain_label_share": 1.0}, "pretrain_label_share=1"),
+        (LOOP, {"query_until": 0.5}, {"query_until": 0.5, "pretrain_label_share": 1.0}, "pretrain_label_share=1"),
         (EnsembleConfig(), {"lapse": 0.2}, {"lapse": 0.2, "target": True}, "target=true"),
         (EnsembleConfig(), {"l2_step": 0.2}, {"l2_step": 0.2, "bootstrap": False}, "bootstrap=false"),
         (EnsembleConfig(), {"l2_step": 0.2}, {"l2_step": 0.2, "l2": 0.0}, "l2=0"),
@@ -44,7 +44,7 @@ def test_a_setting_that_another_makes_dead_is_refused_and_passes_where_it_lives(
 @pytest.mark.parametrize("name", VARIANTS)
 def test_an_ablation_may_kill_settings_that_were_changed(name: str) -> None:
     """Each ablation is made of settings that its own configs take, whatever the other arms need."""
-    loop = replace(LOOP, schedule="stepwise", half_life=50.0, oversample=20, asked_by=0.5)
+    loop = replace(LOOP, schedule="stepwise", half_life=50.0, oversample=20, query_until=0.5)
     ensemble = EnsembleConfig(lapse=0.2, l2_step=0.2, low_ratio=1.2)
     assert arm_of(name, 12, loop, ensemble, OracleConfig()).name == name
 
@@ -52,8 +52,8 @@ def test_an_ablation_may_kill_settings_that_were_changed(name: str) -> None:
 @pytest.mark.parametrize(
     ("start", "changes", "message"),
     [
-        (LOOP, {"first_steps": 900}, r"first_steps must be at most steps \(800\), got 900"),
-        (LOOP, {"answered": 1.5}, r"answered must be in \[0, 1\], got 1.5"),
+        (LOOP, {"pretrain_steps": 900}, r"pretrain_steps must be at most steps \(800\), got 900"),
+        (LOOP, {"min_answered": 1.5}, r"answered must be in \[0, 1\], got 1.5"),
         (LOOP, {"half_life": float("nan")}, "half_life must be a number or null, got nan"),
         (EnsembleConfig(), {"lapse": 1.0}, r"lapse must be in \[0, 1\), got 1.0"),
         (EnsembleConfig(), {"low_ratio": 2.0}, r"low_ratio must be at most high_ratio \(1.5\), got 2.0"),

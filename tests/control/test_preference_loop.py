@@ -22,8 +22,8 @@ from preflab.errors import ConfigError, TrainingStopped
 from preflab.maths.query_selection import labels_due
 from tests.control.walk import Walk
 
-AGENT = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, trace=0.9)
-SHORT = LoopConfig(steps=800, first_steps=160, queries=40, stretch=20, first_epochs=5, candidates=60)
+AGENT = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, gae_lambda=0.9)
+SHORT = LoopConfig(steps=800, pretrain_steps=160, queries=40, rollout_steps=20, pretrain_epochs=5, candidates=60)
 
 
 def looped(folder: Path, config: LoopConfig, labeller: Any = None, **given: Any) -> PreferenceLoop:
@@ -49,7 +49,7 @@ def lines_of(loop: PreferenceLoop, keep: Callable[[], None] = lambda: None) -> l
 
 
 def test_it_learns_to_walk_to_the_right_from_labels_alone(tmp_path: Path) -> None:
-    lines = lines_of(looped(tmp_path, replace(SHORT, steps=3200, queries=120, epochs=2, first_epochs=20)))
+    lines = lines_of(looped(tmp_path, replace(SHORT, steps=3200, queries=120, epochs=2, pretrain_epochs=20)))
     assert abs(lines[0]["true_return"]) < 3  # at random
     assert lines[-1]["true_return"] > 9  # 1 + 2 + 3 + 4 + 5 at best
     assert max(line.get("rank_correlation", 0.0) for line in lines) > 0.7  # while episodes still differ
@@ -74,7 +74,7 @@ def test_a_schedule_of_ones_own(tmp_path: Path) -> None:
 
 
 def test_all_labels_at_the_start_is_the_ablation_without_online_queries(tmp_path: Path) -> None:
-    assert {line["asked"] for line in lines_of(looped(tmp_path, replace(SHORT, first_share=1.0)))} == {40}
+    assert {line["asked"] for line in lines_of(looped(tmp_path, replace(SHORT, pretrain_label_share=1.0)))} == {40}
 
 
 def test_disputed_pairs_are_asked_and_random_ones_are_as_disputed_as_any(tmp_path: Path) -> None:
@@ -105,7 +105,7 @@ def test_the_policy_may_learn_every_few_steps_of_a_round(tmp_path: Path) -> None
 
 
 def test_predictors_are_fitted_every_so_many_rounds_and_all_is_asked_by_then(tmp_path: Path) -> None:
-    lines = lines_of(looped(tmp_path, replace(SHORT, fit_every=3, asked_by=0.5)))
+    lines = lines_of(looped(tmp_path, replace(SHORT, fit_every=3, query_until=0.5)))
     assert ["reward_l2" in line for line in lines] == [True, False, False] * 3
     assert [line["asked"] == 40 for line in lines] == [line["step"] >= 480 for line in lines]  # half of 640 after 160
 
@@ -152,7 +152,7 @@ class Slow:
 
 
 def test_it_waits_until_enough_is_answered_and_not_for_all(tmp_path: Path) -> None:
-    looks, missing, lines = looped(tmp_path, replace(SHORT, answered=0.75), Slow(), wait=0.0), [], []
+    looks, missing, lines = looped(tmp_path, replace(SHORT, min_answered=0.75), Slow(), wait=0.0), [], []
     looks.run(lambda **numbers: lines.append(numbers), lambda: None, missing.append)
     assert missing[0] == 3  # ten were asked and five answered; eight are enough
     for line in lines:
@@ -161,7 +161,7 @@ def test_it_waits_until_enough_is_answered_and_not_for_all(tmp_path: Path) -> No
 
 
 def test_blind_clips_hold_no_reward(tmp_path: Path) -> None:
-    loop = looped(tmp_path, replace(SHORT, blind=True))
+    loop = looped(tmp_path, replace(SHORT, hide_true_reward=True))
     lines = lines_of(loop)
     assert all(not clip.true_reward.any() for clip in loop.store)
     assert lines[-1]["tie"] == 40  # an oracle sees nothing to choose
@@ -183,7 +183,7 @@ def test_with_nothing_to_wait_for_it_waits_for_one_answer_all_the_same(tmp_path:
             return super().answers() if self.looks > 3 else []
 
     missing: list[int] = []
-    loop = looped(tmp_path, replace(SHORT, answered=0.0), Late(), wait=0.0)
+    loop = looped(tmp_path, replace(SHORT, min_answered=0.0), Late(), wait=0.0)
     loop.run(lambda **numbers: None, lambda: None, missing.append)
     assert missing == [1, 1, 1] and len(loop.labels.all) > 5
 
@@ -203,14 +203,14 @@ def test_no_clip_lies_over_the_end_of_an_episode(tmp_path: Path) -> None:
 
 
 def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="first_share"):
-        replace(SHORT, first_share=0.0)
+    with pytest.raises(ConfigError, match="pretrain_label_share"):
+        replace(SHORT, pretrain_label_share=0.0)
     with pytest.raises(ConfigError, match="divisor of stretch"):
         replace(SHORT, update_steps=7)
-    with pytest.raises(ConfigError, match="asked_by"):
-        replace(SHORT, asked_by=0.0)
+    with pytest.raises(ConfigError, match="query_until"):
+        replace(SHORT, query_until=0.0)
     with pytest.raises(ConfigError, match="multiple of the 4 copies"):
-        looped(tmp_path, replace(SHORT, first_steps=161))
+        looped(tmp_path, replace(SHORT, pretrain_steps=161))
     with pytest.raises(ConfigError, match="that rise from 0 to 1"):
         replace(SHORT, schedule="custom")
     with pytest.raises(ConfigError, match="points are of the schedule custom"):
@@ -221,6 +221,6 @@ def test_settings_that_cannot_be_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="no clip of 21 steps"):
         replace(SHORT, clip_steps=21)
     with pytest.raises(ConfigError, match="a clip has 3 steps, a stretch 2: none would ever be whole"):
-        looped(tmp_path, replace(SHORT, stretch=2))
+        looped(tmp_path, replace(SHORT, rollout_steps=2))
     with pytest.raises(ConfigError, match="a clip has 6 steps, an episode 5"):
         looped(tmp_path, replace(SHORT, clip_steps=6))

@@ -19,9 +19,9 @@ def test_a_stretch_holds_what_was_seen_before_each_step_and_earned_by_it() -> No
     found = rollout(Walk(2, horizon=3), right, 4, keep_states=True)
     assert found.observations[:, 0].tolist() == [[0, 0], [1, 1], [2, 2], [0, 0]]  # place and step; begun anew after 3
     assert found.true_reward[:, 1].tolist() == [-1, -2, -3, -1]
-    assert found.ended.tolist() == [[False, False], [False, False], [True, True], [False, False]]
-    assert found.finals.tolist() == [[3, 3], [-3, 3]]
-    assert found.last.tolist() == [[1, 1], [-1, 1]]
+    assert found.dones.tolist() == [[False, False], [False, False], [True, True], [False, False]]
+    assert found.final_observations.tolist() == [[3, 3], [-3, 3]]
+    assert found.next_observations.tolist() == [[1, 1], [-1, 1]]
     assert found.steps == 8
     assert found.states is not None and found.states[:, 1, 0].tolist() == [0, -1, -2, 0]
 
@@ -32,7 +32,7 @@ def test_a_step_is_followed_by_what_was_seen_before_any_reset() -> None:
     def place(observations: np.ndarray) -> np.ndarray:
         return observations[..., 0]
 
-    after = found.worth_after(place, place(found.observations))
+    after = found.bootstrap_values(place, place(found.observations))
     assert after[:, 0].tolist() == [1, 2, 3, 1]  # 3 at the end of the episode, though 0 is seen next
     assert after[:, 1].tolist() == [-1, -2, -3, -1]
 
@@ -40,22 +40,22 @@ def test_a_step_is_followed_by_what_was_seen_before_any_reset() -> None:
 def test_a_predictor_sees_actions_within_their_bounds_or_one_hot() -> None:
     found = rollout(Walk(1), right, 1)
     assert found.actions.tolist() == [[[2.0]]]
-    assert found.rewarded_actions(Continuous(1)).tolist() == [[[1.0]]]
+    assert found.reward_model_actions(Continuous(1)).tolist() == [[[1.0]]]
     counted = Trajectory(
         observations=found.observations,
         actions=np.array([[2]]),
         true_reward=found.true_reward,
-        ended=found.ended,
-        finals=found.finals,
-        last=found.last,
+        dones=found.dones,
+        final_observations=found.final_observations,
+        last=found.next_observations,
         states=None,
     )
-    assert counted.rewarded_actions(Discrete(3)).tolist() == [[[0, 0, 1]]]
+    assert counted.reward_model_actions(Discrete(3)).tolist() == [[[0, 0, 1]]]
 
 
 @pytest.mark.parametrize("steps", [1, 7])
 def test_without_an_end_there_are_no_finals(steps: int) -> None:
-    assert len(rollout(Walk(1, horizon=8), right, steps).finals) == 0
+    assert len(rollout(Walk(1, horizon=8), right, steps).final_observations) == 0
 
 
 def test_stretches_that_follow_each_other_join_to_the_one_that_they_are() -> None:
@@ -80,13 +80,13 @@ def test_nothing_is_worth_anything_behind_an_end_of_the_tasks_own() -> None:
     class Falls(Walk):
         def step(self, actions: np.ndarray) -> Step:
             told = super().step(actions)
-            return replace(told, terminated=told.ended & np.array([True, False]))
+            return replace(told, terminations=told.dones & np.array([True, False]))
 
     found = rollout(Falls(2, horizon=3), right, 4)
-    assert found.terminated is not None and found.terminated.nonzero()[0].tolist() == [2]
-    after = found.worth_after(lambda seen: seen[..., 0], found.observations[..., 0])
+    assert found.terminations is not None and found.terminations.nonzero()[0].tolist() == [2]
+    after = found.bootstrap_values(lambda seen: seen[..., 0], found.observations[..., 0])
     assert after[:, 0].tolist() == [1, 2, 0, 1] and after[:, 1].tolist() == [-1, -2, -3, -1]
     env = Falls(2, horizon=3)
     parts = concatenate([rollout(env, right, 2), rollout(env, right, 2)])
-    assert np.array_equal(parts.terminated, found.terminated)
-    assert found.tail(2).terminated.tolist() == [[True, False], [False, False]]  # type: ignore[union-attr]
+    assert np.array_equal(parts.terminations, found.terminations)
+    assert found.tail(2).terminations.tolist() == [[True, False], [False, False]]  # type: ignore[union-attr]

@@ -12,12 +12,12 @@ from preflab.control.preference_loop import LoopConfig
 from preflab.control.true_reward_loop import TrueRewardLoop
 from tests.control.walk import Walk
 
-AGENT = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, trace=0.9)
+AGENT = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, gae_lambda=0.9)
 
 
 def looped(steps: int, *, update_steps: int | None = None, normalise: bool = True) -> TrueRewardLoop:
     env = Walk(4)
-    config = LoopConfig(steps=steps, first_steps=80, queries=1, stretch=20, update_steps=update_steps)
+    config = LoopConfig(steps=steps, pretrain_steps=80, queries=1, rollout_steps=20, update_steps=update_steps)
     return TrueRewardLoop(config, env, PPO(env.spec, AGENT), normalise=normalise)
 
 

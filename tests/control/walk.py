@@ -29,7 +29,7 @@ class Walk:
         self.observations = self._seen()
         return Step(self.observations, reward, ended, final)
 
-    def drawn_from(self) -> np.ndarray:
+    def render_states(self) -> np.ndarray:
         return self._at[:, None].astype(np.float32)
 
     def state(self) -> dict[str, Tensor]:

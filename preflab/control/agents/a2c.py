@@ -31,8 +31,8 @@ class A2CConfig:
     """How the agent learns."""
 
     steps: int = 5
-    """Rewards are summed over so many steps of a copy, and the value of what is seen then is added. A stretch of this
-    length is the paper's update; a longer one is cut into several such sums and is still one update."""
+    """Rewards are summed over so many steps of a copy, and the value of what is seen then is added. A trajectory of
+    this length is the paper's update; a longer one is cut into several such sums and is still one update."""
     discount: float = 0.99
     entropy_bonus: float = 0.01
     value_coefficient: float = 0.5
@@ -93,8 +93,8 @@ class ActorCritic(nn.Module):
         """Pixels from 0 to 255, or flat vectors."""
         if observations.dim() == 4:
             observations = observations.contiguous(memory_format=torch.channels_last)  # updates take an eighth less
-        found = self.trunk(observations.float() / self.scale)
-        return self.policy(found), self.value(found).squeeze(-1)
+        features = self.trunk(observations.float() / self.scale)
+        return self.policy(features), self.value(features).squeeze(-1)
 
 
 class A2C:
@@ -127,7 +127,7 @@ class A2C:
         """An action for every copy, drawn from the policy."""
         if self._rng is None:
             self._rng = np.random.default_rng((self.seed, 11, self.updates))
-        return np.asarray(self.head.draw(self.net(torch.from_numpy(observations))[0], self._rng))
+        return np.asarray(self.head.sample(self.net(torch.from_numpy(observations))[0], self._rng))
 
     @torch.no_grad()
     def values(self, observations: Shaped[np.ndarray, "item ..."]) -> Float[np.ndarray, " item"]:
@@ -135,36 +135,38 @@ class A2C:
         return np.asarray(self.net(torch.from_numpy(observations))[1].numpy())
 
     def returns(
-        self, stretch: Trajectory, rewards: Float[np.ndarray, "time env"], values: Float[np.ndarray, "time env"]
+        self, trajectory: Trajectory, rewards: Float[np.ndarray, "time env"], values: Float[np.ndarray, "time env"]
     ) -> Float[Tensor, "time env"]:
         """Rewards to the end of each run of ``steps`` steps, discounted, and the value of what is seen then.
 
         ``R_t = r_t + discount * R_(t+1)``, and behind the last step of a run the value: `gae_of_stretch` with trace 1.
         """
-        after = stretch.worth_after(self.values, values)
-        own = [torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (rewards, values, after)]
-        ended = torch.from_numpy(stretch.ended)
-        found = []
+        next_values = trajectory.bootstrap_values(self.values, values)
+        tensors = [torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (rewards, values, next_values)]
+        dones = torch.from_numpy(trajectory.dones)
+        returns = []
         for start in range(0, len(rewards), self.config.steps):
             part = slice(start, start + self.config.steps)
-            reward, before, behind = (x[part] for x in own)
-            sums = gae_of_stretch(reward, before, behind, ended[part], discount=self.config.discount, trace=1.0)
-            found.append(sums[1])
-        return torch.cat(found)
+            reward, value, next_value = (tensor[part] for tensor in tensors)
+            _, part_returns = gae_of_stretch(
+                reward, value, next_value, dones[part], discount=self.config.discount, trace=1.0
+            )
+            returns.append(part_returns)
+        return torch.cat(returns)
 
-    def update(self, stretch: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
-        """Learn from a stretch that this agent acted in.
+    def update(self, trajectory: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
+        """Learn from a trajectory that this agent acted in.
 
         Raises:
             TrainingStopped: a loss is not finite.
         """
         config = self.config
-        flat = stretch.observations.reshape(-1, *self.spec.obs_shape)
+        flat = trajectory.observations.reshape(-1, *self.spec.obs_shape)
         outputs, values = self.net(torch.from_numpy(flat))
-        known = values.detach()
-        returns = self.returns(stretch, rewards, known.numpy().reshape(rewards.shape)).flatten()
-        actions = torch.from_numpy(stretch.actions.reshape(len(flat), *stretch.actions.shape[2:]))
-        policy_loss = -(self.head.logp(outputs, actions) * (returns - known)).mean()
+        baseline = values.detach()
+        returns = self.returns(trajectory, rewards, baseline.numpy().reshape(rewards.shape)).flatten()
+        actions = torch.from_numpy(trajectory.actions.reshape(len(flat), *trajectory.actions.shape[2:]))
+        policy_loss = -(self.head.logp(outputs, actions) * (returns - baseline)).mean()
         value_loss = (returns - values).square().mean()
         entropy = self.head.entropy(outputs).mean()
         loss = policy_loss - config.entropy_bonus * entropy + config.value_coefficient * value_loss
@@ -189,7 +191,7 @@ class A2C:
         nn.utils.clip_grad_norm_(self.networks.parameters(), config.gradient_clip)
         self._optimiser.step()
         self.updates += 1
-        self.steps += stretch.steps
+        self.steps += trajectory.steps
         self._rng = None
         return logged
 
@@ -199,6 +201,6 @@ class A2C:
         return {**module_state(self.networks, self._optimiser), **counts}
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where another stopped, between two stretches."""
+        """Go on where another stopped, between two trajectories."""
         load_module_state(self.networks, self._optimiser, state)
         self.updates, self.steps, self._rng = int(state["updates"]), int(state["steps"]), None

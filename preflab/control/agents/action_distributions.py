@@ -18,7 +18,7 @@ class Gaussian(nn.Module):
         self.width = actions.size
         self.log_std = nn.Parameter(torch.full((actions.size,), log_std))
 
-    def draw(self, outputs: Float[Tensor, "item act"], rng: np.random.Generator) -> Float[np.ndarray, "item act"]:
+    def sample(self, outputs: Float[Tensor, "item act"], rng: np.random.Generator) -> Float[np.ndarray, "item act"]:
         """An action each."""
         noise = rng.standard_normal(outputs.shape, dtype=np.float32)
         return np.asarray(outputs.numpy() + self.log_std.detach().exp().numpy() * noise)
@@ -30,8 +30,8 @@ class Gaussian(nn.Module):
 
     def entropy(self, outputs: Float[Tensor, "item act"]) -> Float[Tensor, " item"]:
         """Differential entropy, nats: ``sum of log_std + size / 2 * log(2 pi e)``."""
-        whole: Tensor = self.log_std.sum() + 0.5 * self.width * math.log(2 * math.pi * math.e)
-        return whole.expand(len(outputs))
+        entropy: Tensor = self.log_std.sum() + 0.5 * self.width * math.log(2 * math.pi * math.e)
+        return entropy.expand(len(outputs))
 
 
 class Categorical(nn.Module):
@@ -41,7 +41,7 @@ class Categorical(nn.Module):
         super().__init__()
         self.width = actions.n
 
-    def draw(self, outputs: Float[Tensor, "item act"], rng: np.random.Generator) -> Shaped[np.ndarray, " item"]:
+    def sample(self, outputs: Float[Tensor, "item act"], rng: np.random.Generator) -> Shaped[np.ndarray, " item"]:
         """An action each: the largest of the logits with Gumbel noise."""
         noise = rng.gumbel(size=outputs.shape)
         return np.asarray((outputs.numpy() + noise).argmax(axis=-1))

@@ -1,4 +1,4 @@
-"""What the loop asks of an agent: act, learn from a stretch under rewards that it is handed, be stopped and go on."""
+"""The protocol of agents: act, learn from a trajectory under given rewards, be stopped and go on."""
 
 from collections.abc import Mapping
 from typing import Protocol, runtime_checkable
@@ -12,22 +12,22 @@ from preflab.control.trajectory import Trajectory
 
 @runtime_checkable
 class Agent(Protocol):
-    """Learns from rewards that others give; it never sees the environment's.
+    """Learns from the rewards it is given; it never sees the environment's.
 
     Draws are keyed by seed and by the number of updates so far, so that an agent that is given another's state between
-    two stretches goes on as it.
+    two trajectories goes on as it.
     """
 
     def act(self, observations: Shaped[np.ndarray, "env ..."]) -> Shaped[np.ndarray, "env ..."]:
         """An action for every copy, drawn."""
         ...
 
-    def update(self, stretch: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
-        """Learn from what was just done; what is worth logging."""
+    def update(self, trajectory: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
+        """Learn from what it just did. Returns metrics by name."""
         ...
 
     def state(self) -> dict[str, Tensor]:
-        """Everything that the future depends on, between two stretches."""
+        """Everything that the future depends on, between two trajectories."""
         ...
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""PPO for control, in place of the TRPO of Christiano et al. 2017 (appendix A.1), with their discount, trace and bonus.
+"""PPO for control, in place of the TRPO of Christiano et al. 2017 (appendix A.1), with their discount, lambda, bonus.
 
 The reward moves while the predictor learns, so nothing here is tied to its scale: advantages are whitened a minibatch,
 the value network predicts returns in units of their running deviation, observations are normalised. An entropy bonus
@@ -26,7 +26,7 @@ from preflab.maths.policy import ppo_policy_loss
 from preflab.maths.returns import gae_of_stretch
 
 _TINY = 1e-8
-_FARTHEST = 10.0
+_CLIP = 10.0
 """Normalised observations lie within this many deviations."""
 
 
@@ -43,7 +43,7 @@ class PPOConfig:
     clip: float = 0.2
     discount: float = 0.995
     """Appendix A.1, as are the next two."""
-    trace: float = 0.97
+    gae_lambda: float = 0.97
     entropy_bonus: float = 0.01
     """0.001 on Swimmer in the paper."""
     gradient_clip: float = 0.5
@@ -57,7 +57,7 @@ class PPOConfig:
         check_at_least(self, 1, "epochs", "minibatch_steps")
         check_at_least(self, 0, "entropy_bonus")
         check_above(self, 0, "learning_rate", "gradient_clip")
-        check_within(self, "[0, 1]", "discount", "trace")
+        check_within(self, "[0, 1]", "discount", "gae_lambda")
         check_within(self, "(0, 1)", "clip")
         if min(self.hidden, default=1) < 1:
             raise ConfigError(f"hidden must be at least 1 unit in each layer, got {self.hidden}")
@@ -100,68 +100,71 @@ class PPO:
         self._optimiser = torch.optim.Adam(
             self.networks.parameters(), lr=self.config.learning_rate, eps=1e-5, fused=True
         )
-        self.seen, self.returns = RunningMeanStd(spec.obs_shape[0]), RunningMeanStd(1)
+        self.observation_stats, self.return_stats = RunningMeanStd(spec.obs_shape[0]), RunningMeanStd(1)
         self.updates = 0
         self._rng: np.random.Generator | None = None
 
-    def _normal(self, observations: Shaped[np.ndarray, "... obs"]) -> Tensor:
+    def normalise(self, observations: Shaped[np.ndarray, "... obs"]) -> Float[Tensor, "... obs"]:
+        """Observations as the networks read them, within 10 running deviations of the running mean."""
         if not self.config.normalise_observations:
             return torch.from_numpy(np.asarray(observations, dtype=np.float32))
-        scaled = (observations - self.seen.mean) / (self.seen.std + _TINY)
-        return torch.from_numpy(np.clip(scaled, -_FARTHEST, _FARTHEST).astype(np.float32))
+        scaled = (observations - self.observation_stats.mean) / (self.observation_stats.std + _TINY)
+        return torch.from_numpy(np.clip(scaled, -_CLIP, _CLIP).astype(np.float32))
 
     @torch.no_grad()
     def act(self, observations: Float[np.ndarray, "env obs"]) -> Shaped[np.ndarray, "env ..."]:
         """An action for every copy, drawn from the policy."""
         if self._rng is None:
             self._rng = np.random.default_rng((self.seed, 11, self.updates))
-        return np.asarray(self.head.draw(self.body(self._normal(observations)), self._rng))
+        return np.asarray(self.head.sample(self.body(self.normalise(observations)), self._rng))
 
     @torch.no_grad()
     def values(self, observations: Float[np.ndarray, "item obs"]) -> Float[np.ndarray, " item"]:
         """What the value network expects, reward units."""
-        found = self.critic(self._normal(observations)).squeeze(-1).numpy()
-        return np.asarray(found * self.returns.std[0])
+        scaled = self.critic(self.normalise(observations)).squeeze(-1).numpy()
+        return np.asarray(scaled * self.return_stats.std[0])
 
-    def update(self, stretch: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
-        """Learn from a stretch that this agent acted in.
+    def update(self, trajectory: Trajectory, rewards: Float[np.ndarray, "time env"]) -> dict[str, float]:
+        """Learn from a trajectory that this agent acted in.
 
         Raises:
             TrainingStopped: a loss is not finite.
         """
         config = self.config
-        flat = stretch.observations.reshape(-1, *self.spec.obs_shape)
-        inputs = self._normal(flat)
+        flat = trajectory.observations.reshape(-1, *self.spec.obs_shape)
+        inputs = self.normalise(flat)
         values = self.values(flat).reshape(rewards.shape)
-        after = stretch.worth_after(self.values, values)
-        own, before, behind = (torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (rewards, values, after))
-        advantages, returns = gae_of_stretch(
-            own,
-            before,
-            behind,
-            torch.from_numpy(stretch.ended),
-            discount=config.discount,
-            trace=config.trace,
+        next_values = trajectory.bootstrap_values(self.values, values)
+        float_rewards, float_values, float_next_values = (
+            torch.from_numpy(np.asarray(x, dtype=np.float32)) for x in (rewards, values, next_values)
         )
-        self.returns.add(returns.flatten()[:, None].numpy())
-        actions = torch.from_numpy(stretch.actions.reshape(len(flat), *stretch.actions.shape[2:]))
+        advantages, returns = gae_of_stretch(
+            float_rewards,
+            float_values,
+            float_next_values,
+            torch.from_numpy(trajectory.dones),
+            discount=config.discount,
+            trace=config.gae_lambda,
+        )
+        self.return_stats.add(returns.flatten()[:, None].numpy())
+        actions = torch.from_numpy(trajectory.actions.reshape(len(flat), *trajectory.actions.shape[2:]))
         with torch.no_grad():
-            old = self.head.logp(self.body(inputs), actions)
-        targets = returns.flatten() / float(self.returns.std[0] + _TINY)
-        logged = self._fit(inputs, actions, old, advantages.flatten(), targets)
+            old_logp = self.head.logp(self.body(inputs), actions)
+        targets = returns.flatten() / float(self.return_stats.std[0] + _TINY)
+        logged = self._fit(inputs, actions, old_logp, advantages.flatten(), targets)
         error = ((returns.numpy() - values) ** 2).mean()
         logged |= {
             "explained_variance": float(1 - error / max(float(returns.var(correction=0)), _TINY)),
             "mean_reward": float(rewards.mean()),
             "std_reward": float(rewards.std()),
         }
-        self.seen.add(flat)
+        self.observation_stats.add(flat)
         self.updates += 1
         self._rng = None
         return logged
 
     def _fit(
-        self, inputs: Tensor, actions: Tensor, old: Tensor, advantages: Tensor, targets: Tensor
+        self, inputs: Tensor, actions: Tensor, old_logp: Tensor, advantages: Tensor, targets: Tensor
     ) -> dict[str, float]:
         """So many epochs of minibatches."""
         config, head, body = self.config, self.head, self.body
@@ -169,14 +172,15 @@ class PPO:
         policy_weights, critic_weights = [*body.parameters(), *head.parameters()], list(self.critic.parameters())
         for _ in range(config.epochs):
             order = torch.from_numpy(rng.permutation(len(inputs)))
-            parts = [torch.split(x[order], config.minibatch_steps) for x in (inputs, actions, old, advantages, targets)]
-            for seen, done, before, own, target in zip(*parts, strict=True):
-                own = (own - own.mean()) / (own.std(correction=0) + _TINY)
-                outputs = body(seen)
-                logp = head.logp(outputs, done)
+            tensors = (inputs, actions, old_logp, advantages, targets)
+            minibatches = [torch.split(tensor[order], config.minibatch_steps) for tensor in tensors]
+            for observation, action, before, advantage, target in zip(*minibatches, strict=True):
+                advantage = (advantage - advantage.mean()) / (advantage.std(correction=0) + _TINY)
+                outputs = body(observation)
+                logp = head.logp(outputs, action)
                 entropy = head.entropy(outputs).mean()
-                policy_loss = ppo_policy_loss(logp, before, own, clip=config.clip).mean()
-                value_loss = 0.5 * (self.critic(seen).squeeze(-1) - target).square().mean()
+                policy_loss = ppo_policy_loss(logp, before, advantage, clip=config.clip).mean()
+                value_loss = 0.5 * (self.critic(observation).squeeze(-1) - target).square().mean()
                 loss = policy_loss - config.entropy_bonus * entropy + value_loss
                 self._optimiser.zero_grad(set_to_none=True)
                 loss.backward()  # type: ignore[no-untyped-call]
@@ -197,14 +201,14 @@ class PPO:
         """Weights, moments and statistics."""
         return {
             **module_state(self.networks, self._optimiser),
-            "seen": self.seen.state(),
-            "returns": self.returns.state(),
+            "seen": self.observation_stats.state(),
+            "returns": self.return_stats.state(),
             "updates": torch.tensor(self.updates),
         }
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
-        """Go on where another stopped, between two stretches."""
+        """Go on where another stopped, between two trajectories."""
         load_module_state(self.networks, self._optimiser, state)
-        self.seen.load_state(state["seen"])
-        self.returns.load_state(state["returns"])
+        self.observation_stats.load_state(state["seen"])
+        self.return_stats.load_state(state["returns"])
         self.updates, self._rng = int(state["updates"]), None

@@ -30,7 +30,7 @@ _FOREVER = 2**31 - 1
 
 
 class AtariEnv:
-    """So many copies of a game, without score, lives or ends.
+    """Copies of a game, without score, lives or ends.
 
     The true reward of a step is the game's, clipped to [-1, 1], and a penalty where a life was lost or a game ended
     (not in Pong). It is 1, the most that a step can earn: the paper names no size. Its wrappers end an episode with
@@ -112,11 +112,11 @@ class AtariEnv:
     def _advance(self, i: int, action: int) -> tuple[float, UInt8[np.ndarray, "84 84"]]:
         """One step of one copy: true reward and screen."""
         emulator = self._emulators[i]
-        gained = self._hold(i, action)
-        self._scores[i] += gained
-        reward, lives = float(np.clip(gained, -1, 1)), int(emulator.lives())
-        ended, lost = bool(emulator.game_over(with_truncation=False)), lives < self._lives[i]
-        if ended or (lost and self.penalise == "life"):
+        score = self._hold(i, action)
+        self._scores[i] += score
+        reward, lives = float(np.clip(score, -1, 1)), int(emulator.lives())
+        over, lost = bool(emulator.game_over(with_truncation=False)), lives < self._lives[i]
+        if over or (lost and self.penalise == "life"):
             reward -= self.penalty
         self._lives[i] = lives
         if emulator.game_over():
@@ -128,8 +128,7 @@ class AtariEnv:
     def step(self, actions: Int[np.ndarray, " env"]) -> Step:
         """Hold an action in every copy for four frames.
 
-        Where a game ends, the next one begins behind the agent's back: the stack goes on with its first screen, and
-        nothing says so.
+        Where a game ends, the next one begins at once. The stack goes on with its first screen, and no step is done.
 
         Raises:
             ConfigError: an action is not in the game.
@@ -137,18 +136,18 @@ class AtariEnv:
         actions = np.asarray(actions)
         if actions.shape != (self.n,) or not ((actions >= 0) & (actions < len(self._actions))).all():
             raise ConfigError(f"expected {self.n} actions from 0 to {len(self._actions) - 1}, got {actions}")
-        told = [self._advance(i, action) for i, action in enumerate(actions.tolist())]
-        screens = np.stack([screen for _, screen in told])
+        steps = [self._advance(i, action) for i, action in enumerate(actions.tolist())]
+        screens = np.stack([screen for _, screen in steps])
         self.observations = np.concatenate([self.observations[:, 1:], screens[:, None]], axis=1)
-        rewards = np.array([reward for reward, _ in told])
+        rewards = np.array([reward for reward, _ in steps])
         return Step(self.observations, rewards, np.zeros(self.n, dtype=bool), self.observations)
 
     def finished_scores(self) -> list[float]:
         """Scores, not clipped, of the games that ended since the last call, in order."""
-        found, self._finished = self._finished, []
-        return found
+        scores, self._finished = self._finished, []
+        return scores
 
-    def drawn_from(self) -> None:
+    def render_states(self) -> None:
         """Observations are pictures."""
 
     def state(self) -> dict[str, Tensor]:
@@ -156,7 +155,7 @@ class AtariEnv:
         return {
             "screens": torch.from_numpy(self.observations.copy()),
             "games": torch.from_numpy(self._games.copy()),
-            "lengths": torch.tensor([len(own) for own in self._played]),
+            "lengths": torch.tensor([len(actions) for actions in self._played]),
             "played": torch.from_numpy(np.frombuffer(b"".join(self._played), dtype=np.uint8).copy()),
             "finished": torch.tensor(self._finished, dtype=torch.float64),
         }
@@ -171,9 +170,9 @@ class AtariEnv:
             raise ConfigError(f"a state of {len(state['games'])} copies does not fit {self.n} of {self.spec.name}")
         played = np.split(state["played"].numpy(), np.cumsum(state["lengths"].numpy())[:-1])
         self._games = state["games"].numpy() - 1
-        for i, own in enumerate(played):
+        for i, actions in enumerate(played):
             self._begin(i)
-            for action in own.tolist():
+            for action in actions.tolist():
                 self._scores[i] += self._hold(i, action)
             self._lives[i] = self._emulators[i].lives()
         self._finished = state["finished"].tolist()

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import UInt8
 
-from preflab.control.rendering.pillow import load_pillow
+from preflab.control.rendering.pillow import average_areas
 from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
@@ -62,5 +62,4 @@ def small_screen(game: Game, screen: UInt8[np.ndarray, "210 160"]) -> UInt8[np.n
     """
     for top, bottom, left, right in game.blanked:
         screen[top:bottom, left:right] = 0
-    image = load_pillow().Image
-    return np.asarray(image.fromarray(screen).resize((SIDE, SIDE), image.Resampling.BOX))
+    return average_areas(screen, SIDE)

@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float64, Shaped
 from torch import Tensor
 
 from preflab.control.environments.env import Actions, Continuous, Discrete, Step
-from preflab.control.environments.gym_env import LEAK, Ends, GymEnv, episode_seed, gym_spec
+from preflab.control.environments.gym_env import DEFAULT_EPISODES, LEAK, EpisodeConfig, GymEnv, episode_seed, gym_spec
 from preflab.errors import ConfigError, DataError
 
-Moved = tuple[Float64[np.ndarray, "env state"], Float64[np.ndarray, " env"], Bool[np.ndarray, " env"]]
+Transition = tuple[Float64[np.ndarray, "env state"], Float64[np.ndarray, " env"], Bool[np.ndarray, " env"]]
 """The next states, the rewards, and which copies are at an end of the task's own."""
 
 
@@ -31,11 +31,11 @@ class Classic:
     fps: float
     spread: tuple[float, ...]
     """Episodes start uniformly within so much of 0 in each part of the state."""
-    move: Callable[[np.ndarray, np.ndarray], Moved]
+    move: Callable[[np.ndarray, np.ndarray], Transition]
     observe: Callable[[np.ndarray], np.ndarray]
 
 
-def _swing(state: np.ndarray, actions: np.ndarray) -> Moved:
+def _step_pendulum(state: np.ndarray, actions: np.ndarray) -> Transition:
     """Gymnasium's pendulum: g 10, mass 1, length 1, steps of 0.05 s."""
     angle, speed = state[:, 0], state[:, 1]
     torque = np.clip(actions.reshape(-1).astype(np.float32), -2.0, 2.0)
@@ -47,17 +47,17 @@ def _swing(state: np.ndarray, actions: np.ndarray) -> Moved:
     return after, -cost, np.zeros(len(state), dtype=bool)
 
 
-def _see_swing(state: np.ndarray) -> np.ndarray:
-    seen = np.empty((len(state), 3), dtype=np.float32)
-    seen[:, 0], seen[:, 1], seen[:, 2] = np.cos(state[:, 0]), np.sin(state[:, 0]), state[:, 1]
-    return seen
+def _observe_pendulum(state: np.ndarray) -> np.ndarray:
+    observations = np.empty((len(state), 3), dtype=np.float32)
+    observations[:, 0], observations[:, 1], observations[:, 2] = np.cos(state[:, 0]), np.sin(state[:, 0]), state[:, 1]
+    return observations
 
 
 _MASS, _POLE, _LENGTH = 0.1 + 1.0, 0.1 * 0.5, 0.5
 _TILT = 12 * 2 * np.pi / 360
 
 
-def _balance(state: np.ndarray, actions: np.ndarray) -> Moved:
+def _step_cart_pole(state: np.ndarray, actions: np.ndarray) -> Transition:
     """Gymnasium's cart and pole: equations of Florian (2007), Euler steps of 0.02 s."""
     x, speed, angle, turn = state.T
     force = np.where(actions.reshape(-1) == 1, 10.0, -10.0)
@@ -71,8 +71,8 @@ def _balance(state: np.ndarray, actions: np.ndarray) -> Moved:
 
 
 CLASSIC: dict[str, Classic] = {
-    "Pendulum-v1": Classic(Continuous(1, -2.0, 2.0), 200, 30.0, (np.pi, 1.0), _swing, _see_swing),
-    "CartPole-v1": Classic(Discrete(2), 500, 50.0, (0.05,) * 4, _balance, lambda state: state),
+    "Pendulum-v1": Classic(Continuous(1, -2.0, 2.0), 200, 30.0, (np.pi, 1.0), _step_pendulum, _observe_pendulum),
+    "CartPole-v1": Classic(Discrete(2), 500, 50.0, (0.05,) * 4, _step_cart_pole, lambda state: state),
 }
 
 
@@ -80,37 +80,21 @@ class ClassicEnv:
     """Copies of a task of `CLASSIC`.
 
     Args:
-        task, n, seed, horizon, ends, clip_steps, fps  as for `GymEnv`.
+        task               a name in `CLASSIC`.
+        n, seed, episodes  as for `GymEnv`.
 
     Raises:
         ConfigError: no such task, or a setting makes no sense.
     """
 
-    def __init__(
-        self,
-        task: str,
-        n: int,
-        *,
-        seed: int = 0,
-        horizon: int | None = None,
-        ends: Ends = "refuse",
-        clip_steps: int | None = None,
-        fps: float | None = None,
-    ) -> None:
+    def __init__(self, task: str, n: int, *, seed: int = 0, episodes: EpisodeConfig = DEFAULT_EPISODES) -> None:
         if task not in CLASSIC:
             raise ConfigError(f"expected one of {', '.join(CLASSIC)}, got {task!r}")
-        if n < 1 or ends not in ("refuse", "hide", "show"):
-            raise ConfigError(f"expected at least one copy, and ends refuse, hide or show, got n={n} and ends={ends!r}")
-        self.task, self.n, self.seed, self.ends = CLASSIC[task], n, seed, ends
-        seen = len(self.task.observe(np.zeros((1, len(self.task.spread))))[0])
-        self.spec = gym_spec(
-            task,
-            (seen,),
-            self.task.actions,
-            horizon=self.task.limit if horizon is None else horizon,
-            clip_steps=clip_steps,
-            fps=self.task.fps if fps is None else fps,
-        )
+        if n < 1:
+            raise ConfigError(f"expected at least one copy, got {n}")
+        self.task, self.n, self.seed, self.ends = CLASSIC[task], n, seed, episodes.ends
+        width = len(self.task.observe(np.zeros((1, len(self.task.spread))))[0])
+        self.spec = gym_spec(task, (width,), self.task.actions, episodes, limit=self.task.limit, fps=self.task.fps)
         self.early_ends = 0
         """Ends before the horizon so far, of all copies."""
         self._counts = np.zeros((3, n), dtype=np.int64)
@@ -118,14 +102,14 @@ class ClassicEnv:
         self._state = np.zeros((n, len(self.task.spread)))
         for i in range(n):
             self._reset(i)
-        self.observations = self._observed()
+        self.observations = self._observations()
 
     def _reset(self, i: int) -> None:
         episode, _, restart = self._counts[:, i].tolist()
         high = np.array(self.task.spread)
         self._state[i] = np.random.default_rng(episode_seed(self.seed, i, episode, restart)).uniform(-high, high)
 
-    def _observed(self) -> np.ndarray:
+    def _observations(self) -> np.ndarray:
         return self.task.observe(self._state).astype(np.float32)
 
     def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
@@ -139,34 +123,34 @@ class ClassicEnv:
         if not np.isfinite(self._state).all():
             raise DataError(f"{self.spec.name}: the state is not finite; were the actions? got {actions}")
         self._counts[1] += 1
-        ended = self._counts[1] >= self.spec.horizon
-        early = over & ~ended
-        final = self._observed()
+        dones = self._counts[1] >= self.spec.horizon
+        early = over & ~dones
+        final = self._observations()
         if early.any():
             self._end_early(early)
             if self.ends == "hide":
-                final = self._observed()
+                final = self._observations()
             else:
-                ended |= early
-        for i in np.flatnonzero(ended).tolist():
+                dones |= early
+        for i in np.flatnonzero(dones).tolist():
             self._counts[:, i] = self._counts[0, i] + 1, 0, 0
             self._reset(i)
-        self.observations = self._observed() if ended.any() else final
-        return Step(self.observations, reward, ended, final, over & (self.ends == "show"))
+        self.observations = self._observations() if dones.any() else final
+        return Step(self.observations, reward, dones, final, over & (self.ends == "show"))
 
     def _end_early(self, early: Bool[np.ndarray, " env"]) -> None:
         if self.ends == "refuse":
             i = int(np.flatnonzero(early)[0])
             episode, at, _ = self._counts[:, i].tolist()
-            where = f"{self.spec.name}, copy {i}, episode {episode}, step {at} of {self.spec.horizon}"
-            raise ConfigError(f"{where}: the episode terminated before its horizon; {LEAK}")
+            location = f"{self.spec.name}, copy {i}, episode {episode}, step {at} of {self.spec.horizon}"
+            raise ConfigError(f"{location}: the episode terminated before its horizon; {LEAK}")
         self.early_ends += int(early.sum())
         if self.ends == "hide":
             for i in np.flatnonzero(early).tolist():
                 self._counts[2, i] += 1
                 self._reset(i)
 
-    def drawn_from(self) -> np.ndarray:
+    def render_states(self) -> np.ndarray:
         """Positions, angles and speeds."""
         return self._state.astype(np.float32)
 
@@ -184,18 +168,23 @@ class ClassicEnv:
         Raises:
             ConfigError: that one had another task or another number of copies.
         """
-        found = state["state"].numpy()
-        if found.shape != self._state.shape:
-            raise ConfigError(f"a state of {found.shape} does not fit {self.n} copies of {self.spec.name}")
-        self._state, self._counts = found.copy(), state["counts"].numpy().copy()
+        states = state["state"].numpy()
+        if states.shape != self._state.shape:
+            raise ConfigError(f"a state of {states.shape} does not fit {self.n} copies of {self.spec.name}")
+        self._state, self._counts = states.copy(), state["counts"].numpy().copy()
         self.early_ends = int(state["early_ends"])
-        self.observations = self._observed()
+        self.observations = self._observations()
 
 
 def make_gym(
-    task: str | Callable[[], Any], n: int, *, options: Mapping[str, Any] | None = None, **kw: Any
+    task: str | Callable[[], Any],
+    n: int,
+    *,
+    seed: int = 0,
+    episodes: EpisodeConfig = DEFAULT_EPISODES,
+    options: Mapping[str, Any] | None = None,
 ) -> ClassicEnv | GymEnv:
-    """Copies of any Gymnasium environment, stepped all at once where we have it so; settings as for `GymEnv`."""
+    """Copies of any Gymnasium environment, as a `ClassicEnv` where the task is one; arguments as for `GymEnv`."""
     if isinstance(task, str) and task in CLASSIC and not options:
-        return ClassicEnv(task, n, **kw)
-    return GymEnv(task, n, options=options, **kw)
+        return ClassicEnv(task, n, seed=seed, episodes=episodes)
+    return GymEnv(task, n, seed=seed, episodes=episodes, options=options)

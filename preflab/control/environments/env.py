@@ -1,4 +1,4 @@
-"""What the loop asks of an environment: many copies side by side, fixed horizons, nothing that tells the true reward.
+"""The protocol of environments: many copies side by side, fixed horizons, the true reward kept from the agent.
 
 Christiano et al. 2017, appendix A: episodes of varying length would tell the agent what is good, so none ends early.
 """
@@ -64,12 +64,12 @@ class Step:
     """[env ...], what the agent sees next; where an episode ended, the first of the next one."""
     true_reward: Float64[np.ndarray, " env"]
     """For the oracle and for reports alone."""
-    ended: Bool[np.ndarray, " env"]
-    """Whether the horizon was reached."""
-    final: Shaped[np.ndarray, "env ..."]
-    """[env ...], what the agent would have seen had no episode ended: the same as ``observations`` elsewhere."""
-    terminated: Bool[np.ndarray, " env"] | None = None
-    """Ends that are the task's own, behind which nothing is worth anything; None: there are none such."""
+    dones: Bool[np.ndarray, " env"]
+    """Whether an episode ended: the horizon was reached, or the task came to an end."""
+    final_observations: Shaped[np.ndarray, "env ..."]
+    """[env ...], before any reset; the same as ``observations`` where no episode ended."""
+    terminations: Bool[np.ndarray, " env"] | None = None
+    """Ends that are the task's own, after which the value is 0; None: the task has none."""
 
 
 @runtime_checkable
@@ -89,8 +89,8 @@ class VectorEnv(Protocol):
         """Act in every copy: [env size] floats for `Continuous`, [env] whole numbers for `Discrete`."""
         ...
 
-    def drawn_from(self) -> Float[np.ndarray, "env state"] | None:
-        """What a picture of each copy as it is now can be drawn from; None where observations are pictures."""
+    def render_states(self) -> Float[np.ndarray, "env state"] | None:
+        """State of each copy that a renderer draws it from; None where observations are pictures."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -103,7 +103,7 @@ class VectorEnv(Protocol):
 
 
 class Renderer(Protocol):
-    """Draws what `VectorEnv.drawn_from` gave, or observations that are pictures."""
+    """Draws a state of `VectorEnv.render_states`, or an observation that is a picture."""
 
     def __call__(self, state: Shaped[np.ndarray, "..."]) -> Shaped[np.ndarray, "height width 3"]:
         """One picture, [height width 3], uint8."""

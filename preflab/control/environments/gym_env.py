@@ -1,4 +1,4 @@
-"""Any Gymnasium environment, so many copies, with a fixed horizon.
+"""Copies of any Gymnasium environment, with a fixed horizon.
 
 An episode that ends when something good or bad happens tells the agent what is good without any label: a constant
 reward, or one of the wrong sign, may then look like success (Christiano et al. 2017, appendix A, takes such ends away).
@@ -9,7 +9,8 @@ an environment comes from its seed, and is checked against what was seen.
 """
 
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import torch
@@ -23,9 +24,35 @@ Ends: TypeAlias = Literal["refuse", "hide", "show"]
 
 LEAK = (
     "episodes of varying length tell the agent what is good whatever its reward, so that a result says nothing of the "
-    "labels. Use a version of the task that does not end early; or ends='hide': the copy starts afresh behind the "
-    "agent's back and its episode goes on; or, for a lesson in what goes wrong, ends='show'"
+    "labels. Use a version of the task that does not end early; or ends='hide': the copy is reset without "
+    "telling the agent, and its episode goes on; or, for a lesson in what goes wrong, ends='show'"
 )
+
+
+@dataclass(frozen=True, kw_only=True)
+class EpisodeConfig:
+    """How long episodes are, what an early end does, and which clips of them are shown how fast.
+
+    Raises:
+        ConfigError: ``ends`` is none of its three.
+    """
+
+    horizon: int | None = None
+    """Steps of every episode; None: the time limit that comes with the environment's id."""
+    ends: Ends = "refuse"
+    """An end before the horizon: ``refuse`` is an error; ``hide`` resets the copy without telling the agent, and counts
+    it in ``early_ends``; ``show`` ends the episode."""
+    clip_steps: int | None = None
+    """Steps of the clips that are compared; None: 1.5 seconds."""
+    fps: float | None = None
+    """Frames a second; None: the environment's."""
+
+    def __post_init__(self) -> None:
+        if self.ends not in get_args(Ends):
+            raise ConfigError(f"ends must be refuse, hide or show, got {self.ends!r}")
+
+
+DEFAULT_EPISODES = EpisodeConfig()
 
 
 def episode_seed(seed: int, copy: int, episode: int, restart: int = 0) -> int:
@@ -41,19 +68,15 @@ class GymEnv:
     where the bounds of a vector's parts differ, -1 and 1 stand for each part's own.
 
     Args:
-        make        an environment's id, or a function that makes one.
-        n           copies.
-        seed        where episodes start; each depends on it, the copy and the episode's number alone.
-        horizon     steps of every episode; by default the time limit of the id.
-        ends        an end before the horizon: ``refuse`` is an error, ``hide`` starts the copy afresh without a word to
-                    the agent and counts it in ``early_ends``, ``show`` ends the episode.
-        clip_steps  of the clips that are compared; by default 1.5 seconds.
-        fps         frames a second; by default the environment's.
-        options     what an id is made with.
+        make      an environment's id, or a function that makes one.
+        n         copies.
+        seed      where episodes start; each depends on it, the copy and the episode's number alone.
+        episodes  their length, and what an early end does.
+        options   keyword arguments of ``gymnasium.make``, where ``make`` is an id.
 
     Raises:
         ConfigError: no such environment, something it needs is not installed, it has neither time limit nor
-            ``horizon``, or its spaces are not Box and Box or Discrete.
+            ``episodes.horizon``, or its spaces are not Box and Box or Discrete.
     """
 
     def __init__(
@@ -62,19 +85,14 @@ class GymEnv:
         n: int,
         *,
         seed: int = 0,
-        horizon: int | None = None,
-        ends: Ends = "refuse",
-        clip_steps: int | None = None,
-        fps: float | None = None,
+        episodes: EpisodeConfig = DEFAULT_EPISODES,
         options: Mapping[str, Any] | None = None,
     ) -> None:
         if n < 1:
             raise ConfigError(f"expected at least one copy, got {n}")
-        if ends not in ("refuse", "hide", "show"):
-            raise ConfigError(f"ends must be refuse, hide or show, got {ends!r}")
-        made = [_made(make, options or {}) for _ in range(n)]
-        self._envs, self.n, self.seed, self.ends = [env for env, _, _ in made], n, seed, ends
-        _, limit, name = made[0]
+        copies = [_make_copy(make, options or {}) for _ in range(n)]
+        self._envs, self.n, self.seed, self.ends = [env for env, _, _ in copies], n, seed, episodes.ends
+        _, limit, name = copies[0]
         self.early_ends = 0
         """Ends before the horizon so far, of all copies."""
         self._actions = _Actions(self._envs[0].action_space, name)
@@ -82,9 +100,9 @@ class GymEnv:
             name,
             _obs_shape(self._envs[0].observation_space, name),
             self._actions.kind,
-            horizon=limit if horizon is None else horizon,
-            clip_steps=clip_steps,
-            fps=float(self._envs[0].metadata.get("render_fps") or 30) if fps is None else fps,
+            episodes,
+            limit=limit,
+            fps=float(self._envs[0].metadata.get("render_fps") or 30),
         )
         self._episode = np.full(n, -1, dtype=np.int64)
         self._at = np.zeros(n, dtype=np.int64)
@@ -102,8 +120,8 @@ class GymEnv:
 
     def _reset(self, i: int) -> None:
         start = episode_seed(self.seed, i, int(self._episode[i]), int(self._restarts[i]))
-        found, _ = self._envs[i].reset(seed=start)
-        self.observations[i] = np.asarray(found, dtype=np.float32).reshape(-1)
+        observation, _ = self._envs[i].reset(seed=start)
+        self.observations[i] = np.asarray(observation, dtype=np.float32).reshape(-1)
 
     def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
         """Act in every copy.
@@ -112,26 +130,26 @@ class GymEnv:
             ConfigError: an episode ended early and that is refused.
             DataError: a reward or an observation is not finite.
         """
-        rewards, ended = np.zeros(self.n), np.zeros(self.n, dtype=bool)
-        terminated, final = ended.copy(), np.zeros_like(self.observations)
+        rewards, dones = np.zeros(self.n), np.zeros(self.n, dtype=bool)
+        terminations, final = dones.copy(), np.zeros_like(self.observations)
         rows = np.asarray(actions, dtype=np.float64).reshape(self.n, -1)
         self.observations = self.observations.copy()  # what was handed out stays as it was
         for i in range(self.n):
-            rewards[i], over, terminated[i] = self._act(i, rows[i], final)
-            ended[i] = over or self._at[i] >= self.spec.horizon
-            if ended[i]:
+            rewards[i], over, terminations[i] = self._act(i, rows[i], final)
+            dones[i] = over or self._at[i] >= self.spec.horizon
+            if dones[i]:
                 self._begin(i)
-        return Step(self.observations, rewards, ended, final, terminated)
+        return Step(self.observations, rewards, dones, final, terminations)
 
     def _act(self, i: int, action: np.ndarray, final: np.ndarray) -> tuple[float, bool, bool]:
         """One step of one copy: its reward, whether it is to end here, and whether by the task's own doing."""
         self._taken[i, self._at[i]] = action
-        found, reward, terminated, truncated, _ = self._envs[i].step(self._actions.of(action))
+        observation, reward, terminated, truncated, _ = self._envs[i].step(self._actions.to_space(action))
         self._at[i] += 1
-        final[i] = self.observations[i] = np.asarray(found, dtype=np.float32).reshape(-1)
+        final[i] = self.observations[i] = np.asarray(observation, dtype=np.float32).reshape(-1)
         if not (np.isfinite(reward) and np.isfinite(final[i]).all()):
-            what = f"reward {reward}" if not np.isfinite(reward) else "observation"
-            raise DataError(f"{self._where(i)}: the environment's {what} is not finite")
+            quantity = f"reward {reward}" if not np.isfinite(reward) else "observation"
+            raise DataError(f"{self._where(i)}: the environment's {quantity} is not finite")
         if not (terminated or truncated):
             return float(reward), False, False
         if self.ends == "show":
@@ -150,8 +168,8 @@ class GymEnv:
     def _where(self, i: int) -> str:
         return f"{self.spec.name}, copy {i}, episode {self._episode[i]}, step {self._at[i]} of {self.spec.horizon}"
 
-    def drawn_from(self) -> Float[np.ndarray, "env state"]:
-        """The observations; a painter that knows the task can draw from them."""
+    def render_states(self) -> Float[np.ndarray, "env state"]:
+        """The observations: a renderer that knows the task can draw from them."""
         return self.observations.copy()
 
     def state(self) -> dict[str, Tensor]:
@@ -172,16 +190,18 @@ class GymEnv:
             ConfigError: the state is of another number of copies, or of another task.
             RunError: a copy does not see what it saw: the environment draws on more than its seed.
         """
-        seen, taken = state["observations"].numpy(), state["taken"].numpy()
-        if seen.shape != self.observations.shape or taken.shape[2] != self._actions.size:
-            raise ConfigError(f"a state of observations {seen.shape} does not fit {self.n} copies of {self.spec.name}")
+        expected, taken = state["observations"].numpy(), state["taken"].numpy()
+        if expected.shape != self.observations.shape or taken.shape[2] != self._actions.size:
+            raise ConfigError(
+                f"a state of observations {expected.shape} does not fit {self.n} copies of {self.spec.name}"
+            )
         self.observations, final = self.observations.copy(), np.zeros_like(self.observations)
         for i, (episode, at) in enumerate(zip(state["episode"].tolist(), state["at"].tolist(), strict=True)):
             self._episode[i] = episode - 1
             self._begin(i)
             for action in taken[i, :at]:
                 self._act(i, action, final)
-            if not np.array_equal(self.observations[i], seen[i]):
+            if not np.array_equal(self.observations[i], expected[i]):
                 raise RunError(
                     f"{self._where(i)}: replayed from its seed, the episode is another one, so that it cannot be taken "
                     "up where it was. All chance in an environment must come from reset(seed=...)"
@@ -190,16 +210,22 @@ class GymEnv:
 
 
 def gym_spec(
-    name: str, obs_shape: tuple[int, ...], actions: Actions, *, horizon: int | None, clip_steps: int | None, fps: float
+    name: str, obs_shape: tuple[int, ...], actions: Actions, episodes: EpisodeConfig, *, limit: int | None, fps: float
 ) -> Spec:
-    """The specification of a Gymnasium task; clips are 1.5 seconds long where nothing else is asked.
+    """The specification of a Gymnasium task.
+
+    Args:
+        limit  the environment's own time limit in steps, if it has one.
+        fps    the environment's own frames a second.
 
     Raises:
         ConfigError: there is no horizon.
     """
+    horizon = limit if episodes.horizon is None else episodes.horizon
+    fps = fps if episodes.fps is None else episodes.fps
     if horizon is None:
         raise ConfigError(f"{name} has no time limit of its own: say how many steps an episode has, horizon=...")
-    length = min(horizon, max(1, round(1.5 * fps))) if clip_steps is None else clip_steps
+    length = min(horizon, max(1, round(1.5 * fps))) if episodes.clip_steps is None else episodes.clip_steps
     return Spec(name=name, obs_shape=obs_shape, actions=actions, horizon=horizon, clip_steps=length, fps=fps)
 
 
@@ -224,8 +250,8 @@ class _Actions:
         else:
             raise ConfigError(f"{name}: actions must be Box or Discrete, got {space}")
 
-    def of(self, action: Float[np.ndarray, " size"]) -> Any:
-        """What the environment is stepped with."""
+    def to_space(self, action: Float[np.ndarray, " size"]) -> Any:
+        """The action as the environment takes it."""
         if isinstance(self.kind, Discrete):
             return int(action[0]) + int(self.space.start)
         if self.scaled:
@@ -241,7 +267,7 @@ def _obs_shape(space: Any, name: str) -> tuple[int, ...]:
     return (int(np.prod(space.shape)),)
 
 
-def _made(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tuple[Any, int | None, str]:
+def _make_copy(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tuple[Any, int | None, str]:
     """One environment without its time limit, that limit, and its name."""
     try:
         import gymnasium

@@ -34,6 +34,7 @@ class Motion:
 
 
 Observe = Callable[[np.ndarray, np.ndarray], np.ndarray]
+"""Positions and velocities, one row a copy -> observations."""
 Reward = Callable[[Motion], np.ndarray]
 Start = Callable[[np.random.Generator, np.ndarray, int], tuple[np.ndarray, np.ndarray]]
 
@@ -54,7 +55,7 @@ class Task:
     start: Start
 
 
-def _bumped(position: float, velocity: float, *, normal: bool = True) -> Start:
+def _noisy_start(position: float, velocity: float, *, normal: bool = True) -> Start:
     """The body's own posture with noise: uniform on positions; normal, or uniform too, on velocities."""
 
     def start(rng: np.random.Generator, qpos: np.ndarray, nv: int) -> tuple[np.ndarray, np.ndarray]:
@@ -64,7 +65,7 @@ def _bumped(position: float, velocity: float, *, normal: bool = True) -> Start:
     return start
 
 
-def _reach(rng: np.random.Generator, qpos: np.ndarray, nv: int) -> tuple[np.ndarray, np.ndarray]:
+def _start_reacher(rng: np.random.Generator, qpos: np.ndarray, nv: int) -> tuple[np.ndarray, np.ndarray]:
     """Arm nearly straight; the goal anywhere within 0.2 of the centre."""
     qpos = qpos + rng.uniform(-0.1, 0.1, qpos.size)
     angle, radius = rng.uniform(0, 2 * np.pi), 0.2 * np.sqrt(rng.uniform())
@@ -79,12 +80,12 @@ def _to_goal(qpos: np.ndarray) -> np.ndarray:
     return np.asarray(tip - qpos[:, 2:4])
 
 
-def _see_reach(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+def _observe_reacher(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
     angles = qpos[:, :2]
     return np.concatenate([np.cos(angles), np.sin(angles), qpos[:, 2:], qvel[:, :2], _to_goal(qpos)], axis=1)
 
 
-def _see_double(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
+def _observe_double_pendulum(qpos: np.ndarray, qvel: np.ndarray) -> np.ndarray:
     angles = qpos[:, 1:]
     return np.concatenate([qpos[:, :1], np.sin(angles), np.cos(angles), np.clip(qvel, -10, 10)], axis=1)
 
@@ -99,14 +100,21 @@ def _double_reward(m: Motion) -> np.ndarray:
     return np.asarray(10 - distance - speed + 10 * (height - 1))
 
 
-def _see(first: int, limit: float = np.inf) -> Observe:
+def _observe_from(first: int, limit: float = np.inf) -> Observe:
     """Positions from the ``first`` on, so that where it is along the way is hidden, and velocities."""
     return lambda qpos, qvel: np.concatenate([qpos[:, first:], np.clip(qvel, -limit, limit)], axis=1)
 
 
 TASKS: dict[str, Task] = {
     "reacher": Task(
-        "reacher.xml", 2, 10.0, 50, 15, _see_reach, lambda m: -np.linalg.norm(_to_goal(m.qpos), axis=1), _reach
+        "reacher.xml",
+        2,
+        10.0,
+        50,
+        15,
+        _observe_reacher,
+        lambda m: -np.linalg.norm(_to_goal(m.qpos), axis=1),
+        _start_reacher,
     ),
     "pendulum": Task(
         "inverted_pendulum.xml",
@@ -114,24 +122,35 @@ TASKS: dict[str, Task] = {
         10.0,
         25,
         15,
-        _see(0),
+        _observe_from(0),
         lambda m: 1 - m.qpos[:, 1] ** 2,
-        _bumped(0.01, 0.01, normal=False),
+        _noisy_start(0.01, 0.01, normal=False),
     ),
     "double_pendulum": Task(
-        "inverted_double_pendulum.xml", 5, 10.0, 50, 15, _see_double, _double_reward, _bumped(0.1, 0.1)
+        "inverted_double_pendulum.xml",
+        5,
+        10.0,
+        50,
+        15,
+        _observe_double_pendulum,
+        _double_reward,
+        _noisy_start(0.1, 0.1),
     ),
-    "half_cheetah": Task("half_cheetah.xml", 5, 20.0, 1000, 30, _see(1), lambda m: m.speed, _bumped(0.1, 0.1)),
-    "ant": Task("ant.xml", 5, 20.0, 1000, 30, _see(2), lambda m: m.speed + m.qpos[:, 2] - 1.2, _bumped(0.1, 0.1)),
+    "half_cheetah": Task(
+        "half_cheetah.xml", 5, 20.0, 1000, 30, _observe_from(1), lambda m: m.speed, _noisy_start(0.1, 0.1)
+    ),
+    "ant": Task(
+        "ant.xml", 5, 20.0, 1000, 30, _observe_from(2), lambda m: m.speed + m.qpos[:, 2] - 1.2, _noisy_start(0.1, 0.1)
+    ),
     "walker": Task(
         "walker2d_v5.xml",
         4,
         30.0,
         1000,
         45,
-        _see(1, 10.0),
+        _observe_from(1, 10.0),
         lambda m: m.speed + 1 + m.qpos[:, 1] - 2,
-        _bumped(0.005, 0.005, normal=False),
+        _noisy_start(0.005, 0.005, normal=False),
     ),
     "hopper": Task(
         "hopper.xml",
@@ -139,11 +158,13 @@ TASKS: dict[str, Task] = {
         40.0,
         1000,
         60,
-        _see(1, 10.0),
+        _observe_from(1, 10.0),
         lambda m: m.speed + 1 + m.qpos[:, 1] - 1,
-        _bumped(0.005, 0.005, normal=False),
+        _noisy_start(0.005, 0.005, normal=False),
     ),
-    "swimmer": Task("swimmer.xml", 4, 40.0, 1000, 60, _see(2), lambda m: m.speed, _bumped(0.1, 0.1, normal=False)),
+    "swimmer": Task(
+        "swimmer.xml", 4, 40.0, 1000, 60, _observe_from(2), lambda m: m.speed, _noisy_start(0.1, 0.1, normal=False)
+    ),
 }
 """Rewards in which a term of Gymnasium's and one of rl-teacher's cancel (the torque cost) are written without it."""
 
@@ -180,7 +201,7 @@ def load_body(file: str) -> Any:
 
 
 class MujocoEnv:
-    """So many copies of a task.
+    """Copies of a task.
 
     Args:
         task     a name in `TASKS`.
@@ -188,10 +209,21 @@ class MujocoEnv:
         seed     where each copy's episodes start; they depend on it, the copy and the episode's number alone.
         horizon  steps of an episode, where not the task's own.
         threads  of the simulator beside this one; 0: none.
+        observe  what the agent sees, where not the task's own observations.
     """
 
-    def __init__(self, task: str, n: int, *, seed: int = 0, horizon: int | None = None, threads: int = 0) -> None:
+    def __init__(
+        self,
+        task: str,
+        n: int,
+        *,
+        seed: int = 0,
+        horizon: int | None = None,
+        threads: int = 0,
+        observe: Observe | None = None,
+    ) -> None:
         self.task, self.n, self.seed = task_named(task), n, seed
+        self._observe = observe or self.task.observe
         self.model = load_body(self.task.file)
         import mujoco
         from mujoco import rollout
@@ -208,7 +240,7 @@ class MujocoEnv:
         self._at = np.zeros(n, dtype=np.int64)
         for i in range(n):
             self._begin(i)
-        self.observations = self._observed()
+        self.observations = self._observations()
         steps = self.task.horizon if horizon is None else horizon
         self.spec = Spec(
             name=task,
@@ -231,8 +263,8 @@ class MujocoEnv:
         nq, nv = int(self.model.nq), int(self.model.nv)
         return self._full[:, 1 : 1 + nq], self._full[:, 1 + nq : 1 + nq + nv]
 
-    def _observed(self) -> Float[np.ndarray, "env obs"]:
-        return self.task.observe(*self._split()).astype(np.float32)
+    def _observations(self) -> Float[np.ndarray, "env obs"]:
+        return self._observe(*self._split()).astype(np.float32)
 
     def step(self, actions: Float[np.ndarray, "env act"]) -> Step:
         """Hold the actions, clipped to the motors' range, for one step."""
@@ -246,15 +278,15 @@ class MujocoEnv:
         self._full = states[:, -1].copy()
         qpos, qvel = self._split()
         reward = self.task.reward(Motion(qpos, qvel, (qpos[:, 0] - before) / self._dt))
-        final = self._observed()
+        final = self._observations()
         self._at += 1
-        ended = self._at >= self.spec.horizon
-        for i in np.flatnonzero(ended):
+        dones = self._at >= self.spec.horizon
+        for i in np.flatnonzero(dones):
             self._begin(int(i))
-        self.observations = self._observed() if ended.any() else final
-        return Step(self.observations, np.asarray(reward, dtype=np.float64), ended, final)
+        self.observations = self._observations() if dones.any() else final
+        return Step(self.observations, np.asarray(reward, dtype=np.float64), dones, final)
 
-    def drawn_from(self) -> Float[np.ndarray, "env state"]:
+    def render_states(self) -> Float[np.ndarray, "env state"]:
         """Positions of every joint."""
         return self._split()[0].astype(np.float32)
 
@@ -276,4 +308,4 @@ class MujocoEnv:
         if full.shape != self._full.shape:
             raise ConfigError(f"a state of {full.shape} does not fit {self.n} copies of {self.spec.name}")
         self._full, self._episode, self._at = full.copy(), state["episode"].numpy().copy(), state["at"].numpy().copy()
-        self.observations = self._observed()
+        self.observations = self._observations()

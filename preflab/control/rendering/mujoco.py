@@ -78,7 +78,7 @@ VIEWS: dict[str, View] = {
 """How each task is shown; keys are those of `preflab.control.environments.mujoco_tasks.TASKS`."""
 
 
-class BodyPainter:
+class BodyRenderer:
     """Draws one task's body from its joint positions: a `preflab.control.environments.env.Renderer`.
 
     Args:
@@ -90,8 +90,8 @@ class BodyPainter:
 
     def __init__(self, task: str) -> None:
         self._pillow = load_pillow()
-        known = task_named(task)
-        self.task, self.view, self.model = task, VIEWS[task], load_body(known.file)
+        self.model = load_body(task_named(task).file)
+        self.task, self.view = task, VIEWS[task]
         import mujoco
 
         self._mujoco, self._data = mujoco, mujoco.MjData(self.model)
@@ -126,7 +126,7 @@ class BodyPainter:
             scene.capsule(self._ends(g), self._radius(g), (red, green, blue))
             if self.view.eye is not None and g == self.view.eye[0]:
                 scene.dot(self._at(g, (0.0, 0.0, self.view.eye[1])), 0.45 * self._radius(g), _EYE)
-        return scene.shrunk()
+        return scene.image()
 
     def _at(self, g: int, local: tuple[float, float, float]) -> Float[np.ndarray, " 3"]:
         """A point of a shape in the world."""
@@ -220,5 +220,6 @@ class _Scene:
     def _disc(self, at: Point, radius: float, colour: Any) -> None:
         self._draw.ellipse([at[0] - radius, at[1] - radius, at[0] + radius, at[1] + radius], fill=colour)
 
-    def shrunk(self) -> UInt8[np.ndarray, "height width 3"]:
+    def image(self) -> UInt8[np.ndarray, "height width 3"]:
+        """The picture at its own size."""
         return np.asarray(self._image.reduce(_FINER))

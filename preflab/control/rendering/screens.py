@@ -6,20 +6,20 @@ from jaxtyping import Shaped, UInt8
 from preflab.errors import ConfigError, DataError
 
 
-class ScreenPainter:
+class ScreenRenderer:
     """Shows the newest screen of a stack, enlarged without smoothing: a `preflab.control.environments.env.Renderer`.
 
     Args:
-        larger  how many pixels each becomes along either side.
+        scale  how many pixels each becomes along either side.
 
     Raises:
-        ConfigError: ``larger`` is below 1.
+        ConfigError: ``scale`` is below 1.
     """
 
-    def __init__(self, larger: int = 3) -> None:
-        if larger < 1:
-            raise ConfigError(f"larger must be at least 1, got {larger}")
-        self.larger = larger
+    def __init__(self, scale: int = 3) -> None:
+        if scale < 1:
+            raise ConfigError(f"scale must be at least 1, got {scale}")
+        self.scale = scale
 
     def __call__(self, state: Shaped[np.ndarray, "..."]) -> UInt8[np.ndarray, "height width 3"]:
         """One picture.
@@ -33,5 +33,5 @@ class ScreenPainter:
         if state.ndim not in (2, 3) or state.dtype != np.uint8 or 0 in state.shape:
             raise DataError(f"expected screens of grey levels as uint8, got {state.dtype} of {state.shape}")
         newest = state if state.ndim == 2 else state[-1]
-        large = newest.repeat(self.larger, axis=0).repeat(self.larger, axis=1)
+        large = newest.repeat(self.scale, axis=0).repeat(self.scale, axis=1)
         return np.ascontiguousarray(np.broadcast_to(large[..., None], (*large.shape, 3)))

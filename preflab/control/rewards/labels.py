@@ -1,4 +1,4 @@
-"""What was answered of which pair of clips, and what may be learned from; `journal` keeps answers on the disk.
+"""What was answered of which pair of clips, and what is learned from; `label_log` keeps answers on the disk.
 
 Ties count as half and half, "cannot tell" is kept and not learned from (Christiano et al. 2017, sec. 2.2.2).
 """
@@ -46,20 +46,20 @@ class Label:
         return _PROB.get(self.response)
 
 
-class Labels:
-    """The labels of a run and the clips they speak of.
+class LabelBuffer:
+    """The labels of a run and the clips they are of.
 
     Args:
-        keep  learn from this many of the latest labels alone (3,000 on Atari); None: from all.
+        capacity  learn from this many of the latest labels alone (3,000 on Atari); None: from all.
 
     Raises:
-        ConfigError: ``keep`` is below 1.
+        ConfigError: ``capacity`` is below 1.
     """
 
-    def __init__(self, *, keep: int | None = None) -> None:
-        if keep is not None and keep < 1:
-            raise ConfigError(f"keep must be at least 1, got {keep}")
-        self.keep = keep
+    def __init__(self, *, capacity: int | None = None) -> None:
+        if capacity is not None and capacity < 1:
+            raise ConfigError(f"capacity must be at least 1, got {capacity}")
+        self.capacity = capacity
         self.all: list[Label] = []
         self.clips: dict[int, Clip] = {}
 
@@ -76,24 +76,29 @@ class Labels:
             raise DataError(
                 f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
             )
-        if self.all and len(left) != (known := len(self.clips[self.all[0].left])):
-            raise DataError(f"clips {left.id} and {right.id} have {len(left)} steps, those of other labels {known}")
+        if self.all and len(left) != (steps := len(self.clips[self.all[0].left])):
+            raise DataError(f"clips {left.id} and {right.id} have {len(left)} steps, those of other labels {steps}")
         self.all.append(label)
         self.clips |= {left.id: left, right.id: right}
 
     @property
+    def with_answer(self) -> list[Label]:
+        """Those where somebody could tell, ties among them."""
+        return [label for label in self.all if label.prob_left is not None]
+
+    @property
     def usable(self) -> list[Label]:
         """Those that are learned from: the latest, without those where nobody could tell."""
-        told = [label for label in self.all if label.prob_left is not None]
-        return told if self.keep is None else told[-self.keep :]
+        answers = self.with_answer
+        return answers if self.capacity is None else answers[-self.capacity :]
 
     def counts(self) -> dict[str, int]:
         """How many of each answer."""
-        found = Counter(label.response for label in self.all)
-        return {response: found.get(response, 0) for response in RESPONSES}
+        counts = Counter(label.response for label in self.all)
+        return {response: counts.get(response, 0) for response in RESPONSES}
 
     def arrays(self, labels: Sequence[Label]) -> tuple[np.ndarray, np.ndarray, Float[np.ndarray, " pair"]]:
-        """Labels as arrays. Stacked frames are written out: ask for a batch of them, not for all; see `Pairs`.
+        """Labels as arrays. Stacked frames are written out: ask for a batch of them, not for all; see `LabelledPairs`.
 
         Returns:
             observations [pair 2 step ...], actions [pair 2 step ...], prob_left [pair]; the left clip first.

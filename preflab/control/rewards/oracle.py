@@ -1,13 +1,14 @@
 """Labellers that know the true reward: the paper's synthetic oracle, with noise on request (sec. 3.1)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from preflab.checks import check_at_least, check_within
 from preflab.config_overrides import check_types
-from preflab.control.clips import Clip
-from preflab.control.rewards.labels import Response
+from preflab.control.clips import ClipQuery
+from preflab.interfaces import Labels
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,24 +31,32 @@ class OracleConfig:
 
 
 class Oracle:
-    """Answers at once by the sum of the true reward over each clip."""
+    """A labeller that answers at once, by the sum of the true reward over each clip.
+
+    Args:
+        seed  of its draws, keyed by the ids of a pair: it answers alike whatever was asked before.
+    """
 
     name = "oracle"
 
-    def __init__(self, config: OracleConfig | None = None) -> None:
-        self.config = config or OracleConfig()
+    def __init__(self, config: OracleConfig | None = None, *, seed: int = 0) -> None:
+        self.config, self.seed = config or OracleConfig(), seed
 
-    def __call__(self, left: Clip, right: Clip, rng: np.random.Generator) -> Response:
-        """Which of the two is better. Always draws three numbers, so that settings change answers, not the draws."""
-        c = self.config
+    def __call__(self, pairs: Sequence[ClipQuery]) -> Labels:
+        """1 for the left clip, 0 for the right one, 0.5 for a tie; "cannot tell" is the one reason to abstain."""
+        return Labels.of([self._answer(query) for query in pairs])
+
+    def _answer(self, query: ClipQuery) -> float | str:
+        """Always draws three numbers, so that settings change answers, not the draws."""
+        c, rng = self.config, np.random.default_rng((self.seed, 31, query.left.id, query.right.id))
         tell, choose, flip = rng.random(3)
         if tell < c.cannot_tell:
             return "cannot tell"
-        gap = float(left.true_reward.sum() - right.true_reward.sum())
+        gap = float(query.left.true_reward.sum() - query.right.true_reward.sum())
         if abs(gap) <= c.tie_gap:
-            return "tie"
+            return 0.5
         prob_left = float(gap > 0) if c.temperature == 0 else 1 / (1 + np.exp(-np.clip(gap / c.temperature, -700, 700)))
-        better: Response = "left" if choose < prob_left else "right"
+        left_is_better = choose < prob_left
         if flip < c.flip:
-            better = "right" if better == "left" else "left"
-        return better
+            left_is_better = not left_is_better
+        return float(left_is_better)

@@ -39,8 +39,8 @@ class MLP(nn.Module):
         self, observations: Float[Tensor, "item obs"], actions: Float[Tensor, "item act"]
     ) -> Float[Tensor, " item"]:
         """A reward for each step; numbers of any type."""
-        found: Tensor = self.layers(torch.cat([observations.float(), actions.float()], dim=-1))
-        return found.squeeze(-1)
+        rewards: Tensor = self.layers(torch.cat([observations.float(), actions.float()], dim=-1))
+        return rewards.squeeze(-1)
 
 
 class ConvNet(nn.Module):
@@ -72,5 +72,5 @@ class ConvNet(nn.Module):
     def forward(self, observations: Tensor, actions: Tensor | None = None) -> Float[Tensor, " item"]:
         """A reward for each stack of screens [item screen height width], pixels from 0 to 255; actions are not read."""
         pixels = observations.contiguous(memory_format=torch.channels_last).float() / 255.0  # twice as fast on a CPU
-        found: Tensor = self.out(self.body(pixels))
-        return found.squeeze(-1)
+        rewards: Tensor = self.out(self.body(pixels))
+        return rewards.squeeze(-1)

@@ -4,16 +4,16 @@ and the ablations."""
 from dataclasses import dataclass, replace
 from typing import Any
 
-from preflab.control.preference_loop import LoopConfig
-from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.loop_config import LoopConfig
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.control.rewards.oracle import OracleConfig
 from preflab.conversion import did_you_mean
 from preflab.errors import ConfigError
 
 TRUE = "true_reward"
 ABLATIONS = {
-    "random": "pairs drawn by chance, not the disputed ones",
-    "one": "one predictor in place of several, and so pairs drawn by chance",
+    "random": "pairs drawn by chance, not by disagreement",
+    "one": "one reward network in place of several, and so pairs drawn by chance",
     "offline": "all labels from the untrained policy",
     "weights_only": "L2 on weights alone, as in the paper",
     "unregularised": "no L2 on weights or returns",
@@ -22,7 +22,7 @@ ABLATIONS = {
 }
 """Sec. 3.3 of the paper, and its own regularisation; each differs from ``labelsN`` of the same budget in this alone.
 
-``one`` differs in two things, as the paper's "no ensemble" does: a single predictor has nobody to dispute with. Its
+``one`` differs in two things, as the paper's "no ensemble" does: a single network has nothing to disagree with. Its
 bootstrap, held-out labels and adaptive L2 are those of a member, so that from ``random`` it differs in members alone.
 """
 NOISE = {
@@ -34,11 +34,11 @@ VARIANTS = ABLATIONS | NOISE
 
 # What an ablation makes dead is put back to its default beside it: the configs refuse any other value there.
 _ALL_AT_FIRST: dict[str, Any] = {
-    "first_share": 1.0,
+    "pretrain_label_share": 1.0,
     "schedule": "hyperbolic",
     "half_life": None,
     "points": (),
-    "asked_by": 1.0,
+    "query_until": 1.0,
 }
 _IN_LOOP: dict[str, dict[str, Any]] = {
     "random": {"random_queries": True, "oversample": 10},
@@ -72,8 +72,8 @@ def is_budget(arm: str) -> bool:
     return arm.startswith("labels") and arm[6:].isdigit() and int(arm[6:]) > 1
 
 
-def words_of(arm: str) -> str:
-    """What an arm is, in words."""
+def describe(arm: str) -> str:
+    """What an arm is, for a report."""
     if arm == TRUE:
         return "the true reward"
     return f"{int(arm[6:]):,} labels" if is_budget(arm) else VARIANTS[arm]
@@ -86,8 +86,8 @@ def arm_of(name: str, labels: int, loop: LoopConfig, ensemble: EnsembleConfig, o
         ConfigError: there is none of that name.
     """
     if name != TRUE and not is_budget(name) and name not in VARIANTS:
-        known = [TRUE, f"labels{labels}", *VARIANTS]
-        raise ConfigError(f"no arm {name!r}{did_you_mean(name, known) or '; known are ' + ', '.join(known)}")
+        names = [TRUE, f"labels{labels}", *VARIANTS]
+        raise ConfigError(f"no arm {name!r}{did_you_mean(name, names) or '; known are ' + ', '.join(names)}")
     queries = int(name[6:]) if is_budget(name) else labels
     return Arm(
         name,

@@ -1,9 +1,9 @@
 """People who compare clips for a run that goes on meanwhile.
 
-The run puts films on the site's shelf and pairs into its study; people judge whenever they like; the run reads what was
-judged, each answer once. Run and site are processes of their own that share a store and may be killed at any time: a
-pair is in the study only when its clips and films are whole on the disk, a pair asked again changes nothing, and what
-was handed over is in the run's journal (`mark`), so that an answer is neither lost nor counted twice.
+The run puts videos into the site's folder and pairs into its study; people judge whenever they like; the run reads what
+was judged, each answer once. Run and site are processes of their own that share a store and may be killed at any
+time: a pair is in the study only when its clips and videos are whole on the disk, a pair asked again changes nothing,
+and what was delivered is in the run's label log (`mark_delivered`), so that no answer is lost or counted twice.
 
 Paper     Christiano et al. 2017, sec. 2.2.2 and appendix B.
 """
@@ -17,8 +17,9 @@ from uuid import uuid4
 
 from preflab.atomic_files import write_atomically
 from preflab.control.archive import ClipArchive
-from preflab.control.clips import Clip, pair_key
-from preflab.control.rendering.clip_video import Kind, Render, clip_video
+from preflab.control.clips import ClipQuery, pair_key
+from preflab.control.environments.env import Renderer
+from preflab.control.rendering.clip_video import VideoFormat, clip_video
 from preflab.control.rewards.labels import Label, Response
 from preflab.data.store.open import Store
 from preflab.data.store.studies import Item, NewItem, add_items, find_study, items_of, list_studies
@@ -37,11 +38,12 @@ LEASE_MINUTES = 10.0
 
 @dataclass(frozen=True, kw_only=True)
 class VideoSettings:
-    """How clips become films."""
+    """How clips become videos, and where the site looks for them."""
 
-    painter: Render
+    renderer: Renderer
     fps: float
-    kind: Kind = "webp"
+    videos: VideoStore
+    kind: VideoFormat = "webp"
 
 
 def open_study(store: Store, name: str, *, title: str, instructions: str, slots: int = 1) -> None:
@@ -50,10 +52,10 @@ def open_study(store: Store, name: str, *, title: str, instructions: str, slots:
     Raises:
         ConfigError: there is one of that name with another protocol.
     """
-    known = {found.name: found for found in list_studies(store)}.get(name)
-    if known is not None:
-        if known.definition["protocol"] != Clips.name:
-            raise ConfigError(f"study {name!r} has the protocol {known.definition['protocol']}; clips need 'clips'")
+    existing = {study.name: study for study in list_studies(store)}.get(name)
+    if existing is not None:
+        if existing.definition["protocol"] != Clips.name:
+            raise ConfigError(f"study {name!r} has the protocol {existing.definition['protocol']}; clips need 'clips'")
         return
     definition = StudyDefinition(
         name=name,
@@ -74,41 +76,37 @@ def identity_of(folder: Path) -> str:
     return path.read_text(encoding="utf-8")
 
 
-class People:
-    """A labeller that answers later.
+class HumanClipLabeller:
+    """People as a labeller that answers later.
 
     Args:
-        run      identity of the run, see `identity_of`.
-        store    shared with the site.
-        study    of this run alone, of the protocol ``clips``: clips are known by their numbers.
-        films    where the site looks for films.
-        archive  where clips are kept that people were asked about.
-        filming  how they are drawn.
+        store     shared with the site.
+        study     of this run alone, of the protocol ``clips``: clips are known by their numbers.
+        run       identity of the run, see `identity_of`.
+        archive   where clips are kept that people were asked about.
+        settings  of the videos of clips.
 
     Raises:
         NotThere: no such study.
         ConfigError: it has another protocol, or holds clips of another run.
     """
 
-    def __init__(
-        self, store: Store, study: str, *, run: str, films: VideoStore, archive: ClipArchive, filming: VideoSettings
-    ) -> None:
+    def __init__(self, store: Store, study: str, *, run: str, archive: ClipArchive, settings: VideoSettings) -> None:
         definition = StudyDefinition.from_mapping(find_study(store, study).definition)
         if definition.protocol.name != Clips.name:
             raise ConfigError(f"study {study!r} has the protocol {definition.protocol.name}; clips need 'clips'")
         self.store, self.study, self.definition, self.run = store, study, definition, run
-        self.films, self.archive, self.filming = films, archive, filming
-        self._handed: set[tuple[int, int, str]] = set()
+        self.archive, self.settings = archive, settings
+        self._delivered: set[tuple[int, int, str]] = set()
         self.left_out: Counter[str] = Counter()
-        """Reason -> judgements that were not handed over, as of the last `answers`."""
+        """Reason -> judgements that were not delivered, as of the last `answers`."""
         self._items()
 
-    def ask(self, pairs: Sequence[tuple[Clip, Clip]], step: int) -> int:
+    def ask(self, pairs: Sequence[ClipQuery]) -> int:
         """Put up pairs; those that are up already change nothing, whichever side their clips are on.
 
         Args:
-            pairs  left and right; a clip may be in several.
-            step   environment steps of the run now.
+            pairs  a clip may be in several.
 
         Returns:
             how many are new.
@@ -117,56 +115,57 @@ class People:
             DataError: the two clips of a pair are of unequal length; the pair is named.
             ConfigError: another run has put up pairs in the study.
         """
-        for left, right in pairs:
+        for query in pairs:
+            left, right = query.left, query.right
             if len(left) != len(right):
                 raise DataError(
                     f"clips {left.id} and {right.id} have {len(left)} and {len(right)} steps; expected equal ones"
                 )
-        up = {item.name for item in self._items()}
+        existing = {item.name for item in self._items()}
         new: dict[str, NewItem] = {}
-        shown: dict[int, str] = {}
-        for left, right in pairs:
-            name = _name(left, right)
-            if name in up or name in new:
+        videos: dict[int, str] = {}
+        for query in pairs:
+            name = _name(query)
+            if name in existing or name in new:
                 continue
-            for clip in (left, right):
-                if clip.id not in shown:
+            for clip in (query.left, query.right):
+                if clip.id not in videos:
                     self.archive.save(clip)
-                    shown[clip.id] = self.films.put(
-                        clip_video(clip, self.filming.painter, self.filming.fps, kind=self.filming.kind)
-                    )
-            new[name] = self._item(left, right, shown, step)
+                    s = self.settings
+                    videos[clip.id] = s.videos.put(clip_video(clip, s.renderer, s.fps, kind=s.kind))
+            new[name] = self._item(query, videos)
         if new:  # all or none; only now, for what is up may be judged at once
             add_items(self.store, self.study, new.values(), actor="run")
         return len(new)
 
     def _items(self) -> list[Item]:
         """All that is up."""
-        found = items_of(self.store, self.study)
-        if any("clips" in item.content and item.content.get("run") != self.run for item in found):
+        items = items_of(self.store, self.study)
+        if any("clips" in item.content and item.content.get("run") != self.run for item in items):
             raise ConfigError(
                 f"study {self.study!r} holds clips of another run, and clips are known by their numbers: give this run "
                 "a study of its own, --set study=NAME"
             )
-        return found
+        return items
 
-    def _item(self, left: Clip, right: Clip, shown: Mapping[int, str], step: int) -> NewItem:
+    def _item(self, query: ClipQuery, videos: Mapping[int, str]) -> NewItem:
+        left, right = query.left, query.right
         record = {
-            "name": _name(left, right),
-            "films": [shown[left.id], shown[right.id]],
+            "name": _name(query),
+            "films": [videos[left.id], videos[right.id]],
             "clips": [left.id, right.id],
-            "step": step,
+            "step": query.step,
             "run": self.run,
         }
         return item_of(self.definition, record, "main", f"clips {left.id} and {right.id}")
 
     def answers(self) -> list[Label]:
-        """What was judged and not handed over yet, in the order it came. Never waits.
+        """What was judged and not delivered yet, in the order it came. Never waits.
 
-        An answer that was taken back before it was handed over is none; one that was handed over stays, whatever
+        An answer that was taken back before it was delivered is none; one that was delivered stays, whatever
         becomes of it in the store.
         """
-        found: list[Label] = []
+        labels: list[Label] = []
         self.left_out = Counter()
         for judgement in counted_judgements(self.store, self.study):
             says = judgement.payload
@@ -178,19 +177,19 @@ class People:
                 self.left_out["not of clips of this run"] += 1
             else:
                 label = _label(says, judgement.person)
-                if _key(label) not in self._handed:
-                    self._handed.add(_key(label))
-                    found.append(label)
-        return found
+                if _key(label) not in self._delivered:
+                    self._delivered.add(_key(label))
+                    labels.append(label)
+        return labels
 
-    def mark(self, labels: Iterable[Label]) -> None:
-        """Labels that the run has already: they are not handed over again."""
-        self._handed |= {_key(label) for label in labels}
+    def mark_delivered(self, labels: Iterable[Label]) -> None:
+        """Labels that the run has already: they are not delivered again."""
+        self._delivered |= {_key(label) for label in labels}
 
 
-def _name(a: Clip, b: Clip) -> str:
+def _name(query: ClipQuery) -> str:
     """An item's name: the pair, whichever side its clips are on."""
-    low, high = pair_key(a, b)
+    low, high = pair_key(query.left, query.right)
     return f"clips {low} and {high}"
 
 

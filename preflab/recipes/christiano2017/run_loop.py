@@ -12,10 +12,15 @@ from preflab.run import Run
 class Resumable(Protocol):
     """A loop that counts environment steps."""
 
-    step: int
+    @property
+    def step(self) -> int:
+        """Environment steps so far."""
+        ...
 
-    def run(self, log: Callable[..., None], keep: Callable[[], object], waiting: Callable[[int], None] = ...) -> None:
-        """Go on to the end; whoever waits for answers says how many are missing."""
+    def run(
+        self, log: Callable[..., None], checkpoint: Callable[[], object], on_wait: Callable[[int], None] = ...
+    ) -> None:
+        """Go on to the end; ``on_wait`` is given how many answers are missing."""
         ...
 
     def state(self) -> dict[str, Tensor]:
@@ -28,20 +33,20 @@ class Resumable(Protocol):
 
 
 def run_as_stage(loop: Resumable, run: Run, stage: str, *, steps: int, label: str) -> None:
-    """A loop from its last checkpoint to its end."""
+    """Run a loop from its last checkpoint to its end."""
     state = run.resume(stage)
     if state is not None:
         loop.load_state(state)
     with run.progress(label, steps, "steps", loop.step) as advance:
-        done = loop.step
+        shown_step = loop.step
 
-        def log(**numbers: Any) -> None:
-            nonlocal done
-            run.log(stage, **numbers)
-            advance(numbers["step"] - done, note=" ")  # nothing is waited for any more
-            done = numbers["step"]
+        def log(**metrics: Any) -> None:
+            nonlocal shown_step
+            run.log(stage, **metrics)
+            advance(metrics["step"] - shown_step, note=" ")  # the note on waiting is gone
+            shown_step = metrics["step"]
 
-        def waiting(missing: int) -> None:
+        def on_wait(missing: int) -> None:
             advance(0, note=f"waiting for {missing:,} answers")
 
-        loop.run(log, lambda: run.checkpoint(stage, loop.state), waiting)
+        loop.run(log, lambda: run.checkpoint(stage, loop.state), on_wait)

@@ -32,7 +32,7 @@ class Signs:
         self._show()
         return Step(self.observations, reward, np.zeros(self.n, dtype=bool), self.observations)
 
-    def drawn_from(self) -> None:
+    def render_states(self) -> None:
         """Nothing to draw."""
 
     def state(self) -> dict[str, Tensor]:
@@ -52,8 +52,8 @@ def stretch_of(rewards: list[float], *, ended: list[bool] | None = None) -> Traj
         observations=seen,
         actions=np.zeros((time, 1), dtype=np.int64),
         true_reward=np.array(rewards)[:, None],
-        ended=ends,
-        finals=np.ones((int(ends.sum()), 1), dtype=np.float32),
+        dones=ends,
+        final_observations=np.ones((int(ends.sum()), 1), dtype=np.float32),
         last=seen[0],
         states=None,
     )

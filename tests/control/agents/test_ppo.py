@@ -10,7 +10,7 @@ from preflab.control.trajectory import rollout
 from preflab.errors import ConfigError, TrainingStopped
 from tests.control.walk import Walk
 
-SMALL = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, trace=0.9)
+SMALL = PPOConfig(hidden=(16,), learning_rate=3e-3, epochs=4, minibatch_steps=32, discount=0.9, gae_lambda=0.9)
 
 
 def rounds(env: Walk, agent: PPO, n: int, *, scale: float = 1.0, shift: float = 0.0) -> list[float]:
@@ -55,7 +55,7 @@ def test_the_same_seed_learns_the_same_and_another_does_not() -> None:
 
 def test_a_constant_on_top_of_zero_trace_rewards_changes_no_advantage_of_a_step() -> None:
     """With discount 0 and trace 0 an advantage is reward minus value, and minibatches are whitened."""
-    config = PPOConfig(hidden=(8,), epochs=1, minibatch_steps=1000, discount=0.0, trace=0.0, entropy_bonus=0.0)
+    config = PPOConfig(hidden=(8,), epochs=1, minibatch_steps=1000, discount=0.0, gae_lambda=0.0, entropy_bonus=0.0)
     weights = []
     for shift in (0.0, 5.0):
         env = Walk(4)

@@ -20,8 +20,8 @@ def play(env: AtariEnv, steps: int, *, seed: int = 0) -> tuple[np.ndarray, np.nd
     assert isinstance(env.spec.actions, Discrete)
     for _ in range(steps):
         told = env.step(rng.integers(env.spec.actions.n, size=env.n))
-        assert not told.ended.any(), "nothing may tell the agent of an end"
-        assert told.final is told.observations
+        assert not told.dones.any(), "nothing may tell the agent of an end"
+        assert told.final_observations is told.observations
         screens.append(told.observations[:, -1])
         rewards.append(told.true_reward)
     return np.stack(screens), np.stack(rewards)
@@ -111,7 +111,7 @@ def test_games_begin_differently_and_by_seed() -> None:
     assert not np.array_equal(one.observations, other.observations)
     assert one.spec.obs_shape == one.observations.shape[1:] == (4, 84, 84)
     assert (one.spec.clip_steps, one.spec.fps, one.spec.frames_per_step) == (25, 15.0, 4)
-    assert one.drawn_from() is None  # type: ignore[func-returns-value]
+    assert one.render_states() is None  # type: ignore[func-returns-value]
 
 
 def test_what_does_not_fit_is_refused() -> None:

@@ -23,10 +23,10 @@ def test_every_number_of_every_step_is_that_of_gymnasiums_environment(task: str,
     assert ours.spec == theirs.spec
     np.testing.assert_array_equal(ours.observations, theirs.observations)
     for a, b in zip(acting(ours, 300, 1), acting(theirs, 300, 1), strict=True):
-        np.testing.assert_array_equal(a.ended, b.ended)
-        np.testing.assert_array_equal(a.terminated, b.terminated)
+        np.testing.assert_array_equal(a.dones, b.dones)
+        np.testing.assert_array_equal(a.terminations, b.terminations)
         np.testing.assert_allclose(a.observations, b.observations, rtol=1e-6, atol=1e-9)
-        np.testing.assert_allclose(a.final, b.final, rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(a.final_observations, b.final_observations, rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(a.true_reward, b.true_reward, rtol=1e-9, atol=1e-12)
     assert ours.early_ends == theirs.early_ends
     assert (ours.early_ends > 0) == (task == "CartPole-v1")
@@ -51,7 +51,7 @@ def test_one_that_is_given_anothers_state_goes_on_as_it(task: str, ends: Ends) -
     acting(first, 100)
     second.load_state(first.state())
     for a, b in zip(acting(first, 80, 4), acting(second, 80, 4), strict=True):
-        for name in ("observations", "true_reward", "ended", "final", "terminated"):
+        for name in ("observations", "true_reward", "dones", "final_observations", "terminations"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
     assert first.early_ends == second.early_ends
 

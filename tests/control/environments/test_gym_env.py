@@ -66,14 +66,14 @@ def test_copies_see_what_gymnasium_shows_for_their_seeds_and_episodes_end_at_the
     shown = [e.reset(seed=episode_seed(5, i, 0))[0] for i, e in enumerate(own)]
     np.testing.assert_array_equal(env.observations, np.stack(shown))
     for t, step in enumerate(acting(env, 14)):
-        assert step.ended.tolist() == [t % 7 == 6] * 2
-        assert not step.terminated.any()
+        assert step.dones.tolist() == [t % 7 == 6] * 2
+        assert not step.terminations.any()
         if t % 7 == 6:
             shown = [e.reset(seed=episode_seed(5, i, t // 7 + 1))[0] for i, e in enumerate(own)]
             np.testing.assert_array_equal(step.observations, np.stack(shown))
-            assert not np.array_equal(step.final, step.observations)
+            assert not np.array_equal(step.final_observations, step.observations)
         else:
-            np.testing.assert_array_equal(step.final, step.observations)
+            np.testing.assert_array_equal(step.final_observations, step.observations)
 
 
 @pytest.mark.parametrize("task", ["Pendulum-v1", "Acrobot-v1", "MountainCar-v0"])
@@ -84,7 +84,7 @@ def test_one_that_is_given_anothers_state_in_the_middle_of_an_episode_goes_on_as
     second.load_state(first.state())
     np.testing.assert_array_equal(first.observations, second.observations)
     for a, b in zip(acting(first, 30, 2), acting(second, 30, 2), strict=True):
-        for name in ("observations", "true_reward", "ended", "final"):
+        for name in ("observations", "true_reward", "dones", "final_observations"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
 
 
@@ -109,27 +109,27 @@ def test_a_hidden_end_starts_the_copy_afresh_and_the_episode_goes_on() -> None:
     env = GymEnv(line(over=3), 1, horizon=5, ends="hide", clip_steps=2)
     steps = acting(env, 10)
     assert [int(s.observations[0, 1]) for s in steps] == [1, 2, 0, 1, 0, 1, 2, 0, 1, 0]  # step 3 of each 5 is hidden
-    assert [int(s.final[0, 1]) for s in steps] == [1, 2, 0, 1, 2, 1, 2, 0, 1, 2]
-    assert [bool(s.ended[0]) for s in steps] == [False] * 4 + [True] + [False] * 4 + [True]
-    assert not any(s.terminated.any() for s in steps)
+    assert [int(s.final_observations[0, 1]) for s in steps] == [1, 2, 0, 1, 2, 1, 2, 0, 1, 2]
+    assert [bool(s.dones[0]) for s in steps] == [False] * 4 + [True] + [False] * 4 + [True]
+    assert not any(s.terminations.any() for s in steps)
     assert env.early_ends == 2
 
 
 def test_a_shown_end_ends_the_episode_and_says_whose_end_it_is() -> None:
     env = GymEnv(line(over=3), 1, horizon=5, ends="show")
     steps = acting(env, 6)
-    assert [bool(s.ended[0]) for s in steps] == [False, False, True] * 2
-    assert [bool(s.terminated[0]) for s in steps] == [False, False, True] * 2
-    assert [int(s.final[0, 1]) for s in steps] == [1, 2, 3, 1, 2, 3]
+    assert [bool(s.dones[0]) for s in steps] == [False, False, True] * 2
+    assert [bool(s.terminations[0]) for s in steps] == [False, False, True] * 2
+    assert [int(s.final_observations[0, 1]) for s in steps] == [1, 2, 3, 1, 2, 3]
     assert env.early_ends == 2
     cut = acting(GymEnv(line(cut=3), 1, horizon=5, ends="show"), 3)[-1]
-    assert cut.ended.tolist() == [True]
-    assert cut.terminated.tolist() == [False]
+    assert cut.dones.tolist() == [True]
+    assert cut.terminations.tolist() == [False]
 
 
 def test_an_end_at_the_horizon_is_no_early_one() -> None:
     env = GymEnv(line(over=5), 1, horizon=5)
-    assert [bool(s.ended[0]) for s in acting(env, 5)] == [False] * 4 + [True]
+    assert [bool(s.dones[0]) for s in acting(env, 5)] == [False] * 4 + [True]
     assert env.early_ends == 0
 
 
@@ -137,7 +137,7 @@ def test_a_time_limit_of_a_factorys_own_gives_the_horizon_and_no_end() -> None:
     env = GymEnv(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9, disable_env_checker=True), 1)
     assert (env.spec.horizon, env.spec.name) == (9, "Pendulum-v1")
     longer = GymEnv(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9), 1, horizon=20)
-    assert [s.ended.item() for s in acting(longer, 20)] == [False] * 19 + [True]
+    assert [s.dones.item() for s in acting(longer, 20)] == [False] * 19 + [True]
 
 
 def test_a_time_limit_within_a_wrapper_is_taken_out_too() -> None:
@@ -146,7 +146,7 @@ def test_a_time_limit_within_a_wrapper_is_taken_out_too() -> None:
         return gymnasium.wrappers.RescaleAction(made, np.float32(-1), np.float32(1))
 
     assert GymEnv(wrapped, 1).spec.horizon == 9
-    assert [s.ended.item() for s in acting(GymEnv(wrapped, 1, horizon=20), 20)] == [False] * 19 + [True]
+    assert [s.dones.item() for s in acting(GymEnv(wrapped, 1, horizon=20), 20)] == [False] * 19 + [True]
 
 
 def test_an_inner_time_limit_that_comes_first_is_refused() -> None:

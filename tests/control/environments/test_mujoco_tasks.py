@@ -34,7 +34,7 @@ def test_a_step_is_that_of_the_simulator_started_cold(task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_no_episode_ends_before_its_horizon_and_all_do_then(task: str) -> None:
     env = MujocoEnv(task, 2, horizon=20)
-    ends = [env.step(drawn(env, t, 5.0)).ended.tolist() for t in range(40)]
+    ends = [env.step(drawn(env, t, 5.0)).dones.tolist() for t in range(40)]
     assert [t for t, ended in enumerate(ends, start=1) if ended == [True, True]] == [20, 40]
     assert sum(map(any, ends)) == 2
 
@@ -61,7 +61,7 @@ def test_copies_differ_seeds_differ_and_a_copy_does_not_depend_on_how_many_there
 def test_reacher_is_paid_the_distance_from_fingertip_to_goal() -> None:
     env = MujocoEnv("reacher", 4)
     found = env.step(drawn(env)).true_reward
-    for i, qpos in enumerate(env.drawn_from().astype(float)):
+    for i, qpos in enumerate(env.render_states().astype(float)):
         data = mujoco.MjData(env.model)
         data.qpos[:] = qpos
         mujoco.mj_kinematics(env.model, data)
@@ -85,9 +85,9 @@ def test_the_double_pendulum_is_paid_for_the_height_of_its_tip() -> None:
 
 def test_runners_are_paid_for_speed_and_not_for_torque() -> None:
     env = MujocoEnv("half_cheetah", 2)
-    before = env.drawn_from()[:, 0]
+    before = env.render_states()[:, 0]
     found = env.step(drawn(env, scale=10.0)).true_reward
-    assert found == pytest.approx((env.drawn_from()[:, 0] - before) / 0.05, abs=1e-4)  # 5 steps of 10 ms
+    assert found == pytest.approx((env.render_states()[:, 0] - before) / 0.05, abs=1e-4)  # 5 steps of 10 ms
     assert float(load_body("half_cheetah.xml").body_mass.sum()) == pytest.approx(14.0)  # as its file asks
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from preflab.control.clips import Clip
 from preflab.control.rendering.clip_video import Kind, clip_video, encode_video, frames_of, side_by_side
-from preflab.control.rendering.screens import ScreenPainter
+from preflab.control.rendering.screens import ScreenRenderer
 from preflab.errors import ConfigError, DataError
 
 PIL = pytest.importorskip("PIL.Image", reason="needs the extra 'control' (pillow)")
@@ -60,8 +60,8 @@ def test_the_same_frames_give_the_same_bytes(kind: Kind) -> None:
 def test_a_clip_is_drawn_from_its_states_or_from_its_screens() -> None:
     screens = np.arange(3 * 2 * 4, dtype=np.uint8).reshape(3, 1, 2, 4)
     clip = Clip(id=1, observations=screens, actions=np.zeros(3), true_reward=np.zeros(3))
-    assert [int(frame[0, 0, 0]) for frame in frames_of(clip, ScreenPainter(1))] == [0, 8, 16]
-    assert len(told(clip_video(clip, ScreenPainter(1), 15.0))[0]) == 3
+    assert [int(frame[0, 0, 0]) for frame in frames_of(clip, ScreenRenderer(1))] == [0, 8, 16]
+    assert len(told(clip_video(clip, ScreenRenderer(1), 15.0))[0]) == 3
     by_state = Clip(1, np.zeros((3, 2)), np.zeros(3), np.zeros(3), states=np.array([[1.0], [2.0], [3.0]]))
     found = frames_of(by_state, lambda state: np.full((2, 2, 3), state[0], np.uint8))
     assert [int(frame[0, 0, 0]) for frame in found] == [1, 2, 3]

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from preflab.control.clips import Clip, stack_frames
 from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
-from preflab.control.rewards.labelled_pairs import Pairs
-from preflab.control.rewards.labels import Label, Labels
+from preflab.control.rewards.labelled_pairs import LabelledPairs
+from preflab.control.rewards.labels import Label, LabelBuffer
 from preflab.control.rewards.oracle import Oracle
 from preflab.control.rewards.reward_networks import MLP, ConvNet
 from preflab.errors import DataError, TrainingStopped
@@ -18,9 +18,9 @@ from preflab.errors import DataError, TrainingStopped
 WEIGHTS = np.array([1.0, -2.0, 0.5])
 
 
-def labelled(n: int, *, steps: int = 5, seed: int = 0) -> Labels:
+def labelled(n: int, *, steps: int = 5, seed: int = 0) -> LabelBuffer:
     """Pairs of random clips whose true reward is linear in the observation, judged by the oracle."""
-    rng, labels, oracle = np.random.default_rng(seed), Labels(), Oracle()
+    rng, labels, oracle = np.random.default_rng(seed), LabelBuffer(), Oracle()
     for k in range(n):
         pair = []
         for side in (0, 1):
@@ -58,13 +58,13 @@ def gaps_of_arrays(ensemble: RewardEnsemble, observations: np.ndarray, actions: 
 def test_the_loss_is_the_papers_by_hand() -> None:
     """Returns 2 and 1 apart: 1 nat of gap, lapse 0.1: 0.345378 for the right label, 1.230840 for the wrong one."""
     ensemble = RewardEnsemble(lambda: Fixed(1.0, 0.3), EnsembleConfig(members=1, bootstrap=False, l2_step=0.0))
-    labels = Labels()
+    labels = LabelBuffer()
     a = Clip(0, np.array([[1.0], [1.0]]), np.zeros((2, 1)), np.array([1.0, 1.0]))
     b = Clip(1, np.array([[0.5], [0.5]]), np.zeros((2, 1)), np.array([0.5, 0.5]))
     for response, expected in (("left", 0.345378), ("right", 1.230840), ("tie", 0.788109)):
         labels.all.clear()
         labels.add(Label(0, 1, response, "o", 0), a, b)  # type: ignore[arg-type]
-        loss, gap, squares = ensemble._predict(ensemble.members[0], Pairs(labels, labels.usable), torch.tensor([0]))
+        loss, gap, squares = ensemble._predict(ensemble.members[0], LabelledPairs(labels, labels.usable), torch.tensor([0]))
         assert float(loss.detach()[0]) == pytest.approx(expected, abs=1e-5)
         assert float(gap.detach()[0]) == pytest.approx(1.0)
         steps = [1.3, 1.3, 0.8, 0.8]  # rewards; clips have two steps
@@ -96,9 +96,9 @@ def test_gaps_of_pairs_are_those_of_their_arrays(at_once: int) -> None:
         )
 
 
-def screens(n: int) -> Labels:
+def screens(n: int) -> LabelBuffer:
     """Pairs of clips of stacked screens; the brighter one is better."""
-    rng, labels = np.random.default_rng(1), Labels()
+    rng, labels = np.random.default_rng(1), LabelBuffer()
     for k in range(n):
         pair = []
         for side in (0, 1):
@@ -192,7 +192,7 @@ def test_what_certain_labels_taught_can_be_unlearned() -> None:
     round. The worst member's accuracy."""
 
     def learned(config: EnsembleConfig) -> float:
-        rng, labels, ensemble = np.random.default_rng(0), Labels(), RewardEnsemble(make, config)
+        rng, labels, ensemble = np.random.default_rng(0), LabelBuffer(), RewardEnsemble(make, config)
         for k in range(120):
             right, left = np.array([-1.0, 1.0])[:, None] * rng.uniform(1, 2, size=(2, 3))
             pair = [
@@ -269,5 +269,5 @@ def test_a_prediction_that_is_not_finite_stops_the_run() -> None:
 
 def test_without_labels_nothing_happens() -> None:
     ensemble = RewardEnsemble(make)
-    assert ensemble.fit(Labels(), epochs=3).train_loss == []
+    assert ensemble.fit(LabelBuffer(), epochs=3).train_loss == []
     assert ensemble.epochs == 0

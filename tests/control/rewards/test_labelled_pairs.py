@@ -6,13 +6,13 @@ import torch
 
 from preflab.control.clips import Clip, stack_frames
 from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
-from preflab.control.rewards.labelled_pairs import Pairs
-from preflab.control.rewards.labels import Label, Labels
+from preflab.control.rewards.labelled_pairs import LabelledPairs
+from preflab.control.rewards.labels import Label, LabelBuffer
 from preflab.control.rewards.reward_networks import ConvNet
 
 
-def screens(n: int) -> Labels:
-    rng, labels = np.random.default_rng(0), Labels()
+def screens(n: int) -> LabelBuffer:
+    rng, labels = np.random.default_rng(0), LabelBuffer()
     for k in range(n):
         left, right = (
             Clip(
@@ -30,7 +30,7 @@ def screens(n: int) -> Labels:
 
 def test_a_batch_is_the_same_either_way() -> None:
     labels = screens(5)
-    whole, lazy = Pairs(labels, labels.usable, target=True), Pairs(labels, labels.usable, room=0)
+    whole, lazy = LabelledPairs(labels, labels.usable, target=True), LabelledPairs(labels, labels.usable, room=0)
     assert len(whole) == len(lazy) == 5
     assert whole.at_once == 5
     at = torch.tensor([3, 0, 3])
@@ -47,15 +47,15 @@ def test_a_batch_is_the_same_either_way() -> None:
 def test_batches_are_as_large_as_there_is_room() -> None:
     """Two clips of 2 steps of 4 screens of 48 x 48 bytes: 36,864 bytes a label; 64 MiB hold 1,820 of them."""
     labels = screens(3)
-    assert Pairs(labels, labels.usable, room=3 * 36_864).at_once == 3
-    assert Pairs(labels, labels.usable, room=3 * 36_864 - 1).at_once == 1820
+    assert LabelledPairs(labels, labels.usable, room=3 * 36_864).at_once == 3
+    assert LabelledPairs(labels, labels.usable, room=3 * 36_864 - 1).at_once == 1820
 
 
 def test_an_ensemble_is_fitted_the_same_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, states = screens(6), []
     for room in (10**9, 0):
         monkeypatch.setattr(
-            "preflab.control.rewards.ensemble.Pairs", lambda *a, room=room, **k: Pairs(*a, room=room, **k)
+            "preflab.control.rewards.ensemble.LabelledPairs", lambda *a, room=room, **k: LabelledPairs(*a, room=room, **k)
         )
         ensemble = RewardEnsemble(lambda: ConvNet(side=48), EnsembleConfig(members=2, batch_labels=2))
         ensemble.fit(labels, epochs=2)
@@ -65,5 +65,5 @@ def test_an_ensemble_is_fitted_the_same_either_way(monkeypatch: pytest.MonkeyPat
 
 
 def test_of_no_labels_nothing_is_laid_out() -> None:
-    assert len(Pairs(Labels(), [])) == 0
-    assert Pairs(Labels(), []).prob_left.shape == (0,)
+    assert len(LabelledPairs(LabelBuffer(), [])) == 0
+    assert LabelledPairs(LabelBuffer(), []).prob_left.shape == (0,)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from preflab.control.clips import Clip
-from preflab.control.rewards.labels import Label, Labels, Response
+from preflab.control.rewards.labels import Label, LabelBuffer, Response
 from preflab.errors import ConfigError, DataError
 
 
@@ -12,12 +12,12 @@ def clip(i: int, steps: int = 3) -> Clip:
     return Clip(i, np.full((steps, 2), float(i)), np.full((steps, 1), -float(i)), np.full(steps, float(i)))
 
 
-def add(labels: Labels, left: int, right: int, response: Response) -> None:
+def add(labels: LabelBuffer, left: int, right: int, response: Response) -> None:
     labels.add(Label(left, right, response, "oracle", step=5), clip(left), clip(right))
 
 
 def test_answers_as_probabilities_and_what_counts() -> None:
-    labels = Labels()
+    labels = LabelBuffer()
     for k, response in enumerate(("left", "right", "tie", "cannot tell")):
         add(labels, 2 * k, 2 * k + 1, response)  # type: ignore[arg-type]
     assert [label.prob_left for label in labels.all] == [1.0, 0.0, 0.5, None]
@@ -26,7 +26,7 @@ def test_answers_as_probabilities_and_what_counts() -> None:
 
 
 def test_arrays_have_the_left_clip_first() -> None:
-    labels = Labels()
+    labels = LabelBuffer()
     add(labels, 7, 2, "right")
     observations, actions, prob_left = labels.arrays(labels.usable)
     assert observations.shape == (1, 2, 3, 2)
@@ -36,7 +36,7 @@ def test_arrays_have_the_left_clip_first() -> None:
 
 
 def test_only_the_latest_are_learned_from() -> None:
-    labels = Labels(keep=2)
+    labels = LabelBuffer(keep=2)
     for k, response in enumerate(("left", "right", "cannot tell", "tie")):
         add(labels, 2 * k, 2 * k + 1, response)  # type: ignore[arg-type]
     assert [label.response for label in labels.usable] == ["right", "tie"]
@@ -44,7 +44,7 @@ def test_only_the_latest_are_learned_from() -> None:
 
 
 def test_what_cannot_be_compared_is_refused_and_not_kept() -> None:
-    labels = Labels()
+    labels = LabelBuffer()
     with pytest.raises(DataError, match="3 and 4 steps"):
         labels.add(Label(0, 1, "left", "x", 0), clip(0), clip(1, steps=4))
     with pytest.raises(DataError, match="not of 0 and 2"):
@@ -57,4 +57,4 @@ def test_what_cannot_be_compared_is_refused_and_not_kept() -> None:
         labels.add(Label(2, 3, "left", "x", 0), clip(2, steps=4), clip(3, steps=4))
     assert len(labels.all) == 1
     with pytest.raises(ConfigError, match="keep must be at least 1"):
-        Labels(keep=0)
+        LabelBuffer(keep=0)

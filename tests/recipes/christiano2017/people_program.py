@@ -34,7 +34,7 @@ def paint(state: np.ndarray) -> np.ndarray:
 def people(store: Path, folder: Path) -> People:
     """The labeller of this run."""
     films, archive = VideoStore(store.parent / "films"), ClipArchive(folder / "clips")
-    filming = VideoSettings(painter=paint, fps=10.0)
+    filming = VideoSettings(renderer=paint, fps=10.0)
     return People(open_store(store), "hop", run="own", films=films, archive=archive, filming=filming)
 
 

@@ -10,7 +10,7 @@ from preflab.control.rewards.oracle import OracleConfig
 from preflab.errors import ConfigError
 from preflab.recipes.christiano2017.arms import VARIANTS, Arm, arm_of, is_budget, words_of
 
-LOOP = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50)
+LOOP = LoopConfig(steps=800, pretrain_steps=400, queries=12, rollout_steps=50)
 
 
 def arm(name: str) -> Arm:

@@ -19,7 +19,7 @@ for _package in ("ale_py", "PIL"):
 
 def tiny(*arms: str) -> recipe.Config:
     config = recipe.smoke()
-    loop = replace(config.loop, steps=160, first_steps=80, stretch=40, window=20, queries=4, candidates=20)
+    loop = replace(config.loop, steps=160, pretrain_steps=80, rollout_steps=40, window=20, queries=4, candidates=20)
     return replace(config, game="breakout", labels=4, arms=arms, loop=loop)
 
 
@@ -73,6 +73,6 @@ def test_play_without_a_window_has_no_returns() -> None:
 def test_the_papers_scale_is_the_papers() -> None:
     config = recipe.paper()
     assert (config.loop.steps, config.copies, config.agent.steps, config.agent.learning_rate) == (50e6, 16, 5, 7e-4)
-    assert round(config.arm("labels5500").loop.first_share * 5500) == 500
+    assert round(config.arm("labels5500").loop.pretrain_label_share * 5500) == 500
     assert config.seeds == 3
     assert (config.ensemble.members, config.ensemble.target_std, config.loop.keep) == (3, 0.05, 3000)

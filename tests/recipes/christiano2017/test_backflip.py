@@ -146,4 +146,4 @@ def test_settings_that_cannot_be_are_refused() -> None:
     with pytest.raises(ConfigError, match="judge or people"):
         replace(recipe.smoke(), labeller="oracle")
     with pytest.raises(ConfigError, match="whole multiple"):
-        replace(recipe.smoke(), loop=replace(recipe.smoke().loop, stretch=70))
+        replace(recipe.smoke(), loop=replace(recipe.smoke().loop, rollout_steps=70))

@@ -12,7 +12,7 @@ from preflab.recipes.christiano2017.mujoco import Config, small
 
 def short() -> Config:
     config = small()
-    return replace(config, points=2, loop=replace(config.loop, steps=400, first_steps=100))
+    return replace(config, points=2, loop=replace(config.loop, steps=400, pretrain_steps=100))
 
 
 def test_curves_leave_a_gap_where_a_seed_has_no_episode_that_ended() -> None:

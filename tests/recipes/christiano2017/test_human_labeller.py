@@ -40,7 +40,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 
 def labeller(store: Store, folder: Path, run: str = "own") -> People:
-    filming, films = VideoSettings(painter=paint, fps=10.0), VideoStore(folder / "films")
+    filming, films = VideoSettings(renderer=paint, fps=10.0), VideoStore(folder / "films")
     return People(store, "hop", run=run, films=films, archive=ClipArchive(folder / "c"), filming=filming)
 
 
@@ -51,7 +51,7 @@ def somebody(store: Store) -> str:
 
 
 def judge(store: Store, films: VideoStore, who: str, better: int | None = None) -> bool:
-    """Judge the next pair by its films alone, as somebody at the page: the darker is better, or a tie."""
+    """SyntheticJudge the next pair by its films alone, as somebody at the page: the darker is better, or a tie."""
     desk = AnnotationService(store, "hop")
     screen = desk.next_task(who)
     if screen is None:
@@ -160,7 +160,7 @@ def test_somebody_who_leaves_half_way_loses_nothing(tmp_path: Path) -> None:
 
 def test_clips_that_look_alike_may_be_asked(store: Store, tmp_path: Path) -> None:
     own, who = labeller(store, tmp_path), somebody(store)
-    assert own.ask([(clip(1), clip(257))], 0) == 1  # the painter shows 257 as 1
+    assert own.ask([(clip(1), clip(257))], 0) == 1  # the renderer shows 257 as 1
     assert judge(store, own.films, who) and own.answers()[0].response == "tie"
 
 

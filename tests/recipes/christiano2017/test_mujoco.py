@@ -22,7 +22,7 @@ for _package in ("mujoco", "gymnasium", "PIL"):
     pytest.importorskip(_package, reason=f"needs the extra 'control' ({_package})")
 
 NAME = "christiano2017_mujoco"
-LOOP = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50)
+LOOP = LoopConfig(steps=800, pretrain_steps=400, queries=12, rollout_steps=50)
 
 
 def test_the_smallest_scale_runs_is_not_run_twice_and_tells_its_outcome(tmp_path: Path) -> None:
@@ -74,10 +74,10 @@ def test_runs_in_which_no_clip_or_episode_is_whole_are_refused_before_they_train
     smoke = recipe.smoke()
     for config, told in (
         (replace(smoke, horizon=500), r"loop.steps \(800\) are 200 for each of 4 copies: no episode of 500"),
-        (replace(smoke, loop=replace(smoke.loop, stretch=10)), "a clip has 15 steps, a stretch 10"),
+        (replace(smoke, loop=replace(smoke.loop, rollout_steps=10)), "a clip has 15 steps, a stretch 10"),
     ):
         with (
-            Run(tmp_path / str(config.loop.stretch), config, recipe=NAME, quiet=True) as run,
+            Run(tmp_path / str(config.loop.rollout_steps), config, recipe=NAME, quiet=True) as run,
             pytest.raises(ConfigError, match=told),
         ):
             recipe.main(config, run)
@@ -90,7 +90,7 @@ def test_runs_in_which_no_clip_or_episode_is_whole_are_refused_before_they_train
         ({"arms": ("label700",)}, "no arm 'label700'"),
         ({"arms": ("labels7", "labels7")}, "named twice"),
         ({"task": "hoper"}, "hopper"),
-        ({"loop": replace(LOOP, blind=True)}, "no reward"),
+        ({"loop": replace(LOOP, hide_true_reward=True)}, "no reward"),
         ({"seeds": 0}, "at least 1"),
         ({"ensemble": EnsembleConfig(return_l2=0.0)}, "'weights_only' differs from 'labels700' in nothing"),
     ],

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from preflab.checks import check_within
 from preflab.control.agents.a2c import A2CConfig
 from preflab.control.environments.atari_games import game_named
-from preflab.control.preference_loop import LoopConfig
-from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.loop_config import LoopConfig
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.errors import ConfigError
-from preflab.recipes.christiano2017.experiment import Experiment
+from preflab.recipes.christiano2017.experiment_config import Experiment
 
 WINDOW = 500
 """Steps over which returns are summed: play has no end."""
@@ -27,13 +27,13 @@ class Config(Experiment):
     loop: LoopConfig = field(
         default_factory=lambda: LoopConfig(
             steps=100_000,
-            first_steps=8_000,
+            pretrain_steps=8_000,
             queries=200,
-            stretch=100,
+            rollout_steps=100,
             update_steps=5,
             window=WINDOW,
-            keep=3000,
-            first_epochs=20,
+            label_buffer=3000,
+            pretrain_epochs=20,
             fit_every=5,
         )
     )
@@ -42,7 +42,7 @@ class Config(Experiment):
     )
     agent: A2CConfig = field(default_factory=A2CConfig)
     dropout: float = 0.5
-    """Of the reward predictor's convolutions."""
+    """Of the reward network's convolutions."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -62,7 +62,9 @@ def small() -> Config:
 def smoke() -> Config:
     """A few updates of one seed: proves the plumbing and nothing else."""
     config = small()
-    loop = replace(config.loop, steps=600, first_steps=200, queries=8, stretch=50, window=50, first_epochs=1)
+    loop = replace(
+        config.loop, steps=600, pretrain_steps=200, queries=8, rollout_steps=50, window=50, pretrain_epochs=1
+    )
     return replace(config, labels=8, arms=("true_reward", "labels8", "offline"), seeds=1, copies=2, points=2, loop=loop)
 
 
@@ -72,12 +74,12 @@ def paper() -> Config:
     loop = replace(
         config.loop,
         steps=50_000_000,
-        first_steps=200_000,
+        pretrain_steps=200_000,
         queries=5500,
-        first_share=500 / 5500,
+        pretrain_label_share=500 / 5500,
         schedule="stepwise",
         half_life=1.25e6,
-        first_epochs=200,
+        pretrain_epochs=200,
         fit_every=19,
     )
     arms = ("true_reward", "labels3300", "labels5500")

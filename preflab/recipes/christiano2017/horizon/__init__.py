@@ -9,24 +9,23 @@ Measures  steps until the pole falls, of the horizon at most; every agent in fre
           over seeds with a 95 % interval (Student's t); differences are paired by seed.
 Needs     gymnasium. Two and a half minutes of one core.
 Differs   PPO in place of TRPO, without the entropy bonus of 0.01; CartPole-v1, on which the paper does not report. In
-          the fixed version a fallen pole is set up afresh behind the agent's back.
+          the fixed version a fallen pole is set up again without telling the agent.
 Result    docs/papers.md#christiano2017_horizon
 """
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 import torch
 
 from preflab.control.agents.ppo import PPO
 from preflab.control.environments.classic_tasks import ClassicEnv
+from preflab.control.environments.gym_env import EpisodeConfig
 from preflab.control.trajectory import rollout
-from preflab.maths.statistics import Estimate, mean_with_interval
-from preflab.recipes.christiano2017.horizon.config import ARMS, SCALES, SOURCE, TASK, Config, paper, small, smoke
-from preflab.recipes.christiano2017.horizon.report import write_report
-from preflab.recipes.christiano2017.horizon.summary import summarise
-from preflab.reporting.verdicts import Verdict, claim_above
+from preflab.recipes.christiano2017.horizon.claims import compare
+from preflab.recipes.christiano2017.horizon.config import ARMS, SCALES, TASK, Config, paper, small, smoke
+from preflab.recipes.christiano2017.horizon.report import summarise, write_report
+from preflab.recipes.christiano2017.horizon.results import AgentResult, Comparison
 from preflab.run import Run
 
 __all__ = ["SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "write_report"]
@@ -35,86 +34,42 @@ __all__ = ["SCALES", "Config", "main", "paper", "small", "smoke", "summarise", "
 def main(config: Config, run: Run) -> None:
     """Train every arm from every seed, compare, report; each is a stage, and none is done twice."""
     torch.set_num_threads(1)  # networks of 64 units: more threads wait for each other
+    agents: dict[str, list[AgentResult]] = {arm: [] for arm in ARMS}
     for seed in range(config.seeds):
         for arm in ARMS:
-            name = f"{arm}{seed}"
-            run.stage(name, lambda arm=arm, seed=seed, name=name: _train(config, run, name, arm, seed))  # type: ignore[misc]
-    run.stage("compare", lambda: _compare(config, run))
+            work = lambda arm=arm, seed=seed: _train(config, run, arm, seed)  # noqa: E731
+            agents[arm].append(run.stage(f"{arm}{seed}", work, AgentResult))
+    run.stage("compare", lambda: compare(agents, config.horizon), Comparison)
     write_report(run.folder)
 
 
-def _train(config: Config, run: Run, name: str, arm: str, seed: int) -> dict[str, Any]:
+def _train(config: Config, run: Run, arm: str, seed: int) -> AgentResult:
     """One agent under a constant reward: steps until the fall, before, between and after its updates."""
-    ends, reward = ARMS[arm]
+    name, (ends, reward) = f"{arm}{seed}", ARMS[arm]
     start = run.seed_of(f"agent {seed}")  # the same in every arm
-    env = ClassicEnv(TASK, config.copies, seed=start, ends=ends, horizon=config.horizon)
+    episodes = EpisodeConfig(horizon=config.horizon, ends=ends)
+    env = ClassicEnv(TASK, config.copies, seed=start, episodes=episodes)
     agent = PPO(env.spec, config.ppo, seed=start)
-    curve = [[0, steps_until_fall(agent.act, config, start)]]
+    curve = [(0, steps_until_fall(agent.act, config, start))]
     with run.progress(name, config.updates, "updates") as advance:
         for update in range(1, config.updates + 1):
-            stretch = rollout(env, agent.act, config.steps)
-            agent.update(stretch, np.full(stretch.true_reward.shape, reward))
+            trajectory = rollout(env, agent.act, config.steps)
+            agent.update(trajectory, np.full(trajectory.true_reward.shape, reward))
             if update % config.measure_every == 0 or update == config.updates:
-                curve.append([update * stretch.steps, steps_until_fall(agent.act, config, start)])
-                run.log(name, step=curve[-1][0], balanced=curve[-1][1])
+                step, balanced = update * trajectory.steps, steps_until_fall(agent.act, config, start)
+                curve.append((step, balanced))
+                run.log(name, step=step, balanced=balanced)
             advance(1)
-    return {"arm": arm, "curve": curve, "untrained": curve[0][1], "trained": curve[-1][1], "falls": env.early_ends}
+    untrained, trained = curve[0][1], curve[-1][1]
+    return AgentResult(arm=arm, curve=tuple(curve), untrained=untrained, trained=trained, falls=env.early_ends)
 
 
 def steps_until_fall(act: Callable[[np.ndarray], np.ndarray], config: Config, seed: int) -> float:
     """Mean over fresh episodes, each from the same starts for every agent of a seed; actions are drawn."""
-    env = ClassicEnv(TASK, config.episodes, seed=seed + 1, ends="show", horizon=config.horizon)
-    up, steps = np.ones(config.episodes, dtype=bool), np.zeros(config.episodes)
-    while up.any():
-        steps += up
-        up &= ~env.step(act(env.observations)).ended
+    episodes = EpisodeConfig(horizon=config.horizon, ends="show")
+    env = ClassicEnv(TASK, config.episodes, seed=seed + 1, episodes=episodes)
+    is_up, steps = np.ones(config.episodes, dtype=bool), np.zeros(config.episodes)
+    while is_up.any():
+        steps += is_up
+        is_up &= ~env.step(act(env.observations)).dones
     return float(steps.mean())
-
-
-def _compare(config: Config, run: Run) -> dict[str, Any]:
-    """Arms over seeds, and what they say of the claims."""
-    found = {arm: [run.result(f"{arm}{seed}") for seed in range(config.seeds)] for arm in ARMS}
-    after = {arm: np.array([one["trained"] for one in own]) for arm, own in found.items()}
-    before = np.array([one["untrained"] for one in found["fixed"]])
-    steps = [point[0] for point in found["fixed"][0]["curve"]]
-    curves = {
-        arm: [mean_with_interval(np.array([one["curve"][k][1] for one in own])) for k in range(len(steps))]
-        for arm, own in found.items()
-    }
-    return {
-        "verdicts": _verdicts(before, after, config.horizon),
-        "untrained": mean_with_interval(before),
-        "trained": {arm: mean_with_interval(own) for arm, own in after.items()},
-        "steps": steps,
-        "curves": curves,
-        "falls": {arm: sum(one["falls"] for one in own) for arm, own in found.items()},
-    }
-
-
-def _verdicts(before: np.ndarray, after: dict[str, np.ndarray], horizon: int) -> list[Verdict]:
-    high, far, little = 0.8 * horizon, 0.6 * horizon, 0.1 * horizon
-    claims: list[tuple[str, Estimate, float]] = [
-        (
-            f"paid +1 for every step, with episodes that end at a fall, it balances for over {high:g} steps",
-            mean_with_interval(after["varying"]),
-            high,
-        ),
-        (
-            f"... over {far:g} steps longer than with episodes of one length",
-            mean_with_interval(after["varying"] - after["fixed"]),
-            far,
-        ),
-        (
-            f"with episodes of one length it gains less than {little:g} steps: untrained minus trained",
-            mean_with_interval(before - after["fixed"]),
-            -little,
-        ),
-        (
-            "paid -1 for every step, with episodes that end at a fall, it learns to fall: untrained minus trained",
-            mean_with_interval(before - after["minus"]),
-            0.0,
-        ),
-    ]
-    return [
-        claim_above(words, estimate, threshold, unit="steps", source=SOURCE) for words, estimate, threshold in claims
-    ]

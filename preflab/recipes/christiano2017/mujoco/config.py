@@ -6,10 +6,10 @@ from dataclasses import dataclass, field, replace
 from preflab.checks import check_at_least
 from preflab.control.agents.ppo import PPOConfig
 from preflab.control.environments.mujoco_tasks import task_named
-from preflab.control.preference_loop import LoopConfig
-from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.loop_config import LoopConfig
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.recipes.christiano2017.arms import ABLATIONS
-from preflab.recipes.christiano2017.experiment import Experiment
+from preflab.recipes.christiano2017.experiment_config import Experiment
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class Config(Experiment):
     seeds: int = 5
     horizon: int | None = None
     """Steps of an episode, where not the task's own."""
-    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=300_000, first_steps=16_000, queries=700))
+    loop: LoopConfig = field(default_factory=lambda: LoopConfig(steps=300_000, pretrain_steps=16_000, queries=700))
     ensemble: EnsembleConfig = field(default_factory=lambda: EnsembleConfig(return_l2=1e-3))
     agent: PPOConfig = field(default_factory=PPOConfig)
 
@@ -40,7 +40,7 @@ def small() -> Config:
 
 def smoke() -> Config:
     """The pendulum, two seeds, a few updates: proves the plumbing and nothing else."""
-    loop = LoopConfig(steps=800, first_steps=400, queries=12, stretch=50, first_epochs=2, candidates=40)
+    loop = LoopConfig(steps=800, pretrain_steps=400, queries=12, rollout_steps=50, pretrain_epochs=2, candidates=40)
     return replace(
         small(),
         task="pendulum",
@@ -56,7 +56,7 @@ def smoke() -> Config:
 
 def paper() -> Config:
     """Ten million steps. The paper's figures end between five and twenty million. Not run by us."""
-    loop = LoopConfig(steps=10_000_000, first_steps=64_000, queries=700, half_life=2e6)
+    loop = LoopConfig(steps=10_000_000, pretrain_steps=64_000, queries=700, half_life=2e6)
     return replace(small(), loop=loop, points=50)
 
 

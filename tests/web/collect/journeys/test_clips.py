@@ -18,10 +18,10 @@ for _package in ("PIL", "mujoco", "gymnasium"):
 def films(lab: Lab, n: int) -> list[str]:
     """Names of films of hoppers that lean, put where the site looks."""
     from preflab.control.rendering.clip_video import encode_video
-    from preflab.control.rendering.mujoco import BodyPainter
+    from preflab.control.rendering.mujoco import BodyRenderer
 
     shelf = VideoStore(Path(str(lab.store.engine.url.database)).parent / "films")
-    paint = BodyPainter("hopper")
+    paint = BodyRenderer("hopper")
     still = np.array([0.0, 1.25, 0.0, 0.0, 0.0, 0.0])
     lean = np.array([0.3, 0.0, 0.2, -0.3, -0.2, 0.1])
     return [

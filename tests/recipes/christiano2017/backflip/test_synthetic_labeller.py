@@ -6,7 +6,7 @@ import pytest
 from preflab.control.clips import Clip
 from preflab.control.rewards.label_log import SynchronousLabeller
 from preflab.errors import ConfigError, DataError
-from preflab.recipes.christiano2017.backflip.synthetic_judge import Judge, JudgeConfig, flips, points, turned_back
+from preflab.recipes.christiano2017.backflip.synthetic_judge import SyntheticJudge, JudgeConfig, flips, points, turned_back
 
 CONFIG = JudgeConfig(turn=1.0, high=0.7, height=2.0, landing=1.0, tie=0.1)
 
@@ -44,7 +44,7 @@ def test_points_by_hand() -> None:
 
 def test_the_better_side_wins_and_sides_can_be_changed() -> None:
     flip, stand = clip(1, [0.0, -1.0], [1.0, 1.0]), clip(2, [0.0, 0.0], [1.0, 1.0])
-    judge = Judge(CONFIG)
+    judge = SyntheticJudge(CONFIG)
     assert (judge(flip, stand), judge(stand, flip), judge(stand, stand)) == ("left", "right", "tie")
     near = clip(3, [0.0, -0.05], [1.0, 1.0])
     assert judge(near, stand) == "tie"  # 0.05 points apart
@@ -52,7 +52,7 @@ def test_the_better_side_wins_and_sides_can_be_changed() -> None:
 
 def test_what_is_asked_is_answered_once() -> None:
     flip, stand = clip(1, [0.0, -1.0], [1.0, 1.0]), clip(2, [0.0, 0.0], [1.0, 1.0])
-    own = SynchronousLabeller(Judge(CONFIG))
+    own = SynchronousLabeller(SyntheticJudge(CONFIG))
     assert own.answers() == [] and own.ask([(stand, flip)], 40) == 1
     (label,) = own.answers()
     assert (label.left, label.right, label.response, label.labeller, label.step) == (2, 1, "right", "judge", 40)
@@ -67,6 +67,6 @@ def test_turns_of_an_episode_are_counted_backwards() -> None:
 def test_what_cannot_be_judged_is_refused() -> None:
     bare = Clip(1, np.zeros((2, 1)), np.zeros((2, 1)), np.zeros(2))
     with pytest.raises(DataError, match="needs states"):
-        Judge()(bare, bare)
+        SyntheticJudge()(bare, bare)
     with pytest.raises(ConfigError, match="tie must be"):
         JudgeConfig(tie=-1.0)
