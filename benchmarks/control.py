@@ -37,8 +37,10 @@ from preflab.control.agents.ppo import PPO, PPOConfig
 from preflab.control.archive import ClipArchive
 from preflab.control.environments.classic_tasks import ClassicEnv
 from preflab.control.environments.gym_env import episode_seed
-from preflab.control.preference_loop import LoopConfig, PreferenceLoop
-from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.loop_config import LoopConfig
+from preflab.control.preference_loop import PreferenceLoop
+from preflab.control.rewards.ensemble import RewardEnsemble
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.control.rewards.label_log import LabelLog, SynchronousLabeller
 from preflab.control.rewards.oracle import Oracle, OracleConfig
 from preflab.control.rewards.reward_networks import MLP

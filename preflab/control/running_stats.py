@@ -21,9 +21,9 @@ class RunningMeanStd:
         if not n:
             return
         values = values.astype(np.float64)
-        own = values.mean(axis=0)
-        gap, total = own - self.mean, self.count + n
-        self.spread = self.spread + ((values - own) ** 2).sum(axis=0) + gap**2 * self.count * n / total
+        batch_mean = values.mean(axis=0)
+        gap, total = batch_mean - self.mean, self.count + n
+        self.spread = self.spread + ((values - batch_mean) ** 2).sum(axis=0) + gap**2 * self.count * n / total
         self.mean = self.mean + gap * n / total
         self.count = total
 

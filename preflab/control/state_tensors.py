@@ -10,10 +10,10 @@ from preflab.checkpoint import strip_prefix
 
 def module_state(module: nn.Module, optimiser: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Copies of the weights and of the optimiser's moments."""
-    found = {f"weights.{name}": value.detach().clone() for name, value in module.state_dict().items()}
-    for i, own in optimiser.state_dict()["state"].items():
-        found |= {f"optimiser.{i}.{name}": torch.as_tensor(value).clone() for name, value in own.items()}
-    return found
+    state = {f"weights.{name}": value.detach().clone() for name, value in module.state_dict().items()}
+    for i, moments in optimiser.state_dict()["state"].items():
+        state |= {f"optimiser.{i}.{name}": torch.as_tensor(moment).clone() for name, moment in moments.items()}
+    return state
 
 
 def load_module_state(module: nn.Module, optimiser: torch.optim.Optimizer, state: Mapping[str, Tensor]) -> None:

@@ -7,19 +7,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from preflab.control.clips import Clip, ClipStore, pair_key, stack_frames
+from preflab.control.clips import Clip, ClipStore, EpisodeSegment, pair_key, stack_frames
 from preflab.errors import ConfigError, DataError
 
 
-def stretch(n: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def segment(n: int, step: int = 0) -> EpisodeSegment:
     at = np.arange(n, dtype=np.float64)
-    return at[:, None], at[:, None] + 0.5, -at
+    return EpisodeSegment(at[:, None], at[:, None] + 0.5, -at, step=step)
 
 
 def filled(n: int, *, steps: int = 4, capacity: int = 100) -> ClipStore:
     store, rng = ClipStore(steps, capacity), np.random.default_rng(0)
     for k in range(n):
-        store.cut(*stretch(steps), rng=rng, n=1, step=k)
+        store.cut(segment(steps, k), rng=rng, n=1)
     return store
 
 
@@ -27,7 +27,7 @@ def filled(n: int, *, steps: int = 4, capacity: int = 100) -> ClipStore:
 @given(st.integers(1, 9), st.integers(1, 60), st.integers(1, 5), st.integers(0, 10**6))
 def test_clips_are_whole_consecutive_and_apart(steps: int, time: int, n: int, seed: int) -> None:
     store = ClipStore(steps, 100)
-    cut = store.cut(*stretch(time), rng=np.random.default_rng(seed), n=n, step=1000)
+    cut = store.cut(segment(time, 1000), rng=np.random.default_rng(seed), n=n)
     assert cut == len(store) == min(n, time // steps)
     seen: list[float] = []
     for clip in store:
@@ -44,7 +44,7 @@ def test_steps_near_the_end_of_an_episode_are_seen_too() -> None:
     rng, seen = np.random.default_rng(0), Counter[float]()
     for _ in range(600):
         store = ClipStore(5, 10)
-        store.cut(*stretch(12), rng=rng, n=2)
+        store.cut(segment(12), rng=rng, n=2)
         seen.update(own for clip in store for own in clip.observations[:, 0].tolist())
     assert min(seen[at] for at in (0.0, 11.0)) > 150, "a uniform start would show the ends to few"
 
@@ -54,14 +54,14 @@ def test_the_oldest_are_forgotten_and_ids_are_never_used_twice() -> None:
     assert [clip.id for clip in store] == [4, 5, 6]
     again = ClipStore(4, 3)
     again.restore(store.state(), store.next_id)
-    again.cut(*stretch(4), rng=np.random.default_rng(0), n=1)
+    again.cut(segment(4), rng=np.random.default_rng(0), n=1)
     assert [clip.id for clip in again] == [5, 6, 7]
 
 
 def test_pairs_are_of_different_clips_and_never_asked_twice() -> None:
     store = filled(5)
     asked = {(0, 1), (2, 3), (77, 99)}
-    found = store.pairs(100, np.random.default_rng(0), asked=asked)
+    found = store.pairs(100, np.random.default_rng(0), exclude=asked)
     keys = [pair_key(a, b) for a, b in found]
     assert len(found) == 10 - 2
     assert len(set(keys)) == 8
@@ -71,7 +71,8 @@ def test_pairs_are_of_different_clips_and_never_asked_twice() -> None:
 
 
 def test_what_is_no_clip_is_refused() -> None:
-    observations, actions, reward = stretch(4)
+    parts = segment(4)
+    observations, actions, reward = parts.observations, parts.actions, parts.true_reward
     with pytest.raises(DataError, match=r"lengths \[3, 4\]"):
         Clip(0, observations, actions[:3], reward)
     with pytest.raises(DataError, match="not finite at step 2"):
@@ -87,13 +88,15 @@ def test_stacked_frames_are_kept_once() -> None:
     assert stacks.shape == (27, 4, 5)
     assert np.array_equal(stacks[2], frames[2:6])
     store = ClipStore(6, 10, stack=4)
-    assert store.cut(stacks, np.zeros(27), np.zeros(27), rng=np.random.default_rng(0), n=2, step=100) == 2
+    assert (
+        store.cut(EpisodeSegment(stacks, np.zeros(27), np.zeros(27), step=100), rng=np.random.default_rng(0), n=2) == 2
+    )
     for clip in store:
         at = clip.step - 100
         assert np.array_equal(clip.observations, stacks[at : at + 6])
         assert np.array_equal(clip.frames, frames[at : at + 9])
         assert clip.observations.strides == (5, 5, 1), "a step is one frame further in the same memory"
-        assert not np.shares_memory(clip.observations, frames), "the clip holds its own frames and not the stretch"
+        assert not np.shares_memory(clip.observations, frames), "the clip holds its own frames and not the segment's"
         again = Clip(0, stack_frames(clip.frames, 4), clip.actions, clip.true_reward, stack=4)
         assert np.array_equal(again.observations, clip.observations)
     plain = Clip(0, frames, np.zeros(30), np.zeros(30))

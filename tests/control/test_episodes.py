@@ -40,7 +40,7 @@ def test_play_without_ends_is_summed_over_windows() -> None:
     assert episodes.add(stretch_of(env, 3, [1.0]), np.ones((3, 1))) == {"episodes": 0.0}
     told = episodes.add(stretch_of(env, 6, [1.0]), np.ones((6, 1)))
     assert told == {"episodes": 2.0, "true_return": (10 + 26) / 2, "handed_return": 4.0}  # 1 to 4, 5 to 8; 9 is left
-    assert episodes.over == [(10.0, 4.0), (26.0, 4.0)]
+    assert episodes.latest_returns == [(10.0, 4.0), (26.0, 4.0)]
 
 
 @pytest.mark.parametrize("window", [None, 3])

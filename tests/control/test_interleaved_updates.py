@@ -36,4 +36,4 @@ def test_each_part_is_learned_from_before_the_next_is_acted() -> None:
     assert stretch.true_reward[:, 1].tolist() == [0, 0, 0.25, 0.5, 1.0, 1.5]
     assert np.array_equal(acted.rewards, 10 * stretch.true_reward)
     assert np.array_equal(np.concatenate(agent.handed), acted.rewards)
-    assert acted.told == {"number": 2.0, "size": 4.0}  # means of 1, 2, 3 and of 4
+    assert acted.metrics == {"number": 2.0, "size": 4.0}  # means of 1, 2, 3 and of 4

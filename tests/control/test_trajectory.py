@@ -1,4 +1,4 @@
-"""Stretches of a walk whose every number is known."""
+"""Trajectories of a walk whose every number is known."""
 
 from dataclasses import replace
 
@@ -15,7 +15,7 @@ def right(observations: np.ndarray) -> np.ndarray:
     return np.array([[2.0], [-1.0]], dtype=np.float32)[: len(observations)]
 
 
-def test_a_stretch_holds_what_was_seen_before_each_step_and_earned_by_it() -> None:
+def test_a_trajectory_holds_what_was_seen_before_each_step_and_earned_by_it() -> None:
     found = rollout(Walk(2, horizon=3), right, 4, keep_states=True)
     assert found.observations[:, 0].tolist() == [[0, 0], [1, 1], [2, 2], [0, 0]]  # place and step; begun anew after 3
     assert found.true_reward[:, 1].tolist() == [-1, -2, -3, -1]
@@ -47,7 +47,7 @@ def test_a_predictor_sees_actions_within_their_bounds_or_one_hot() -> None:
         true_reward=found.true_reward,
         dones=found.dones,
         final_observations=found.final_observations,
-        last=found.next_observations,
+        next_observations=found.next_observations,
         states=None,
     )
     assert counted.reward_model_actions(Discrete(3)).tolist() == [[[0, 0, 1]]]
@@ -58,29 +58,45 @@ def test_without_an_end_there_are_no_finals(steps: int) -> None:
     assert len(rollout(Walk(1, horizon=8), right, steps).final_observations) == 0
 
 
-def test_stretches_that_follow_each_other_join_to_the_one_that_they_are() -> None:
+def test_trajectories_that_follow_each_other_join_to_the_one_that_they_are() -> None:
     env, other = Walk(2, horizon=3), Walk(2, horizon=3)
     whole = rollout(env, right, 7, keep_states=True)
     found = concatenate([rollout(other, right, steps, keep_states=True) for steps in (2, 4, 1)])
-    for name in ("observations", "actions", "true_reward", "ended", "finals", "last", "states"):
+    for name in (
+        "observations",
+        "actions",
+        "true_reward",
+        "dones",
+        "final_observations",
+        "next_observations",
+        "states",
+    ):
         assert np.array_equal(getattr(found, name), getattr(whole, name)), name
 
 
 @pytest.mark.parametrize("steps", [1, 2, 5])
-def test_the_tail_of_a_stretch_is_what_would_have_been_collected_from_there(steps: int) -> None:
+def test_the_tail_of_a_trajectory_is_what_would_have_been_collected_from_there(steps: int) -> None:
     env = Walk(2, horizon=3)
     rollout(env, right, 7 - steps)
     expected = rollout(env, right, steps, keep_states=True)
     found = rollout(Walk(2, horizon=3), right, 7, keep_states=True).tail(steps)
-    for name in ("observations", "actions", "true_reward", "ended", "finals", "last", "states"):
+    for name in (
+        "observations",
+        "actions",
+        "true_reward",
+        "dones",
+        "final_observations",
+        "next_observations",
+        "states",
+    ):
         assert np.array_equal(getattr(found, name), getattr(expected, name)), name
 
 
 def test_nothing_is_worth_anything_behind_an_end_of_the_tasks_own() -> None:
     class Falls(Walk):
         def step(self, actions: np.ndarray) -> Step:
-            told = super().step(actions)
-            return replace(told, terminations=told.dones & np.array([True, False]))
+            step = super().step(actions)
+            return replace(step, terminations=step.dones & np.array([True, False]))
 
     found = rollout(Falls(2, horizon=3), right, 4)
     assert found.terminations is not None and found.terminations.nonzero()[0].tolist() == [2]

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from preflab.control.agents.ppo import PPO, PPOConfig
-from preflab.control.preference_loop import LoopConfig
+from preflab.control.loop_config import LoopConfig
 from preflab.control.true_reward_loop import TrueRewardLoop
 from tests.control.walk import Walk
 

@@ -24,10 +24,10 @@ class Walk:
     def step(self, actions: np.ndarray) -> Step:
         self._at = self._at + np.clip(actions[:, 0], -1, 1)
         self._step = self._step + 1
-        reward, final, ended = self._at.copy(), self._seen(), self._step >= self.spec.horizon
-        self._at, self._step = np.where(ended, 0.0, self._at), np.where(ended, 0, self._step)
+        reward, final, dones = self._at.copy(), self._seen(), self._step >= self.spec.horizon
+        self._at, self._step = np.where(dones, 0.0, self._at), np.where(dones, 0, self._step)
         self.observations = self._seen()
-        return Step(self.observations, reward, ended, final)
+        return Step(self.observations, reward, dones, final)
 
     def render_states(self) -> np.ndarray:
         return self._at[:, None].astype(np.float32)

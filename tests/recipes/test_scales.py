@@ -50,7 +50,7 @@ def test_every_scale_can_be_constructed(recipe: str, scale: str) -> None:
         ("evaluate", "smoke", ["served_name=x"], "served_name=x .* policy=tiny, which is no server"),
         ("evaluate", "smoke", ["judge=tiny", "judge_served_name=x"], "judge_served_name=x .* judge=tiny"),
         ("christiano2017_mujoco", "smoke", ["loop.queries=99"], "loop.queries=99 .* queries of their own"),
-        ("christiano2017_backflip", "smoke", ["study=mine"], "study=mine .* labeller=judge"),
+        ("christiano2017_backflip", "smoke", ["study=mine"], "study=mine .* labeller=synthetic"),
         (
             "ganguli2023_self_correction",
             "smoke",

@@ -102,6 +102,7 @@ class VectorEnv(Protocol):
         ...
 
 
+@runtime_checkable
 class Renderer(Protocol):
     """Draws a state of `VectorEnv.render_states`, or an observation that is a picture."""
 

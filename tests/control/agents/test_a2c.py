@@ -43,18 +43,18 @@ class Signs:
         self._show()
 
 
-def stretch_of(rewards: list[float], *, ended: list[bool] | None = None) -> Trajectory:
+def trajectory_of(rewards: list[float], *, ended: list[bool] | None = None) -> Trajectory:
     """One copy of a task of one number that is always 1 and two actions; action 0 throughout."""
     time = len(rewards)
     ends = np.array(ended or [False] * time)[:, None]
-    seen = np.ones((time, 1, 1), dtype=np.float32)
+    observations = np.ones((time, 1, 1), dtype=np.float32)
     return Trajectory(
-        observations=seen,
+        observations=observations,
         actions=np.zeros((time, 1), dtype=np.int64),
         true_reward=np.array(rewards)[:, None],
         dones=ends,
         final_observations=np.ones((int(ends.sum()), 1), dtype=np.float32),
-        last=seen[0],
+        next_observations=observations[0],
         states=None,
     )
 
@@ -71,25 +71,25 @@ def constant(value: float, **settings: object) -> A2C:
 
 def test_returns_by_hand() -> None:
     """Discount 0.5, value 8: the last 3 + 4 = 7, before it 2 + 3.5 = 5.5, the first 1 + 2.75 = 3.75."""
-    stretch = stretch_of([1.0, 2.0, 3.0])
+    trajectory = trajectory_of([1.0, 2.0, 3.0])
     agent = constant(8.0, discount=0.5)
-    found = agent.returns(stretch, stretch.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
+    found = agent.returns(trajectory, trajectory.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
     assert found.flatten().tolist() == pytest.approx([3.75, 5.5, 7.0])
 
 
-def test_longer_stretches_are_sums_of_so_many_steps() -> None:
+def test_longer_trajectories_are_sums_of_so_many_steps() -> None:
     """Two steps a sum: 2 + 4 = 6 and 1 + 3 = 4 for the first two; the third is cut short: 3 + 4 = 7."""
-    stretch = stretch_of([1.0, 2.0, 3.0])
+    trajectory = trajectory_of([1.0, 2.0, 3.0])
     agent = constant(8.0, discount=0.5, steps=2)
-    found = agent.returns(stretch, stretch.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
+    found = agent.returns(trajectory, trajectory.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
     assert found.flatten().tolist() == pytest.approx([4.0, 6.0, 7.0])
 
 
 def test_nothing_is_carried_over_an_end() -> None:
     """The second step ends an episode: what was seen then is worth 8, whatever follows. 2 + 4 = 6, 1 + 3 = 4."""
-    stretch = stretch_of([1.0, 2.0, 100.0], ended=[False, True, False])
+    trajectory = trajectory_of([1.0, 2.0, 100.0], ended=[False, True, False])
     agent = constant(8.0, discount=0.5)
-    found = agent.returns(stretch, stretch.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
+    found = agent.returns(trajectory, trajectory.true_reward, np.full((3, 1), 8.0, dtype=np.float32))
     assert found.flatten().tolist() == pytest.approx([4.0, 6.0, 104.0])
 
 
@@ -98,8 +98,8 @@ def test_losses_by_hand() -> None:
 
     Policy loss = -(-0.693147 * -2.583333) = -1.790630; value loss = (18.0625 + 6.25 + 1) / 3 = 8.4375.
     """
-    stretch = stretch_of([1.0, 2.0, 3.0])
-    logged = constant(8.0, discount=0.5).update(stretch, stretch.true_reward)
+    trajectory = trajectory_of([1.0, 2.0, 3.0])
+    logged = constant(8.0, discount=0.5).update(trajectory, trajectory.true_reward)
     assert logged["policy_loss"] == pytest.approx(-1.790630, abs=1e-5)
     assert logged["value_loss"] == pytest.approx(8.4375)
     assert logged["entropy"] == pytest.approx(0.693147, abs=1e-5)
@@ -107,9 +107,9 @@ def test_losses_by_hand() -> None:
 
 
 def test_gradients_are_clipped_all_together() -> None:
-    stretch = stretch_of([1e6, 0.0])
+    trajectory = trajectory_of([1e6, 0.0])
     agent = constant(0.0, gradient_clip=0.25)
-    agent.update(stretch, stretch.true_reward)
+    agent.update(trajectory, trajectory.true_reward)
     squares = [float(p.grad.square().sum()) for p in agent.networks.parameters() if p.grad is not None]
     assert sum(squares) ** 0.5 == pytest.approx(0.25, rel=1e-3)
 
@@ -119,12 +119,12 @@ def test_the_learning_rate_falls_in_a_line() -> None:
     config = A2CConfig(decay_steps=80_000_000)
     assert [config.rate_at(s) for s in (0, 40_000_000, 80_000_000, 90_000_000)] == pytest.approx([7e-4, 3.5e-4, 0, 0])
     assert A2CConfig(decay_steps=None).rate_at(10**9) == 7e-4
-    stretch, agent = stretch_of([1.0, 2.0]), constant(0.0, decay_steps=4)
-    assert [agent.update(stretch, stretch.true_reward)["learning_rate"] for _ in range(3)] == pytest.approx(
+    trajectory, agent = trajectory_of([1.0, 2.0]), constant(0.0, decay_steps=4)
+    assert [agent.update(trajectory, trajectory.true_reward)["learning_rate"] for _ in range(3)] == pytest.approx(
         [7e-4, 3.5e-4, 0.0]
     )
     before = [p.clone() for p in agent.networks.parameters()]
-    agent.update(stretch, stretch.true_reward)
+    agent.update(trajectory, trajectory.true_reward)
     assert all(torch.equal(a, b) for a, b in zip(before, agent.networks.parameters(), strict=True))
 
 
@@ -145,9 +145,9 @@ def test_signs_are_learned(optimiser: str) -> None:
     config = A2CConfig(hidden=32, optimiser=optimiser, learning_rate=1e-2, decay_steps=None)  # type: ignore[arg-type]
     agent, earned = A2C(env.spec, config), []
     for _ in range(200):
-        stretch = rollout(env, agent.act, 5)
-        agent.update(stretch, stretch.true_reward)
-        earned.append(stretch.true_reward.mean())
+        trajectory = rollout(env, agent.act, 5)
+        agent.update(trajectory, trajectory.true_reward)
+        earned.append(trajectory.true_reward.mean())
     assert np.mean(earned[:5]) < 0.5
     assert np.mean(earned[-20:]) > 0.9
 
@@ -156,8 +156,8 @@ def test_signs_are_learned(optimiser: str) -> None:
 def test_it_goes_on_exactly_where_it_stopped(optimiser: str) -> None:
     def run(agent: A2C, env: Signs, updates: int) -> None:
         for _ in range(updates):
-            stretch = rollout(env, agent.act, 5)
-            agent.update(stretch, stretch.true_reward)
+            trajectory = rollout(env, agent.act, 5)
+            agent.update(trajectory, trajectory.true_reward)
 
     config = A2CConfig(hidden=8, optimiser=optimiser, decay_steps=2_000)  # type: ignore[arg-type]
     env, first_env = Signs(4), Signs(4)
@@ -177,6 +177,6 @@ def test_what_cannot_go_on_stops() -> None:
         A2CConfig(learning_rate=0.0)
     with pytest.raises(ConfigError, match="at least 1"):
         A2CConfig(steps=0)
-    stretch = stretch_of([1.0, float("nan")])
+    trajectory = trajectory_of([1.0, float("nan")])
     with pytest.raises(TrainingStopped, match="not finite after 0 updates"):
-        constant(0.0).update(stretch, stretch.true_reward)
+        constant(0.0).update(trajectory, trajectory.true_reward)

@@ -29,7 +29,7 @@ def test_a_softmax_has_the_probabilities_and_entropy_of_torchs_categorical() -> 
 
 def test_gaussian_draws_have_the_mean_and_deviation_that_they_say() -> None:
     head = Gaussian(Continuous(2), log_std=math.log(0.5))
-    drawn = head.draw(torch.tensor([[1.0, -2.0]]).expand(20_000, 2), np.random.default_rng(0))
+    drawn = head.sample(torch.tensor([[1.0, -2.0]]).expand(20_000, 2), np.random.default_rng(0))
     assert drawn.mean(axis=0) == pytest.approx([1.0, -2.0], abs=0.02)  # five standard errors of 0.5 / sqrt(20,000)
     assert drawn.std(axis=0) == pytest.approx([0.5, 0.5], abs=0.02)
 
@@ -37,7 +37,7 @@ def test_gaussian_draws_have_the_mean_and_deviation_that_they_say() -> None:
 def test_softmax_draws_come_as_often_as_they_should() -> None:
     probs = np.array([0.5, 0.3, 0.2])
     head = Categorical(Discrete(3))
-    drawn = head.draw(torch.tensor(np.log(probs)).expand(20_000, 3), np.random.default_rng(0))
+    drawn = head.sample(torch.tensor(np.log(probs)).expand(20_000, 3), np.random.default_rng(0))
     assert np.bincount(drawn) / len(drawn) == pytest.approx(probs, abs=0.018)
 
 

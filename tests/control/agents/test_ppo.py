@@ -17,9 +17,9 @@ def rounds(env: Walk, agent: PPO, n: int, *, scale: float = 1.0, shift: float = 
     """True reward a step in each of ``n`` rounds; the agent is given it scaled and shifted."""
     found = []
     for _ in range(n):
-        stretch = rollout(env, agent.act, 20)
-        agent.update(stretch, scale * stretch.true_reward + shift)
-        found.append(float(stretch.true_reward.mean()))
+        trajectory = rollout(env, agent.act, 20)
+        agent.update(trajectory, scale * trajectory.true_reward + shift)
+        found.append(float(trajectory.true_reward.mean()))
     return found
 
 
@@ -53,8 +53,8 @@ def test_the_same_seed_learns_the_same_and_another_does_not() -> None:
     assert first != other
 
 
-def test_a_constant_on_top_of_zero_trace_rewards_changes_no_advantage_of_a_step() -> None:
-    """With discount 0 and trace 0 an advantage is reward minus value, and minibatches are whitened."""
+def test_a_constant_on_top_of_zero_lambda_rewards_changes_no_advantage_of_a_step() -> None:
+    """With discount 0 and lambda 0 an advantage is reward minus value, and minibatches are whitened."""
     config = PPOConfig(hidden=(8,), epochs=1, minibatch_steps=1000, discount=0.0, gae_lambda=0.0, entropy_bonus=0.0)
     weights = []
     for shift in (0.0, 5.0):
@@ -73,9 +73,9 @@ def test_pictures_are_refused() -> None:
 def test_rewards_that_are_not_finite_stop_it() -> None:
     env = Walk(2)
     agent = PPO(env.spec, SMALL)
-    stretch = rollout(env, agent.act, 5)
+    trajectory = rollout(env, agent.act, 5)
     with pytest.raises(TrainingStopped, match="not finite"):
-        agent.update(stretch, np.full(stretch.true_reward.shape, np.nan))
+        agent.update(trajectory, np.full(trajectory.true_reward.shape, np.nan))
 
 
 def test_settings_out_of_range_are_refused() -> None:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from preflab.control.clips import ClipStore
+from preflab.control.clips import ClipStore, EpisodeSegment
 from preflab.control.environments.env import Discrete
 from preflab.errors import ConfigError
 
@@ -81,7 +81,7 @@ def test_stacks_go_on_over_the_end_of_a_game() -> None:
     assert len(env.finished_scores()) >= 1
     assert env.finished_scores() == [], "each is told once"
     store = ClipStore(25, 100, stack=4)
-    cut = store.cut(np.stack(seen), np.zeros(300), np.array(rewards), rng=rng, n=12)
+    cut = store.cut(EpisodeSegment(np.stack(seen), np.zeros(300), np.array(rewards)), rng=rng, n=12)
     assert cut == 12
 
 

@@ -9,7 +9,7 @@ import gymnasium
 
 from preflab.control.environments.classic_tasks import CLASSIC, ClassicEnv, make_gym
 from preflab.control.environments.env import Discrete
-from preflab.control.environments.gym_env import Ends, GymEnv
+from preflab.control.environments.gym_env import Ends, EpisodeConfig, GymEnv
 from preflab.errors import ConfigError, DataError
 from tests.control.environments.test_gym_env import acting
 
@@ -18,8 +18,8 @@ from tests.control.environments.test_gym_env import acting
     ("task", "ends"), [("Pendulum-v1", "refuse"), ("CartPole-v1", "hide"), ("CartPole-v1", "show")]
 )
 def test_every_number_of_every_step_is_that_of_gymnasiums_environment(task: str, ends: Ends) -> None:
-    ours = ClassicEnv(task, 5, seed=3, ends=ends, horizon=60)
-    theirs = GymEnv(task, 5, seed=3, ends=ends, horizon=60)
+    ours = ClassicEnv(task, 5, seed=3, episodes=EpisodeConfig(ends=ends, horizon=60))
+    theirs = GymEnv(task, 5, seed=3, episodes=EpisodeConfig(ends=ends, horizon=60))
     assert ours.spec == theirs.spec
     np.testing.assert_array_equal(ours.observations, theirs.observations)
     for a, b in zip(acting(ours, 300, 1), acting(theirs, 300, 1), strict=True):
@@ -47,7 +47,7 @@ def test_limits_rates_and_bounds_are_gymnasiums(task: str) -> None:
     ("task", "ends"), [("Pendulum-v1", "refuse"), ("CartPole-v1", "hide"), ("CartPole-v1", "show")]
 )
 def test_one_that_is_given_anothers_state_goes_on_as_it(task: str, ends: Ends) -> None:
-    first, second = (ClassicEnv(task, 3, seed=2, ends=ends, horizon=70) for _ in range(2))
+    first, second = (ClassicEnv(task, 3, seed=2, episodes=EpisodeConfig(ends=ends, horizon=70)) for _ in range(2))
     acting(first, 100)
     second.load_state(first.state())
     for a, b in zip(acting(first, 80, 4), acting(second, 80, 4), strict=True):

@@ -14,7 +14,7 @@ from gymnasium.spaces import Box, Dict
 from gymnasium.spaces import Discrete as Numbers
 
 from preflab.control.environments.env import Continuous, Discrete, VectorEnv
-from preflab.control.environments.gym_env import Ends, GymEnv, episode_seed
+from preflab.control.environments.gym_env import Ends, EpisodeConfig, GymEnv, episode_seed
 from preflab.errors import ConfigError, DataError, RunError
 
 
@@ -61,7 +61,7 @@ def line(**quirks: Any) -> Callable[[], Line]:
 
 
 def test_copies_see_what_gymnasium_shows_for_their_seeds_and_episodes_end_at_the_horizon_alone() -> None:
-    env = GymEnv("MountainCarContinuous-v0", 2, seed=5, horizon=7)
+    env = GymEnv("MountainCarContinuous-v0", 2, seed=5, episodes=EpisodeConfig(horizon=7))
     own = [gymnasium.make("MountainCarContinuous-v0") for _ in range(2)]
     shown = [e.reset(seed=episode_seed(5, i, 0))[0] for i, e in enumerate(own)]
     np.testing.assert_array_equal(env.observations, np.stack(shown))
@@ -78,7 +78,7 @@ def test_copies_see_what_gymnasium_shows_for_their_seeds_and_episodes_end_at_the
 
 @pytest.mark.parametrize("task", ["Pendulum-v1", "Acrobot-v1", "MountainCar-v0"])
 def test_one_that_is_given_anothers_state_in_the_middle_of_an_episode_goes_on_as_it(task: str) -> None:
-    first, second = (GymEnv(task, 3, seed=1, horizon=40) for _ in range(2))
+    first, second = (GymEnv(task, 3, seed=1, episodes=EpisodeConfig(horizon=40)) for _ in range(2))
     acting(first, 65)  # 25 steps into the second episode
     acting(second, 3, seed=8)
     second.load_state(first.state())
@@ -89,7 +89,7 @@ def test_one_that_is_given_anothers_state_in_the_middle_of_an_episode_goes_on_as
 
 
 def test_a_copy_goes_on_as_another_after_hidden_ends_too() -> None:
-    first, second = (GymEnv("CartPole-v1", 2, horizon=60, ends="hide") for _ in range(2))
+    first, second = (GymEnv("CartPole-v1", 2, episodes=EpisodeConfig(horizon=60, ends="hide")) for _ in range(2))
     acting(first, 50)
     assert first.early_ends > 0
     second.load_state(first.state())
@@ -106,7 +106,7 @@ def test_an_early_end_is_refused_with_the_reason() -> None:
 
 
 def test_a_hidden_end_starts_the_copy_afresh_and_the_episode_goes_on() -> None:
-    env = GymEnv(line(over=3), 1, horizon=5, ends="hide", clip_steps=2)
+    env = GymEnv(line(over=3), 1, episodes=EpisodeConfig(horizon=5, ends="hide", clip_steps=2))
     steps = acting(env, 10)
     assert [int(s.observations[0, 1]) for s in steps] == [1, 2, 0, 1, 0, 1, 2, 0, 1, 0]  # step 3 of each 5 is hidden
     assert [int(s.final_observations[0, 1]) for s in steps] == [1, 2, 0, 1, 2, 1, 2, 0, 1, 2]
@@ -116,19 +116,19 @@ def test_a_hidden_end_starts_the_copy_afresh_and_the_episode_goes_on() -> None:
 
 
 def test_a_shown_end_ends_the_episode_and_says_whose_end_it_is() -> None:
-    env = GymEnv(line(over=3), 1, horizon=5, ends="show")
+    env = GymEnv(line(over=3), 1, episodes=EpisodeConfig(horizon=5, ends="show"))
     steps = acting(env, 6)
     assert [bool(s.dones[0]) for s in steps] == [False, False, True] * 2
     assert [bool(s.terminations[0]) for s in steps] == [False, False, True] * 2
     assert [int(s.final_observations[0, 1]) for s in steps] == [1, 2, 3, 1, 2, 3]
     assert env.early_ends == 2
-    cut = acting(GymEnv(line(cut=3), 1, horizon=5, ends="show"), 3)[-1]
+    cut = acting(GymEnv(line(cut=3), 1, episodes=EpisodeConfig(horizon=5, ends="show")), 3)[-1]
     assert cut.dones.tolist() == [True]
     assert cut.terminations.tolist() == [False]
 
 
 def test_an_end_at_the_horizon_is_no_early_one() -> None:
-    env = GymEnv(line(over=5), 1, horizon=5)
+    env = GymEnv(line(over=5), 1, episodes=EpisodeConfig(horizon=5))
     assert [bool(s.dones[0]) for s in acting(env, 5)] == [False] * 4 + [True]
     assert env.early_ends == 0
 
@@ -136,7 +136,7 @@ def test_an_end_at_the_horizon_is_no_early_one() -> None:
 def test_a_time_limit_of_a_factorys_own_gives_the_horizon_and_no_end() -> None:
     env = GymEnv(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9, disable_env_checker=True), 1)
     assert (env.spec.horizon, env.spec.name) == (9, "Pendulum-v1")
-    longer = GymEnv(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9), 1, horizon=20)
+    longer = GymEnv(lambda: gymnasium.make("Pendulum-v1", max_episode_steps=9), 1, episodes=EpisodeConfig(horizon=20))
     assert [s.dones.item() for s in acting(longer, 20)] == [False] * 19 + [True]
 
 
@@ -146,16 +146,18 @@ def test_a_time_limit_within_a_wrapper_is_taken_out_too() -> None:
         return gymnasium.wrappers.RescaleAction(made, np.float32(-1), np.float32(1))
 
     assert GymEnv(wrapped, 1).spec.horizon == 9
-    assert [s.dones.item() for s in acting(GymEnv(wrapped, 1, horizon=20), 20)] == [False] * 19 + [True]
+    assert [s.dones.item() for s in acting(GymEnv(wrapped, 1, episodes=EpisodeConfig(horizon=20)), 20)] == [
+        False
+    ] * 19 + [True]
 
 
 def test_an_inner_time_limit_that_comes_first_is_refused() -> None:
     with pytest.raises(ConfigError, match="cut off by a time limit of its own"):
-        acting(GymEnv(line(cut=3), 1, horizon=5), 4)
+        acting(GymEnv(line(cut=3), 1, episodes=EpisodeConfig(horizon=5)), 4)
 
 
 def test_observations_are_flat_and_float32_and_what_was_handed_out_does_not_change() -> None:
-    env = GymEnv(line(), 2, horizon=5)
+    env = GymEnv(line(), 2, episodes=EpisodeConfig(horizon=5))
     assert env.observations.dtype == np.float32
     assert env.spec.obs_shape == (2,)
     kept = env.observations
@@ -171,16 +173,16 @@ def test_bounds_of_each_part_are_kept_and_unequal_ones_are_scaled() -> None:
         return lambda: made.append(Line(**quirks)) or made[-1]
 
     unequal = Box(np.array([0.0, -4.0]), np.array([1.0, 4.0]), dtype=np.float64)
-    env = GymEnv(make(act=unequal), 1, horizon=5)
+    env = GymEnv(make(act=unequal), 1, episodes=EpisodeConfig(horizon=5))
     assert env.spec.actions == Continuous(2, -1.0, 1.0)
     env.step(np.array([[0.0, 0.5]]))  # the middle of 0 to 1; three quarters of the way from -4 to 4
     env.step(np.array([[-3.0, 3.0]]))
     np.testing.assert_allclose(made[-1].taken, [[0.5, 2.0], [0.0, 4.0]])
-    env = GymEnv(make(act=Box(-2.0, 2.0, (1, 3), np.float32)), 1, horizon=5)
+    env = GymEnv(make(act=Box(-2.0, 2.0, (1, 3), np.float32)), 1, episodes=EpisodeConfig(horizon=5))
     assert env.spec.actions == Continuous(3, -2.0, 2.0)
     env.step(np.array([[-9.0, 1.0, 9.0]]))
     np.testing.assert_allclose(made[-1].taken, [[[-2.0, 1.0, 2.0]]])
-    env = GymEnv(make(act=Numbers(3, start=5)), 1, horizon=5)
+    env = GymEnv(make(act=Numbers(3, start=5)), 1, episodes=EpisodeConfig(horizon=5))
     assert env.spec.actions == Discrete(3)
     env.step(np.array([2]))
     assert made[-1].taken == [7]
@@ -197,16 +199,16 @@ def test_bounds_of_each_part_are_kept_and_unequal_ones_are_scaled() -> None:
 )
 def test_what_cannot_be_used_is_refused_by_name(make: Any, settings: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        GymEnv(make, 1, **settings)
+        GymEnv(make, 1, episodes=EpisodeConfig(**settings))
 
 
 def test_a_reward_that_is_not_finite_is_an_error_with_its_place() -> None:
     with pytest.raises(DataError, match="Line, copy 0, episode 0, step 1 of 5: the environment's reward nan"):
-        acting(GymEnv(line(reward=float("nan")), 1, horizon=5), 1)
+        acting(GymEnv(line(reward=float("nan")), 1, episodes=EpisodeConfig(horizon=5)), 1)
 
 
 def test_an_environment_with_chance_beside_its_seed_is_not_taken_up_in_silence() -> None:
-    first, second = (GymEnv(line(free=True), 1, horizon=5) for _ in range(2))
+    first, second = (GymEnv(line(free=True), 1, episodes=EpisodeConfig(horizon=5)) for _ in range(2))
     acting(first, 2)
     with pytest.raises(RunError, match="All chance in an environment must come from reset"):
         second.load_state(first.state())
@@ -214,17 +216,19 @@ def test_an_environment_with_chance_beside_its_seed_is_not_taken_up_in_silence()
 
 def test_a_state_of_another_size_is_refused() -> None:
     with pytest.raises(ConfigError, match="does not fit 1 copies of Line"):
-        GymEnv(line(), 1, horizon=5).load_state(GymEnv(line(), 2, horizon=5).state())
+        GymEnv(line(), 1, episodes=EpisodeConfig(horizon=5)).load_state(
+            GymEnv(line(), 2, episodes=EpisodeConfig(horizon=5)).state()
+        )
 
 
 @pytest.mark.parametrize("ends", ["hide", "show"])
 def test_a_state_survives_the_disk(ends: Ends, tmp_path: Any) -> None:
     from preflab.checkpoint import load_tensors, save_tensors
 
-    env = GymEnv("CartPole-v1", 2, horizon=30, ends=ends)
+    env = GymEnv("CartPole-v1", 2, episodes=EpisodeConfig(horizon=30, ends=ends))
     acting(env, 40)
     loaded = load_tensors(save_tensors(env.state(), tmp_path / "env"))
-    other = GymEnv("CartPole-v1", 2, horizon=30, ends=ends)
+    other = GymEnv("CartPole-v1", 2, episodes=EpisodeConfig(horizon=30, ends=ends))
     other.load_state(loaded)
     np.testing.assert_array_equal(other.observations, env.observations)
     assert torch.equal(other.state()["at"], env.state()["at"])

@@ -20,5 +20,5 @@ def test_the_newest_screen_is_enlarged_without_smoothing() -> None:
 def test_what_is_no_screen_is_refused(bad: np.ndarray) -> None:
     with pytest.raises(DataError, match="screens of grey levels"):
         ScreenRenderer()(bad)
-    with pytest.raises(ConfigError, match="larger"):
+    with pytest.raises(ConfigError, match="scale"):
         ScreenRenderer(0)

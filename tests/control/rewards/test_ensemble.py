@@ -7,9 +7,11 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from preflab.control.clips import Clip, stack_frames
-from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.clips import Clip, ClipQuery, stack_frames
+from preflab.control.rewards.ensemble import RewardEnsemble
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.control.rewards.labelled_pairs import LabelledPairs
+from preflab.control.rewards.labellers import SynchronousLabeller
 from preflab.control.rewards.labels import Label, LabelBuffer
 from preflab.control.rewards.oracle import Oracle
 from preflab.control.rewards.reward_networks import MLP, ConvNet
@@ -20,13 +22,14 @@ WEIGHTS = np.array([1.0, -2.0, 0.5])
 
 def labelled(n: int, *, steps: int = 5, seed: int = 0) -> LabelBuffer:
     """Pairs of random clips whose true reward is linear in the observation, judged by the oracle."""
-    rng, labels, oracle = np.random.default_rng(seed), LabelBuffer(), Oracle()
+    rng, labels, oracle = np.random.default_rng(seed), LabelBuffer(), SynchronousLabeller(Oracle())
     for k in range(n):
         pair = []
         for side in (0, 1):
             observations = rng.normal(size=(steps, 3))
             pair.append(Clip(2 * k + side, observations, np.zeros((steps, 1)), observations @ WEIGHTS))
-        labels.add(Label(2 * k, 2 * k + 1, oracle(*pair, rng), "oracle", 0), *pair)
+        oracle.ask([ClipQuery(*pair, step=0)])
+        labels.add(oracle.answers()[0], *pair)
     return labels
 
 
@@ -50,7 +53,7 @@ def gaps_of_arrays(ensemble: RewardEnsemble, observations: np.ndarray, actions: 
     weights = ensemble.config.discount ** np.arange(observations.shape[2])
     found = np.zeros((len(ensemble.members), len(observations)))
     for pair, sign, side in ((k, *one) for k in range(len(observations)) for one in ((1, 0), (-1, 1))):
-        raw = ensemble.raw(torch.as_tensor(observations[pair, side]), torch.as_tensor(actions[pair, side]))
+        raw = ensemble.raw_rewards(torch.as_tensor(observations[pair, side]), torch.as_tensor(actions[pair, side]))
         found[:, pair] += sign * (raw.double().numpy() @ weights)
     return found
 
@@ -64,7 +67,7 @@ def test_the_loss_is_the_papers_by_hand() -> None:
     for response, expected in (("left", 0.345378), ("right", 1.230840), ("tie", 0.788109)):
         labels.all.clear()
         labels.add(Label(0, 1, response, "o", 0), a, b)  # type: ignore[arg-type]
-        loss, gap, squares = ensemble._predict(ensemble.members[0], LabelledPairs(labels, labels.usable), torch.tensor([0]))
+        loss, gap, squares = ensemble.members[0].predict(LabelledPairs(labels, labels.usable), torch.tensor([0]))
         assert float(loss.detach()[0]) == pytest.approx(expected, abs=1e-5)
         assert float(gap.detach()[0]) == pytest.approx(1.0)
         steps = [1.3, 1.3, 0.8, 0.8]  # rewards; clips have two steps
@@ -78,15 +81,15 @@ def test_a_discount_weighs_later_steps_less() -> None:
     assert ensemble.pair_gaps([(left, right)]).item() == pytest.approx(1 + 1 + 1 - 2)
 
 
-@pytest.mark.parametrize("at_once", [1, 7, 4096])
-def test_gaps_of_pairs_are_those_of_their_arrays(at_once: int) -> None:
+@pytest.mark.parametrize("max_steps", [1, 7, 4096])
+def test_gaps_of_pairs_are_those_of_their_arrays(max_steps: int) -> None:
     """A clip that is in several pairs counts once, and in whatever portions clips are looked at."""
     ensemble, labels = RewardEnsemble(make), labelled(6)
     clips = labels.clips
     pairs = [(clips[a], clips[b]) for a, b in ((0, 1), (1, 0), (5, 2), (0, 9))]
     observations = np.stack([np.stack([a.observations, b.observations]) for a, b in pairs])
     actions = np.stack([np.stack([a.actions, b.actions]) for a, b in pairs])
-    found = ensemble.pair_gaps(pairs, at_once=at_once)
+    found = ensemble.pair_gaps(pairs, max_steps=max_steps)
     assert found == pytest.approx(gaps_of_arrays(ensemble, observations, actions), abs=1e-5)
     assert found[:, 0] == pytest.approx(-found[:, 1])
     assert ensemble.pair_gaps([]).shape == (3, 0)
@@ -138,7 +141,7 @@ def test_a_planted_reward_is_learned() -> None:
     found = ensemble.fit(labels, epochs=40)
     assert min(own for own in found.accuracy if own is not None) > 0.85
     points = np.random.default_rng(9).normal(size=(500, 3))
-    raw = ensemble.raw(torch.as_tensor(points).float(), torch.zeros(500, 1)).mean(dim=0).numpy()
+    raw = ensemble.raw_rewards(torch.as_tensor(points).float(), torch.zeros(500, 1)).mean(dim=0).numpy()
     assert np.corrcoef(raw, points @ WEIGHTS)[0, 1] > 0.95
 
 
@@ -151,8 +154,8 @@ def test_the_ablation_fits_returns_themselves() -> None:
 def test_an_epoch_is_adam_on_every_drawn_label_with_both_penalties() -> None:
     """One batch: labels repeated as often as they were drawn, L2 on weights and returns written out, step by step."""
     labels, config = labelled(20), EnsembleConfig(members=1, l2=0.03, return_l2=0.02, l2_step=0.0, learning_rate=0.01)
-    ensemble, by_hand = RewardEnsemble(make, config, seed=4), RewardEnsemble(make, config, seed=4).members[0]
-    (weights,) = ensemble.weights_of(labels.usable)
+    ensemble, by_hand = RewardEnsemble(make, config, seed=4), RewardEnsemble(make, config, seed=4).members[0].network
+    weights = ensemble.members[0].bootstrap_weights(20)
     drawn = [label for label, n in zip(labels.usable, weights, strict=True) for _ in range(int(n))]
     observations, actions, prob_left = labels.arrays(drawn)
     optimiser = torch.optim.Adam(by_hand.parameters(), lr=0.01)
@@ -165,7 +168,7 @@ def test_an_epoch_is_adam_on_every_drawn_label_with_both_penalties() -> None:
         (loss + 0.03 * sum(p.square().sum() for p in by_hand.parameters())).backward()
         optimiser.step()
     ensemble.fit(labels, epochs=3)
-    for own, expected in zip(ensemble.members[0].parameters(), by_hand.parameters(), strict=True):
+    for own, expected in zip(ensemble.members[0].network.parameters(), by_hand.parameters(), strict=True):
         assert torch.allclose(own, expected, atol=1e-5)
 
 
@@ -179,10 +182,10 @@ def test_a_member_that_drew_no_label_stays_as_it_is() -> None:
         return own
 
     ensemble = RewardEnsemble(make_normed, many)
-    (drawn,) = ensemble.weights_of(labels.usable).T
-    before = [own.layers[0].weight.detach().clone() for own in ensemble.members]  # type: ignore[union-attr, index]
+    drawn = np.concatenate([member.bootstrap_weights(1) for member in ensemble.members])
+    before = [own.network.layers[0].weight.detach().clone() for own in ensemble.members]  # type: ignore[union-attr, index]
     found = ensemble.fit(labels, epochs=2)
-    stayed = [torch.equal(a, own.layers[0].weight) for a, own in zip(before, ensemble.members, strict=True)]  # type: ignore[union-attr, index, arg-type]
+    stayed = [torch.equal(a, own.network.layers[0].weight) for a, own in zip(before, ensemble.members, strict=True)]  # type: ignore[union-attr, index, arg-type]
     assert stayed == (drawn == 0).tolist() and 0 < sum(stayed) < 12
     assert [np.isnan(loss) for loss in found.train_loss] == stayed
 
@@ -209,13 +212,14 @@ def test_what_certain_labels_taught_can_be_unlearned() -> None:
 
 
 def test_each_member_has_a_bootstrap_that_keeps_as_labels_come() -> None:
-    ensemble, labels = RewardEnsemble(make, seed=3), labelled(400)
-    weights = ensemble.weights_of(labels.usable)
+    ensemble = RewardEnsemble(make, seed=3)
+    weights = np.stack([member.bootstrap_weights(400) for member in ensemble.members])
     assert weights.shape == (3, 400)
     assert (weights == 0).mean(axis=1) == pytest.approx([1 / np.e] * 3, abs=0.08)
     assert weights.mean(axis=1) == pytest.approx([1.0] * 3, abs=0.15)
-    assert np.array_equal(ensemble.weights_of(labels.usable[:100]), weights[:, :100])
-    assert np.array_equal(ensemble.weights_of(labels.usable[250:], first=250), weights[:, 250:])
+    for member, all_weights in zip(ensemble.members, weights, strict=True):
+        assert np.array_equal(member.bootstrap_weights(100), all_weights[:100])
+        assert np.array_equal(member.bootstrap_weights(150, first=250), all_weights[250:])
     assert not np.array_equal(weights[0], weights[1])
 
 
@@ -234,11 +238,11 @@ def test_the_scale_may_be_looked_at_without_learning_it() -> None:
     ensemble = RewardEnsemble(make)
     points = torch.randn(50, 3, generator=torch.Generator().manual_seed(0))
     ensemble.rewards(points, torch.zeros(50, 1), learn_scale=False)
-    assert [own.count for own in ensemble.running] == [0, 0, 0]
+    assert [own.reward_scale.count for own in ensemble.members] == [0, 0, 0]
     ensemble.rewards(points, torch.zeros(50, 1))
-    assert [own.count for own in ensemble.running] == [50, 50, 50]
+    assert [own.reward_scale.count for own in ensemble.members] == [50, 50, 50]
     ensemble.reset_scale()
-    assert [own.count for own in ensemble.running] == [0, 0, 0]
+    assert [own.reward_scale.count for own in ensemble.members] == [0, 0, 0]
 
 
 @pytest.mark.parametrize(("low", "high", "grows"), [(0.01, 0.02, True), (90.0, 100.0, False)])

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from preflab.control.clips import Clip, stack_frames
-from preflab.control.rewards.ensemble import EnsembleConfig, RewardEnsemble
+from preflab.control.rewards.ensemble import RewardEnsemble
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.control.rewards.labelled_pairs import LabelledPairs
 from preflab.control.rewards.labels import Label, LabelBuffer
 from preflab.control.rewards.reward_networks import ConvNet
@@ -32,7 +33,7 @@ def test_a_batch_is_the_same_either_way() -> None:
     labels = screens(5)
     whole, lazy = LabelledPairs(labels, labels.usable, target=True), LabelledPairs(labels, labels.usable, room=0)
     assert len(whole) == len(lazy) == 5
-    assert whole.at_once == 5
+    assert whole.max_batch == 5
     at = torch.tensor([3, 0, 3])
     for one, other in zip(whole.inputs(at), lazy.inputs(at), strict=True):
         assert torch.equal(one, other)
@@ -47,15 +48,16 @@ def test_a_batch_is_the_same_either_way() -> None:
 def test_batches_are_as_large_as_there_is_room() -> None:
     """Two clips of 2 steps of 4 screens of 48 x 48 bytes: 36,864 bytes a label; 64 MiB hold 1,820 of them."""
     labels = screens(3)
-    assert LabelledPairs(labels, labels.usable, room=3 * 36_864).at_once == 3
-    assert LabelledPairs(labels, labels.usable, room=3 * 36_864 - 1).at_once == 1820
+    assert LabelledPairs(labels, labels.usable, room=3 * 36_864).max_batch == 3
+    assert LabelledPairs(labels, labels.usable, room=3 * 36_864 - 1).max_batch == 1820
 
 
 def test_an_ensemble_is_fitted_the_same_either_way(monkeypatch: pytest.MonkeyPatch) -> None:
     labels, states = screens(6), []
     for room in (10**9, 0):
         monkeypatch.setattr(
-            "preflab.control.rewards.ensemble.LabelledPairs", lambda *a, room=room, **k: LabelledPairs(*a, room=room, **k)
+            "preflab.control.rewards.ensemble.LabelledPairs",
+            lambda *a, room=room, **k: LabelledPairs(*a, room=room, **k),
         )
         ensemble = RewardEnsemble(lambda: ConvNet(side=48), EnsembleConfig(members=2, batch_labels=2))
         ensemble.fit(labels, epochs=2)

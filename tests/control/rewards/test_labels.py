@@ -36,7 +36,7 @@ def test_arrays_have_the_left_clip_first() -> None:
 
 
 def test_only_the_latest_are_learned_from() -> None:
-    labels = LabelBuffer(keep=2)
+    labels = LabelBuffer(capacity=2)
     for k, response in enumerate(("left", "right", "cannot tell", "tie")):
         add(labels, 2 * k, 2 * k + 1, response)  # type: ignore[arg-type]
     assert [label.response for label in labels.usable] == ["right", "tie"]
@@ -56,5 +56,5 @@ def test_what_cannot_be_compared_is_refused_and_not_kept() -> None:
     with pytest.raises(DataError, match="clips 2 and 3 have 4 steps, those of other labels 3"):
         labels.add(Label(2, 3, "left", "x", 0), clip(2, steps=4), clip(3, steps=4))
     assert len(labels.all) == 1
-    with pytest.raises(ConfigError, match="keep must be at least 1"):
-        LabelBuffer(keep=0)
+    with pytest.raises(ConfigError, match="capacity must be at least 1"):
+        LabelBuffer(capacity=0)

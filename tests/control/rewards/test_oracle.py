@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from preflab.control.clips import Clip
+from preflab.control.clips import Clip, ClipQuery
 from preflab.control.rewards.oracle import Oracle, OracleConfig
 from preflab.errors import ConfigError
 
@@ -15,8 +15,11 @@ def clip(i: int, total: float) -> Clip:
 
 
 def answers(config: OracleConfig, left: float, right: float, n: int = 4000) -> Counter[str]:
-    rng, oracle = np.random.default_rng(0), Oracle(config)
-    return Counter(oracle(clip(0, left), clip(1, right), rng) for _ in range(n))
+    """Answers to pairs of those returns, each of clips of its own."""
+    queries = [ClipQuery(clip(2 * k, left), clip(2 * k + 1, right), step=0) for k in range(n)]
+    labels = Oracle(config)(queries)
+    names = {1.0: "left", 0.0: "right", 0.5: "tie"}
+    return Counter(labels.abstained.get(k) or names[prob] for k, prob in enumerate(labels.prob_first.tolist()))
 
 
 def test_the_larger_return_wins_and_equal_ones_tie() -> None:
@@ -37,11 +40,18 @@ def test_noise_comes_at_its_rate() -> None:
 
 def test_settings_do_not_change_the_draws() -> None:
     """A run with flips differs from one without in the flipped answers alone."""
-    rngs = [np.random.default_rng(1) for _ in range(2)]
-    plain, flipped = Oracle(), Oracle(OracleConfig(flip=0.2))
-    pairs = [(clip(0, a), clip(1, b)) for a, b in np.random.default_rng(2).normal(size=(300, 2))]
-    same = [plain(a, b, rngs[0]) == flipped(a, b, rngs[1]) for a, b in pairs]
-    assert 0.7 < np.mean(same) < 0.9
+    returns = np.random.default_rng(2).normal(size=(300, 2))
+    queries = [ClipQuery(clip(2 * k, a), clip(2 * k + 1, b), step=0) for k, (a, b) in enumerate(returns)]
+    plain, flipped = (Oracle(config, seed=1)(queries).prob_first for config in (None, OracleConfig(flip=0.2)))
+    assert 0.7 < (plain == flipped).double().mean() < 0.9
+
+
+def test_an_answer_depends_on_the_pair_and_the_seed_alone() -> None:
+    noisy = OracleConfig(flip=0.5)
+    queries = [ClipQuery(clip(2 * k, 0.0), clip(2 * k + 1, 1.0), step=0) for k in range(40)]
+    forwards, backwards = Oracle(noisy)(queries).prob_first, Oracle(noisy)(queries[::-1]).prob_first
+    assert forwards.tolist() == backwards.tolist()[::-1] and set(forwards.tolist()) == {0.0, 1.0}
+    assert Oracle(noisy, seed=1)(queries).prob_first.tolist() != forwards.tolist()
 
 
 def test_wrong_settings_are_refused() -> None:

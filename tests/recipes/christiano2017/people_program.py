@@ -13,11 +13,11 @@ import numpy as np
 
 from preflab.atomic_files import write_atomically
 from preflab.control.archive import ClipArchive
-from preflab.control.clips import Clip
+from preflab.control.clips import Clip, ClipQuery
 from preflab.control.rewards.labels import Label
 from preflab.data.store.open import open_store
 from preflab.feedback.video_store import VideoStore
-from preflab.recipes.christiano2017.human_labeller import People, VideoSettings
+from preflab.recipes.christiano2017.human_labeller import HumanClipLabeller, VideoSettings
 
 
 def clip(id: int) -> Clip:
@@ -31,11 +31,11 @@ def paint(state: np.ndarray) -> np.ndarray:
     return np.full((8, 8, 3), int(state[0]) % 256, np.uint8)
 
 
-def people(store: Path, folder: Path) -> People:
+def people(store: Path, folder: Path) -> HumanClipLabeller:
     """The labeller of this run."""
-    films, archive = VideoStore(store.parent / "films"), ClipArchive(folder / "clips")
-    filming = VideoSettings(renderer=paint, fps=10.0)
-    return People(open_store(store), "hop", run="own", films=films, archive=archive, filming=filming)
+    settings = VideoSettings(renderer=paint, fps=10.0, videos=VideoStore(store.parent / "films"))
+    archive = ClipArchive(folder / "clips")
+    return HumanClipLabeller(open_store(store), "hop", run="own", archive=archive, settings=settings)
 
 
 def main(store: Path, folder: Path, pairs: int) -> None:
@@ -44,10 +44,10 @@ def main(store: Path, folder: Path, pairs: int) -> None:
     step, labels = 0, []
     if checkpoint.exists():
         step, labels = json.loads(checkpoint.read_text())
-        labeller.mark(Label(*label) for label in labels)
+        labeller.mark_delivered(Label(*label) for label in labels)
     while len(labels) < pairs:
         if step < pairs:
-            labeller.ask([(clip(2 * step), clip(2 * step + 1))], step)
+            labeller.ask([ClipQuery(clip(2 * step), clip(2 * step + 1), step)])
             step += 1
         labels += [astuple(label) for label in labeller.answers()]
         write_atomically(checkpoint, json.dumps([step, labels]).encode())

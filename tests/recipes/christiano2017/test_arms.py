@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from preflab.control.preference_loop import LoopConfig
-from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.loop_config import LoopConfig
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.control.rewards.oracle import OracleConfig
 from preflab.errors import ConfigError
-from preflab.recipes.christiano2017.arms import VARIANTS, Arm, arm_of, is_budget, words_of
+from preflab.recipes.christiano2017.arms import VARIANTS, Arm, arm_of, describe, is_budget
 
 LOOP = LoopConfig(steps=800, pretrain_steps=400, queries=12, rollout_steps=50)
 
@@ -46,7 +46,7 @@ def test_one_predictor_differs_from_random_pairs_in_the_number_of_members_alone(
 
 def test_names_and_words() -> None:
     assert [name for name in ("labels7", "labels1", "labels", "labelsx", "random") if is_budget(name)] == ["labels7"]
-    assert words_of("labels1400") == "1,400 labels" and words_of("true_reward") == "the true reward"
+    assert describe("labels1400") == "1,400 labels" and describe("true_reward") == "the true reward"
 
 
 @pytest.mark.parametrize("wrong", ["label700", "labels1", "offlien"])

@@ -7,7 +7,6 @@ import pytest
 
 from preflab.errors import ConfigError
 from preflab.recipes.christiano2017 import atari as recipe
-from preflab.recipes.christiano2017.atari.summary import summarise
 from preflab.run import Run
 from preflab.runner.catalogue import recipe_named
 from preflab.runner.launch import launch
@@ -35,7 +34,7 @@ def test_the_smallest_scale_runs_is_not_run_twice_and_tells_its_outcome(tmp_path
     assert None not in found["true_reward-0"]["curve"]  # windows end, games need not
     page = (folder / "report.html").read_text()
     assert "breakout: a reward from comparisons" in page and "The run is complete." in page
-    assert [what for what, _, _ in summarise(folder)][:3] == ["untrained", "true_reward", "labels4"]
+    assert [what for what, _, _ in recipe.summarise(folder)][:3] == ["untrained", "true_reward", "labels4"]
     with Run(folder, config, recipe="christiano2017_atari", quiet=True) as run:
         lines = run.metrics("labels4-0")
     assert [line["step"] for line in lines] == [80, 160] and "games" in lines[-1]
@@ -75,4 +74,4 @@ def test_the_papers_scale_is_the_papers() -> None:
     assert (config.loop.steps, config.copies, config.agent.steps, config.agent.learning_rate) == (50e6, 16, 5, 7e-4)
     assert round(config.arm("labels5500").loop.pretrain_label_share * 5500) == 500
     assert config.seeds == 3
-    assert (config.ensemble.members, config.ensemble.target_std, config.loop.keep) == (3, 0.05, 3000)
+    assert (config.ensemble.members, config.ensemble.target_std, config.loop.label_buffer) == (3, 0.05, 3000)

@@ -16,7 +16,7 @@ pytest.importorskip("PIL", reason="needs the extra 'control' (pillow)")
 pytest.importorskip("sqlalchemy", reason="needs the extra web")
 
 from preflab.control.archive import ClipArchive
-from preflab.control.clips import Clip
+from preflab.control.clips import Clip, ClipQuery
 from preflab.data.store import people as members
 from preflab.data.store.judgements import judgements_of, withdraw
 from preflab.data.store.open import Store, open_store
@@ -24,7 +24,7 @@ from preflab.data.store.studies import items_of
 from preflab.errors import ConfigError, DataError, NotThere
 from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.video_store import VideoStore
-from preflab.recipes.christiano2017.human_labeller import People, VideoSettings, identity_of, open_study
+from preflab.recipes.christiano2017.human_labeller import HumanClipLabeller, VideoSettings, identity_of, open_study
 from tests.recipes.christiano2017.people_program import clip, paint, people
 
 ROOT = Path(__file__).parents[3]
@@ -39,9 +39,13 @@ def store(tmp_path: Path) -> Iterator[Store]:
     found.close()
 
 
-def labeller(store: Store, folder: Path, run: str = "own") -> People:
-    filming, films = VideoSettings(renderer=paint, fps=10.0), VideoStore(folder / "films")
-    return People(store, "hop", run=run, films=films, archive=ClipArchive(folder / "c"), filming=filming)
+def labeller(store: Store, folder: Path, run: str = "own") -> HumanClipLabeller:
+    settings = VideoSettings(renderer=paint, fps=10.0, videos=VideoStore(folder / "films"))
+    return HumanClipLabeller(store, "hop", run=run, archive=ClipArchive(folder / "c"), settings=settings)
+
+
+def queries(pairs: list[tuple[Clip, Clip]], step: int) -> list[ClipQuery]:
+    return [ClipQuery(left, right, step) for left, right in pairs]
 
 
 def somebody(store: Store) -> str:
@@ -51,7 +55,7 @@ def somebody(store: Store) -> str:
 
 
 def judge(store: Store, films: VideoStore, who: str, better: int | None = None) -> bool:
-    """SyntheticJudge the next pair by its films alone, as somebody at the page: the darker is better, or a tie."""
+    """Judge the next pair by its films alone, as somebody at the page: the darker is better, or a tie."""
     desk = AnnotationService(store, "hop")
     screen = desk.next_task(who)
     if screen is None:
@@ -75,15 +79,15 @@ def name_films(store: Store) -> None:
 def test_an_answer_comes_once_in_terms_of_the_clips(store: Store, tmp_path: Path) -> None:
     own, who = labeller(store, tmp_path), somebody(store)
     assert own.answers() == []
-    assert own.ask([(clip(5), clip(2)), (clip(2), clip(7))], step=640) == 2
+    assert own.ask(queries([(clip(5), clip(2)), (clip(2), clip(7))], step=640)) == 2
     name_films(store)
     assert own.answers() == []
-    assert judge(store, own.films, who, better=2)
+    assert judge(store, own.settings.videos, who, better=2)
     (label,) = own.answers()
     assert (label.left, label.right, label.response, label.labeller) == (5, 2, "right", who)
     assert (label.step, label.seconds) == (640, 1.5)
     assert own.answers() == []
-    judge(store, own.films, who)
+    judge(store, own.settings.videos, who)
     assert [(found.left, found.right, found.response) for found in own.answers()] == [(2, 7, "tie")]
     assert np.array_equal(own.archive.load(5).true_reward, np.full(4, 5.0))
 
@@ -91,11 +95,11 @@ def test_an_answer_comes_once_in_terms_of_the_clips(store: Store, tmp_path: Path
 def test_a_study_belongs_to_one_run(store: Store, tmp_path: Path) -> None:
     """Clips are known by their numbers, which another run gives to others."""
     own, late = labeller(store, tmp_path), labeller(store, tmp_path / "late", "late")
-    own.ask([(clip(1), clip(2))], 0)
-    for other in (lambda: labeller(store, tmp_path / "new", "new"), lambda: late.ask([(clip(3), clip(4))], 0)):
+    own.ask(queries([(clip(1), clip(2))], 0))
+    for other in (lambda: labeller(store, tmp_path / "new", "new"), lambda: late.ask(queries([(clip(3), clip(4))], 0))):
         with pytest.raises(ConfigError, match=r"study 'hop' holds clips of another run.*--set study=NAME"):
             other()
-    assert len(items_of(store, "hop")) == 1 and labeller(store, tmp_path).ask([(clip(2), clip(1))], 9) == 0
+    assert len(items_of(store, "hop")) == 1 and labeller(store, tmp_path).ask(queries([(clip(2), clip(1))], 9)) == 0
 
 
 def test_a_run_keeps_its_identity_until_its_folder_is_gone(tmp_path: Path) -> None:
@@ -107,32 +111,32 @@ def test_a_run_keeps_its_identity_until_its_folder_is_gone(tmp_path: Path) -> No
 def test_a_pair_asked_again_changes_nothing(store: Store, tmp_path: Path) -> None:
     own = labeller(store, tmp_path)
     pairs = [(clip(1), clip(2)), (clip(3), clip(4))]
-    assert (own.ask(pairs, 0), own.ask(pairs, 9)) == (2, 0)
-    assert labeller(store, tmp_path).ask([(clip(2), clip(1)), (clip(5), clip(6)), (clip(6), clip(5))], 1) == 1
+    assert (own.ask(queries(pairs, 0)), own.ask(queries(pairs, 9))) == (2, 0)
+    assert labeller(store, tmp_path).ask(queries([(clip(2), clip(1)), (clip(5), clip(6)), (clip(6), clip(5))], 1)) == 1
     assert [item.content["clips"] for item in items_of(store, "hop")] == [[1, 2], [3, 4], [5, 6]]
 
 
 def test_a_run_that_goes_on_from_its_checkpoint_is_handed_the_rest_anew(store: Store, tmp_path: Path) -> None:
     own, who = labeller(store, tmp_path), somebody(store)
-    own.ask([(clip(1), clip(2)), (clip(3), clip(4))], 0)
-    judge(store, own.films, who)
+    own.ask(queries([(clip(1), clip(2)), (clip(3), clip(4))], 0))
+    judge(store, own.settings.videos, who)
     first = own.answers()
-    judge(store, own.films, who)
+    judge(store, own.settings.videos, who)
     second = own.answers()
     assert len(first) == len(second) == 1
 
     again = labeller(store, tmp_path)  # killed here: the second answer was handed over and never kept
-    again.mark(first)
+    again.mark_delivered(first)
     assert again.answers() == second and again.answers() == []
     marked = labeller(store, tmp_path)
-    marked.mark([*first, *second])
+    marked.mark_delivered([*first, *second])
     assert marked.answers() == []
 
 
 def test_an_answer_taken_back_before_it_was_handed_over_is_none(store: Store, tmp_path: Path) -> None:
     own, who = labeller(store, tmp_path), somebody(store)
-    own.ask([(clip(1), clip(2))], 0)
-    judge(store, own.films, who)
+    own.ask(queries([(clip(1), clip(2))], 0))
+    judge(store, own.settings.videos, who)
     with store.reading() as connection:
         (found,) = judgements_of(connection, "hop")
     withdraw(store, seq=found.seq, person=who)
@@ -149,32 +153,32 @@ def test_somebody_who_leaves_half_way_loses_nothing(tmp_path: Path) -> None:
     store = open_store(tmp_path / "s.db", clock=lambda: now[0])
     open_study(store, "hop", title="Hop", instructions="")
     own, gone, other = labeller(store, tmp_path), somebody(store), somebody(store)
-    own.ask([(clip(1), clip(2))], 0)
+    own.ask(queries([(clip(1), clip(2))], 0))
     assert AnnotationService(store, "hop").next_task(gone) is not None
-    assert not judge(store, own.films, other)  # held by who left
+    assert not judge(store, own.settings.videos, other)  # held by who left
     now[0] += 11 * 60_000
-    assert judge(store, own.films, other)
+    assert judge(store, own.settings.videos, other)
     assert [label.labeller for label in own.answers()] == [other]
     store.close()
 
 
 def test_clips_that_look_alike_may_be_asked(store: Store, tmp_path: Path) -> None:
     own, who = labeller(store, tmp_path), somebody(store)
-    assert own.ask([(clip(1), clip(257))], 0) == 1  # the renderer shows 257 as 1
-    assert judge(store, own.films, who) and own.answers()[0].response == "tie"
+    assert own.ask(queries([(clip(1), clip(257))], 0)) == 1  # the renderer shows 257 as 1
+    assert judge(store, own.settings.videos, who) and own.answers()[0].response == "tie"
 
 
 def test_what_belongs_to_another_run_is_refused(store: Store, tmp_path: Path) -> None:
     own = labeller(store, tmp_path)
-    own.ask([(clip(1), clip(2))], 0)
+    own.ask(queries([(clip(1), clip(2))], 0))
     other = Clip(2, *(np.zeros((4, 1)) for _ in range(2)), np.zeros(4), states=np.zeros((4, 2), np.float32))
     with pytest.raises(DataError, match="another clip is kept as 2"):
-        own.ask([(clip(3), other)], 0)
+        own.ask(queries([(clip(3), other)], 0))
     longer = Clip(9, np.zeros((5, 1)), np.zeros((5, 1)), np.zeros(5))
     with pytest.raises(DataError, match="clips 1 and 9 have 4 and 5 steps"):
-        own.ask([(clip(1), longer)], 0)
+        own.ask(queries([(clip(1), longer)], 0))
     with pytest.raises(NotThere, match="no study 'jump'"):
-        People(store, "jump", run="own", films=own.films, archive=own.archive, filming=own.filming)
+        HumanClipLabeller(store, "jump", run="own", archive=own.archive, settings=own.settings)
     from preflab.data.store.studies import create_study
 
     create_study(store, "words", {"name": "words", "protocol": "rank"})
@@ -199,11 +203,11 @@ def test_nothing_is_up_before_its_films_and_clips_are_whole(
             patch.setattr(os, "replace", killed)
             left[0] = writes if writes == 0 else 1  # what is written stays; one more each time
             with pytest.raises(KeyboardInterrupt):
-                own.ask([(clip(1), clip(2))], 0)
+                own.ask(queries([(clip(1), clip(2))], 0))
         assert items_of(store, "hop") == []
-    assert own.ask([(clip(1), clip(2))], 0) == 1
+    assert own.ask(queries([(clip(1), clip(2))], 0)) == 1
     for name in items_of(store, "hop")[0].content["films"]:
-        own.films.read(name)
+        own.settings.videos.read(name)
 
 
 def test_killed_again_and_again_every_answer_counts_once(store: Store, tmp_path: Path) -> None:

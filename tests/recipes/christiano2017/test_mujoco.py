@@ -6,12 +6,11 @@ from unittest.mock import Mock
 
 import pytest
 
-from preflab.control.preference_loop import LoopConfig
-from preflab.control.rewards.ensemble import EnsembleConfig
+from preflab.control.loop_config import LoopConfig
+from preflab.control.rewards.ensemble_config import EnsembleConfig
 from preflab.errors import ConfigError
 from preflab.recipes.christiano2017 import experiment
 from preflab.recipes.christiano2017 import mujoco as recipe
-from preflab.recipes.christiano2017.mujoco.summary import summarise
 from preflab.reporting.run_files import read_results
 from preflab.run import Run
 from preflab.runner.catalogue import recipe_named
@@ -39,7 +38,7 @@ def test_the_smallest_scale_runs_is_not_run_twice_and_tells_its_outcome(tmp_path
     page = (folder / "report.html").read_text()
     assert "The run is complete." in page and page.count("<svg") == 5  # two kinds of curves, three correlations
     assert page.count('<img src="data:image/gif;base64,') == 1
-    assert [what for what, _, _ in summarise(folder)][:3] == ["untrained", "true_reward", "labels6"]
+    assert [what for what, _, _ in recipe.summarise(folder)][:3] == ["untrained", "true_reward", "labels6"]
 
 
 @pytest.mark.parametrize("arm", ["true_reward", "labels12"])
@@ -58,7 +57,7 @@ def test_killed_between_the_end_of_an_arm_and_its_result_it_goes_on(
     """The clips of a finished loop are needed until its result is kept, and gone then."""
     config = replace(recipe.smoke(), arms=("labels12",), seeds=1)
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(experiment, "_told", Mock(side_effect=KeyboardInterrupt))
+        patch.setattr(experiment, "arm_result", Mock(side_effect=KeyboardInterrupt))
         with Run(tmp_path / "cut", config, recipe=NAME, checkpoint_seconds=0.0, quiet=True) as run:
             recipe.main(config, run)
     assert (tmp_path / "cut" / "arms" / "labels12-0" / "clips").is_dir()
@@ -74,7 +73,7 @@ def test_runs_in_which_no_clip_or_episode_is_whole_are_refused_before_they_train
     smoke = recipe.smoke()
     for config, told in (
         (replace(smoke, horizon=500), r"loop.steps \(800\) are 200 for each of 4 copies: no episode of 500"),
-        (replace(smoke, loop=replace(smoke.loop, rollout_steps=10)), "a clip has 15 steps, a stretch 10"),
+        (replace(smoke, loop=replace(smoke.loop, rollout_steps=10)), "a clip has 15 steps, a rollout 10"),
     ):
         with (
             Run(tmp_path / str(config.loop.rollout_steps), config, recipe=NAME, quiet=True) as run,

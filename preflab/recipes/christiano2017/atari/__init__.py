@@ -10,7 +10,7 @@ Needs     The extra `control`; cartridges come with ale-py.
 Differs   Labels come in a smooth hyperbola, not in steps of 5 million frames, below `paper`; Adam, rates and batches of
           the reward networks, where L2 starts and how fast it moves are ours, the paper gives none; a bootstrap weighs
           each label once by Poisson, in place of draws from all; dropout takes whole filters; RMSProp in place of
-          "Adam with alpha 0.99"; rectangles that are blanked are ours; a lost life costs 1, the paper names no number. The
+          "Adam with alpha 0.99"; rectangles that are blanked are ours; a lost life costs 1, the paper names none. The
           first labels are a share of the budget: 500 of 5,500 at `paper`, as there, but 300 of 3,300 in ``labels3300``.
           Acting, asking and fitting take turns; at `paper` a tenth of a label is fitted for each step, as there.
           Scales below `paper` have fewer labels and steps: a core makes the paper's 50 million steps in two days of

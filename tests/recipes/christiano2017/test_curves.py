@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("torch")
 
-from preflab.recipes.christiano2017.experiment import _curve, _end, _told
+from preflab.recipes.christiano2017.curves import arm_result, final_return, mean_curve
 from preflab.recipes.christiano2017.mujoco import Config, small
 
 
@@ -16,9 +16,9 @@ def short() -> Config:
 
 
 def test_curves_leave_a_gap_where_a_seed_has_no_episode_that_ended() -> None:
-    found = _curve([[None, 1.0, 2.0], [3.0, 3.0, 4.0]])
+    found = mean_curve([(None, 1.0, 2.0), (3.0, 3.0, 4.0)])
     assert found[0] is None and [own.value for own in found[1:] if own is not None] == [2.0, 3.0]
-    assert _end([1.0, 2.0, None]) == 2.0
+    assert final_return((1.0, 2.0, None)) == 2.0
 
 
 def test_each_line_counts_as_often_as_it_says() -> None:
@@ -32,11 +32,12 @@ def test_each_line_counts_as_often_as_it_says() -> None:
         {"step": 416, "episodes": 1.0, "true_return": 7.0, "games": 2.0, "score": 30.0, "left": 4, "tie": 1}
         | {"handed_return": -1.0, "mean_reward": 1.5, "std_reward": 4.0},
     ]
-    found = _told(short(), lines)
-    assert found["curve"] == [4.0, 7.0]  # (1 + 3 * 5) / 4; a last round may go over the end
-    assert found["handed"] == [5.0, -1.0]
-    assert found["scores"] == [None, 30.0]
-    assert found["disputed_asked"] == pytest.approx(0.3) and found["disputed_candidates"] == pytest.approx(0.2)
-    assert found["held_out_accuracy"] == 0.75
-    assert (found["mean_reward"], found["std_reward"]) == (1.0, 3.0)  # of the second half
-    assert found["labels"] == {"left": 4, "tie": 1}
+    found = arm_result(short(), lines, episodes=[(1.0, 2.0)])
+    assert found.curve == (4.0, 7.0)  # (1 + 3 * 5) / 4; a last round may go over the end
+    assert found.learned_curve == (5.0, -1.0)
+    assert found.scores == (None, 30.0)
+    assert found.disagreement_asked == pytest.approx(0.3) and found.disagreement_candidates == pytest.approx(0.2)
+    assert found.held_out_accuracy == 0.75
+    assert (found.mean_reward, found.std_reward) == (1.0, 3.0)  # of the second half
+    assert found.labels == {"left": 4, "tie": 1} and found.labels_given == 5
+    assert found.episodes == ((1.0, 2.0),) and found.target_std is None
