@@ -7,13 +7,13 @@ the finished agent is measured. Environment steps are counted where they are tak
 "60,000" (an iteration more than asked for, whole roll-outs, and samples for its clips beside those it trains on), and
 ours stop before that many.
 
-Different, because the methods are: ours has three reward predictors on bootstraps, picks pairs they disagree on,
-assumes a tenth of the answers to be random, holds returns small (`EnsembleConfig.return_l2`), fits three passes every
-3,200 steps, normalises rewards, and writes every clip that is compared and every answer to the disk, so that a kill
-loses none (`control.loop`, the library's own); `imitation` has one predictor, takes pairs at random, fits three passes
-in each of six rounds. PPO: ours learns from 800 steps at a time in 10 passes of minibatches of 400 with clip 0.2,
-theirs from 2,048 in 10 passes of minibatches of 64 with clip 0.1 (its tutorial's settings, as are all that the command
-line does not name). ``--initial-epochs 200`` gives its predictor the longer first fit of its defaults.
+Different, because the methods are: ours has three reward networks on bootstraps, picks pairs they disagree on, assumes
+a tenth of the answers to be random, holds returns small (`EnsembleConfig.return_l2`), fits three passes every 3,200
+steps, normalises rewards, and writes every clip that is compared and every answer to the disk, so that a kill loses
+none (`control.preference_loop`, the library's own); `imitation` has one network, takes pairs at random, fits three
+passes in each of six rounds. PPO: ours learns from 800 steps at a time in 10 passes of minibatches of 400 with clip
+0.2, theirs from 2,048 in 10 passes of minibatches of 64 with clip 0.1 (its tutorial's settings, as are all that the
+command line does not name). ``--initial-epochs 200`` gives its network the longer first fit of its defaults.
 
     PREFLAB_IMITATION_PYTHON=path/to/its/python python -m benchmarks.control --seeds 12
 
@@ -36,12 +36,14 @@ from benchmarks.common import arguments, prepare, say
 from preflab.control.agents.ppo import PPO, PPOConfig
 from preflab.control.archive import ClipArchive
 from preflab.control.environments.classic_tasks import ClassicEnv
-from preflab.control.environments.gym_env import episode_seed
+from preflab.control.environments.gym_env import EpisodeConfig, episode_seed
 from preflab.control.loop_config import LoopConfig
 from preflab.control.preference_loop import PreferenceLoop
+from preflab.control.reward_learner import RewardLearner
 from preflab.control.rewards.ensemble import RewardEnsemble
 from preflab.control.rewards.ensemble_config import EnsembleConfig
-from preflab.control.rewards.label_log import LabelLog, SynchronousLabeller
+from preflab.control.rewards.label_log import LabelLog
+from preflab.control.rewards.labellers import LabelSource, SynchronousLabeller
 from preflab.control.rewards.oracle import Oracle, OracleConfig
 from preflab.control.rewards.reward_networks import MLP
 from preflab.conversion import to_json
@@ -87,13 +89,13 @@ OURS: dict[str, Any] = {
     "query_until": 0.5,
     "oversampling": 10,
 }
-"""``fit_every`` counts stretches; all labels are asked for in the first ``query_until`` of the steps."""
+"""``fit_every`` counts rounds; all labels are asked for in the first ``query_until`` of the steps."""
 
 
 def _loop(seed: int, folder: Path) -> PreferenceLoop:
     """The library's own loop under these settings; clips and answers are kept in a folder, as in any run."""
     o = SHARED | OURS
-    env = ClassicEnv(o["task"], o["envs"], seed=seed, clip_steps=o["clip_steps"])
+    env = ClassicEnv(o["task"], o["envs"], seed=seed, episodes=EpisodeConfig(clip_steps=o["clip_steps"]))
     agent = PPOConfig(
         hidden=(32, 32),
         learning_rate=o["policy_learning_rate"],
@@ -124,29 +126,27 @@ def _loop(seed: int, folder: Path) -> PreferenceLoop:
         epochs=o["fit_epochs"],
         fit_every=o["fit_every"],
     )
-    return PreferenceLoop(
-        loop,
-        env,
-        PPO(env.spec, agent, seed=seed),
-        RewardEnsemble(lambda: MLP(3, 1, hidden=(32, 32)), reward, seed=seed),
-        SynchronousLabeller(Oracle(OracleConfig(temperature=1.0)), seed=seed),
+    source = LabelSource(
+        SynchronousLabeller(Oracle(OracleConfig(temperature=1.0), seed=seed)),
         ClipArchive(folder / "clips"),
         LabelLog(folder / "answers.jsonl"),
-        seed=seed,
     )
+    ensemble = RewardEnsemble(lambda: MLP(3, 1, hidden=(32, 32)), reward, seed=seed)
+    learner = RewardLearner(loop, env, ensemble, source, seed=seed)
+    return PreferenceLoop(env, PPO(env.spec, agent, seed=seed), learner)
 
 
 def ours(seed: int, evaluate: list[int]) -> dict[str, Any]:
     """One run; set-up and evaluation are not timed."""
     with TemporaryDirectory() as folder:
-        own = _loop(seed, Path(folder))
+        loop = _loop(seed, Path(folder))
         wall, cpu = time.perf_counter(), time.process_time()
-        own.run(lambda **_: None, lambda: None)
+        loop.run(lambda **_: None, lambda: None)
         taken = {"wall_seconds": time.perf_counter() - wall, "cpu_seconds": time.process_time() - cpu}
-    agent = own.agent
+    agent = loop.agent
     assert isinstance(agent, PPO)
     returns = {name: _returns(agent, evaluate, mean=name == "mean") for name in ("drawn", "mean")}
-    return {**taken, "env_steps": own.step, "labels": len(own.labels.all), "returns": returns}
+    return {**taken, "env_steps": loop.step, "labels": len(loop.learner.labels.all), "returns": returns}
 
 
 def _returns(agent: PPO, seeds: list[int], *, mean: bool) -> list[float]:
@@ -159,7 +159,7 @@ def _returns(agent: PPO, seeds: list[int], *, mean: bool) -> list[float]:
     for _ in range(env.spec.horizon):
         if mean:
             with torch.no_grad():
-                actions = agent.body(agent._normal(env.observations)).numpy()
+                actions = agent.body(agent.normalise(env.observations)).numpy()
         else:
             actions = agent.act(env.observations)
         total += env.step(actions).true_reward
@@ -211,25 +211,25 @@ def main() -> None:
     say(shared=SHARED, ours=OURS, imitation=peer.settings)
     contestants = {"preflab": ours, "imitation": peer}
     evaluate = [episode_seed(0, i, 0) for i in range(20)]
-    found: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
+    runs: dict[str, list[dict[str, Any]]] = {name: [] for name in contestants}
     for seed in range(options.seeds):
         for name in list(contestants)[:: 1 if seed % 2 == 0 else -1]:
-            told = contestants[name](seed, evaluate)
-            told["returns"] = {how: round(float(np.mean(own)), 1) for how, own in told["returns"].items()}
-            found[name].append(told)
-            rate = {f"steps_per_{k}_second": round(told["env_steps"] / told[f"{k}_seconds"]) for k in ("cpu", "wall")}
-            say(contestant=name, seed=seed, **rate, **{k: v for k, v in told.items() if k != "sizes"})
-    say(**together(found))
+            run = contestants[name](seed, evaluate)
+            run["returns"] = {policy: round(float(np.mean(each)), 1) for policy, each in run["returns"].items()}
+            runs[name].append(run)
+            rate = {f"steps_per_{k}_second": round(run["env_steps"] / run[f"{k}_seconds"]) for k in ("cpu", "wall")}
+            say(contestant=name, seed=seed, **rate, **{k: v for k, v in run.items() if k != "sizes"})
+    say(**compare(runs))
 
 
-def together(found: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
+def compare(runs: dict[str, list[dict[str, Any]]]) -> dict[str, Any]:
     """Mean true returns, the difference paired by seed, and how many times faster we are."""
-    first, second = found["preflab"], found["imitation"]
+    first, second = runs["preflab"], runs["imitation"]
     record: dict[str, Any] = {}
-    for how in ("drawn", "mean"):
-        a, b = (np.array([one["returns"][how] for one in own]) for own in (first, second))
+    for policy in ("drawn", "mean"):
+        a, b = (np.array([run["returns"][policy] for run in side]) for side in (first, second))
         sides = {"preflab": a, "imitation": b, "difference": a - b}
-        record[f"return_{how}"] = {name: to_json(mean_with_interval(own)) for name, own in sides.items()}
+        record[f"return_{policy}"] = {name: to_json(mean_with_interval(side)) for name, side in sides.items()}
     for clock in ("cpu", "wall"):
         pairs = [
             (x["env_steps"] / x[f"{clock}_seconds"], y["env_steps"] / y[f"{clock}_seconds"])

@@ -14,9 +14,9 @@ ANSWERS = os.fdopen(os.dup(1), "w", buffering=1)
 os.dup2(2, 1)
 
 
-def answer(**what: Any) -> None:
+def answer(**fields: Any) -> None:
     """One line back."""
-    print(json.dumps(what), file=ANSWERS, flush=True)
+    print(json.dumps(fields), file=ANSWERS, flush=True)
 
 
 def evaluate(agent: Any, make: Any, seeds: list[int], *, mean: bool) -> list[float]:
@@ -24,14 +24,14 @@ def evaluate(agent: Any, make: Any, seeds: list[int], *, mean: bool) -> list[flo
     import numpy as np
 
     envs = [make() for _ in seeds]
-    seen = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)])
+    observations = np.stack([env.reset(seed=seed)[0] for env, seed in zip(envs, seeds, strict=True)])
     returns, over = np.zeros(len(seeds)), False
     while not over:
-        actions, _ = agent.predict(seen, deterministic=mean)
-        told = [env.step(action) for env, action in zip(envs, actions, strict=True)]
-        seen = np.stack([one[0] for one in told])
-        returns += [float(one[1]) for one in told]
-        over = told[0][3]
+        actions, _ = agent.predict(observations, deterministic=mean)
+        steps = [env.step(action) for env, action in zip(envs, actions, strict=True)]
+        observations = np.stack([step[0] for step in steps])
+        returns += [float(step[1]) for step in steps]
+        over = steps[0][3]
     return returns.tolist()
 
 
@@ -86,7 +86,7 @@ def one_run(order: dict[str, Any]) -> dict[str, Any]:
         learning_rate=order["policy_learning_rate"],
         clip_range=order["clip"],
         gamma=order["discount"],
-        gae_lambda=order["trace"],
+        gae_lambda=order["gae_lambda"],
         ent_coef=order["entropy_bonus"],
         device="cpu",
     )
@@ -119,8 +119,8 @@ def one_run(order: dict[str, Any]) -> dict[str, Any]:
     def make() -> Any:
         return gymnasium.make(order["task"])
 
-    found = {name: evaluate(agent, make, order["evaluate"], mean=name == "mean") for name in ("drawn", "mean")}
-    return {**taken, "env_steps": venv.steps, "labels": labels, "returns": found, "sizes": sizes}
+    returns = {name: evaluate(agent, make, order["evaluate"], mean=name == "mean") for name in ("drawn", "mean")}
+    return {**taken, "env_steps": venv.steps, "labels": labels, "returns": returns, "sizes": sizes}
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def test_the_loop_of_the_page_on_control_runs(
     names: dict[str, Any] = {"__name__": "control"}
     for line, snippet in blocks(page, "python"):
         exec(compile("\n" * (line - 1) + snippet, str(page), "exec"), names)
-    assert len(names["loop"].labels.all) == 20
+    assert len(names["loop"].learner.labels.all) == 20
     assert capsys.readouterr().out.splitlines()[-1].startswith("6400 20 -")
 
 

@@ -105,7 +105,7 @@ def clip_steps_of(config: LoopConfig, spec: Spec, copies: int) -> int:
         "a rollout": config.rollout_steps,
         "the first steps of a copy": config.pretrain_steps // copies,
     }
-    for place, limit in room.items():
+    for container, limit in room.items():
         if steps > limit:
-            raise ConfigError(f"{spec.name}: a clip has {steps} steps, {place} {limit}: none would ever be whole")
+            raise ConfigError(f"{spec.name}: a clip has {steps} steps, {container} {limit}: none would ever be whole")
     return steps

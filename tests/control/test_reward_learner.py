@@ -1,4 +1,4 @@
-"""A round of learning by itself: what is asked, what is logged, and that a copy goes on as the one whose state it has."""
+"""A round of learning by itself: what is asked, what is logged, and that it goes on from a saved state."""
 
 from pathlib import Path
 

@@ -115,16 +115,16 @@ def _of_correlation(results: Sequence[ArmResult]) -> list[Verdict]:
 
 def _of_disagreement(results: Sequence[ArmResult]) -> list[Verdict]:
     """Whether queries go to pairs that members disagree on, and settle them."""
-    asked = _per_seed([result.disagreement_asked for result in results])
+    queried = _per_seed([result.disagreement_asked for result in results])
     candidates = _per_seed([result.disagreement_candidates for result in results])
     at_end = _per_seed([result.disagreement_at_end for result in results])
     claims = []
-    if asked is not None and candidates is not None:
+    if queried is not None and candidates is not None:
         claim = "pairs that are asked are more disputed than candidates are"
-        claims.append(_gain(claim, asked - candidates, "variance", "sec. 2.2.4"))
-    if asked is not None and at_end is not None:
+        claims.append(_gain(claim, queried - candidates, "variance", "sec. 2.2.4"))
+    if queried is not None and at_end is not None:
         claim = "pairs are less disputed at the end than when they were asked"
-        claims.append(_gain(claim, asked - at_end, "variance", "sec. 2.2.4"))
+        claims.append(_gain(claim, queried - at_end, "variance", "sec. 2.2.4"))
     return claims
 
 

@@ -168,15 +168,15 @@ class HumanClipLabeller:
         labels: list[Label] = []
         self.left_out = Counter()
         for judgement in counted_judgements(self.store, self.study):
-            says = judgement.payload
-            if says is None:
+            payload = judgement.payload
+            if payload is None:
                 self.left_out["erased at the annotator's wish"] += 1
-            elif says["purpose"] != "main" or says["repeats"] is not None:
-                self.left_out["a gold item" if says["purpose"] == "gold" else "a repetition"] += 1
-            elif "clips" not in says["content"]:
+            elif payload["purpose"] != "main" or payload["repeats"] is not None:
+                self.left_out["a gold item" if payload["purpose"] == "gold" else "a repetition"] += 1
+            elif "clips" not in payload["content"]:
                 self.left_out["not of clips of this run"] += 1
             else:
-                label = _label(says, judgement.person)
+                label = _label(payload, judgement.person)
                 if _key(label) not in self._delivered:
                     self._delivered.add(_key(label))
                     labels.append(label)
@@ -197,6 +197,8 @@ def _key(label: Label) -> tuple[int, int, str]:
     return (min(label.left, label.right), max(label.left, label.right), label.labeller)
 
 
-def _label(says: Mapping[str, Any], person: str) -> Label:
-    left, right = says["content"]["clips"]
-    return Label(left, right, says["answer"]["response"], person, int(says["content"].get("step", 0)), says["seconds"])
+def _label(payload: Mapping[str, Any], person: str) -> Label:
+    content = payload["content"]
+    left, right = content["clips"]
+    response, seconds = payload["answer"]["response"], payload["seconds"]
+    return Label(left, right, response, person, int(content.get("step", 0)), seconds)

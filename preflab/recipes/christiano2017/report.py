@@ -142,9 +142,9 @@ def _curves(config: Experiment, comparison: Comparison, measure: str) -> Section
         arms = [arm for arm in group if arm in config.arms]
         series = [_series(arm, comparison.steps, comparison.curves[arm], k) for k, arm in enumerate(arms)]
         frame = Frame(name=name, title=title, x_label="environment steps", y_label="true return")
-        how = f"{measure}; means over {config.seeds} seeds with 95 % intervals. The table below says what each is."
+        caption = f"{measure}; means over {config.seeds} seeds with 95 % intervals. The table below says what each is."
         if name == "labels" or arms != [middle]:
-            figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=how))
+            figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=caption))
     return Section(anchor="returns", title="Return over training", figures=figures)
 
 
@@ -162,8 +162,8 @@ def _correlations(config: Experiment, results: ExperimentResults) -> Section:
         series = [Series(label="episodes", x=x, y=y, style="points")]
         title = f"Learned against true return, {describe(arm)}"
         frame = Frame(name=f"agree-{arm}", title=title, x_label="true return", y_label="learned return")
-        how = "a point is one of the last hundred episodes of seed 0; a reward that is right makes a rising line."
-        figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=how))
+        caption = "a point is one of the last hundred episodes of seed 0; a reward that is right makes a rising line."
+        figures.append(Figure(svg=curve_plot(series, frame), title=title, caption=caption))
     return Section(anchor="agreement", title="Does the learned reward agree with the true one?", figures=figures)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 
-from preflab.errors import ConfigError
 from preflab.recipes.christiano2017 import atari as recipe
 from preflab.run import Run
 from preflab.runner.catalogue import recipe_named
@@ -48,30 +47,3 @@ def test_killed_in_the_middle_of_an_arm_it_ends_as_the_unbroken_run(
     cut, whole = killed_and_whole(recipe.main, config, "christiano2017_atari", tmp_path, monkeypatch, at=2)
     assert (cut / "metrics.jsonl").read_bytes() == (whole / "metrics.jsonl").read_bytes() != b""
     assert (cut / "before-after.gif").read_bytes() == (whole / "before-after.gif").read_bytes()
-
-
-@pytest.mark.parametrize(
-    ("wrong", "told"),
-    [
-        ({"game": "breakuot"}, "breakout"),
-        ({"arms": ("steps",)}, "for MuJoCo"),
-        ({"arms": ("label700",)}, "no arm 'label700'"),
-    ],
-)
-def test_impossible_settings_are_refused(wrong: dict[str, object], told: str) -> None:
-    with pytest.raises(ConfigError, match=told):
-        replace(recipe.small(), **wrong)  # type: ignore[arg-type]
-
-
-def test_play_without_a_window_has_no_returns() -> None:
-    config = recipe.small()
-    with pytest.raises(ConfigError, match=r"loop\.window"):
-        replace(config, loop=replace(config.loop, window=None))
-
-
-def test_the_papers_scale_is_the_papers() -> None:
-    config = recipe.paper()
-    assert (config.loop.steps, config.copies, config.agent.steps, config.agent.learning_rate) == (50e6, 16, 5, 7e-4)
-    assert round(config.arm("labels5500").loop.pretrain_label_share * 5500) == 500
-    assert config.seeds == 3
-    assert (config.ensemble.members, config.ensemble.target_std, config.loop.label_buffer) == (3, 0.05, 3000)

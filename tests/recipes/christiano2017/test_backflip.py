@@ -12,13 +12,10 @@ import pytest
 from preflab.control.preference_loop import PreferenceLoop
 from preflab.control.reward_learner import RewardLearner
 from preflab.control.rewards.label_log import LabelLog
-from preflab.errors import ConfigError
 from preflab.recipes.christiano2017 import backflip as recipe
 from preflab.recipes.christiano2017.backflip.config import INSTRUCTIONS, TITLE
 from preflab.recipes.christiano2017.backflip.report import summarise, write_report
 from preflab.run import Run
-from preflab.runner.catalogue import recipe_named
-from preflab.runner.launch import resolve
 
 for _package in ("PIL", "mujoco", "gymnasium"):
     pytest.importorskip(_package, reason=f"needs the extra 'control' ({_package})")
@@ -142,10 +139,3 @@ def test_people_answer_while_it_runs_and_a_kill_loses_nothing(tmp_path: Path, mo
 
 
 time_sleep = time.sleep
-
-
-def test_settings_that_cannot_be_are_refused() -> None:
-    with pytest.raises(ConfigError, match="labeller must be one of synthetic, human"):
-        resolve(recipe_named("christiano2017_backflip"), scale="smoke", assignments=["labeller=oracle"])
-    with pytest.raises(ConfigError, match="whole multiple"):
-        replace(recipe.smoke(), loop=replace(recipe.smoke().loop, rollout_steps=70))

@@ -73,14 +73,14 @@ def _curves(config: Config, comparison: Comparison) -> Section:
     trained, falls = comparison.trained, comparison.falls
     rows = [["untrained", in_unit(comparison.untrained, "steps"), ""]]
     rows += [[label, in_unit(trained[arm], "steps"), f"{falls[arm]:,}"] for arm, label in ARMS.items()]
-    how = (
+    caption = (
         f"Means over {config.seeds} seeds with 95 % intervals. Every agent is measured in fresh episodes that "
         f"end with the fall, or after {config.horizon} steps."
     )
     return Section(
         anchor="balanced",
         title="How long the pole stands",
-        figures=[Figure(svg=curve_plot(series, frame), title=frame.title, caption=how)],
+        figures=[Figure(svg=curve_plot(series, frame), title=frame.title, caption=caption)],
         tables=[
             Table(caption="After training", heads=["Agent", "Steps until the fall", "Falls in training"], rows=rows)
         ],
