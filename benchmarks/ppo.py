@@ -32,7 +32,9 @@ from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import PreferenceScorer
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 
 OURS, PEER = "preflab", "trl"
 
@@ -69,40 +71,48 @@ def setting_of(options: argparse.Namespace) -> Setting:
     return Setting(model, policy, heads, fitting[: options.prompts], replies, options)
 
 
-def our_training(given: Setting, *, epochs: int) -> PPOTraining:
+def our_training(setting: Setting, *, epochs: int) -> PolicyTraining:
     """Four full models behind roles, ready to take one step."""
-    options = given.options
-    trunk = Trunk(source_of(copy.deepcopy(given.model).to(DTYPES[options.dtype]), options.shape), None)
+    options = setting.options
+    trunk = Trunk(source_of(copy.deepcopy(setting.model).to(DTYPES[options.dtype]), options.shape), None)
     policy, value, pm = (trunk.add_role(name, head=name != "policy") for name in ("policy", "value", "pm"))
-    policy.load_state({k: v.float() for k, v in given.policy.named_parameters()})
+    policy.load_state({k: v.float() for k, v in setting.policy.named_parameters()})
     with torch.no_grad():
-        value.head.weight.copy_(given.heads["value"])
-        pm.head.weight.copy_(given.heads["pm"])
+        value.head.weight.copy_(setting.heads["value"])
+        pm.head.weight.copy_(setting.heads["pm"])
     encoder = Encoder(trunk.source.tokenizer, max_tokens=4096)
     encoder.stop_ids = ()  # every reply runs to its full length
     rate = OptimiserConfig(learning_rate=3e-6, betas=(0.9, 0.999), schedule="constant")
     config = PPOConfig(
         steps=1,
-        prompts_per_step=len(given.prompts),
+        prompts_per_step=len(setting.prompts),
         epochs=epochs,
         minibatches=1,
-        missing_end_penalty=0.0,
+        missing_eos_penalty=0.0,
         max_tokens=options.max_tokens,
-        sampling=SamplingConfig(max_new_tokens=options.tokens, max_batch=len(given.prompts)),
+        sampling=SamplingConfig(max_new_tokens=options.tokens, max_batch=len(setting.prompts)),
         policy=rate,
         value=rate,
     )
-    prompts = [Dialogue.of(" ".join(f"w{i}" for i in prompt)) for prompt in given.prompts]
+    prompts = [Dialogue.of(" ".join(f"w{i}" for i in prompt)) for prompt in setting.prompts]
     scorer = PreferenceScorer(pm, encoder, max_tokens=options.max_tokens)
-    return PPOTraining(policy, trunk.reference(), value, scorer, prompts, encoder, config, seed=options.seed)
+    task = PolicyTask(
+        policy=policy,
+        reference=trunk.reference(),
+        scorer=scorer,
+        prompts=prompts,
+        encoder=encoder,
+        seed=options.seed,
+    )
+    return PolicyTraining(task, PPO(config, value))
 
 
-def ours(given: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[str, float]]]:
+def ours(setting: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[str, float]]]:
     """The contestant of this repository."""
 
     def set_up() -> Callable[[], Mapping[str, float]]:
-        training = our_training(given, epochs=epochs)
-        trunk = training.policy.trunk
+        training = our_training(setting, epochs=epochs)
+        trunk = training.task.policy.trunk
         bodies = [body_of(trunk.model)]
         for name in trunk.names:
             with trunk.activate(name) as backbone:
@@ -118,8 +128,8 @@ def ours(given: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[st
     return set_up
 
 
-def _split(sampling: float, whole: float, tokens: int) -> dict[str, float]:
-    return {"sampling_seconds": sampling, "other_seconds": whole - sampling, "tokens": tokens}
+def _split(sampling: float, step: float, tokens: int) -> dict[str, float]:
+    return {"sampling_seconds": sampling, "other_seconds": step - sampling, "tokens": tokens}
 
 
 class TokenCount:
@@ -143,19 +153,19 @@ class TokenCount:
         self.tokens += int(ids.shape[0] * ids.shape[1]) if ids is not None else arguments_[0].numel()
 
 
-def trl_trainer(given: Setting, *, epochs: int) -> tuple[Any, list[Any]]:
+def trl_trainer(setting: Setting, *, epochs: int) -> tuple[Any, list[Any]]:
     """TRL's trainer with four models of its own, and their bodies."""
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl.experimental.ppo import PPOConfig as TrlConfig
     from trl.experimental.ppo import PPOTrainer
 
-    options = given.options
-    tokenizer = word_tokenizer(given.model.config.vocab_size)
+    options = setting.options
+    tokenizer = word_tokenizer(setting.model.config.vocab_size)
     tokenizer.padding_side = "left"
-    policy, reference = language_model_like(given.policy), language_model_like(given.model)
-    value, pm = (scorer_like(given.model, given.heads[name]) for name in ("value", "pm"))
-    n = len(given.prompts)
+    policy, reference = language_model_like(setting.policy), language_model_like(setting.model)
+    value, pm = (scorer_like(setting.model, setting.heads[name]) for name in ("value", "pm"))
+    n = len(setting.prompts)
     settings = TrlConfig(
         output_dir=tempfile.mkdtemp(),
         per_device_train_batch_size=n,
@@ -177,27 +187,27 @@ def trl_trainer(given: Setting, *, epochs: int) -> tuple[Any, list[Any]]:
         disable_tqdm=True,
         seed=options.seed,
     )
-    data = Dataset.from_list([{"input_ids": list(prompt)} for prompt in given.prompts])
+    data = Dataset.from_list([{"input_ids": list(prompt)} for prompt in setting.prompts])
     trainer = PPOTrainer(settings, tokenizer, policy, reference, pm, data, value, eval_dataset=data)
     trainer.remove_callback(PrinterCallback)
     return trainer, [m.base_model for m in (policy, reference, value, pm)]
 
 
-def trl(given: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[str, float]]]:
+def trl(setting: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[str, float]]]:
     """The peer; its sampling is timed where its own loop calls it."""
     from trl.experimental.ppo import ppo_trainer
 
     sample = ppo_trainer.batch_generation
 
     def set_up() -> Callable[[], Mapping[str, float]]:
-        trainer, bodies = trl_trainer(given, epochs=epochs)
+        trainer, bodies = trl_trainer(setting, epochs=epochs)
         spent = [0.0]
 
         def timed(*arguments_: Any) -> Any:
             started = time.perf_counter()
-            found = sample(*arguments_)
+            replies = sample(*arguments_)
             spent[0] += time.perf_counter() - started
-            return found
+            return replies
 
         def run() -> Mapping[str, float]:
             started = time.perf_counter()
@@ -214,68 +224,70 @@ def trl(given: Setting, *, epochs: int) -> Callable[[], Callable[[], Mapping[str
     return set_up
 
 
-def check(given: Setting) -> dict[str, float]:
+def check(setting: Setting) -> dict[str, float]:
     """Largest differences in log-ratio and whitened advantage over every token of the given replies."""
     from trl.experimental.ppo import ppo_trainer
 
-    training = our_training(given, epochs=1)
-    rollouts = [[Rollout(p, r, (0.0,) * len(r), False)] for p, r in zip(given.prompts, given.replies, strict=True)]
-    trainer, _ = trl_trainer(given, epochs=1)
+    training = our_training(setting, epochs=1)
+    rollouts = [[Rollout(p, r, (0.0,) * len(r), False)] for p, r in zip(setting.prompts, setting.replies, strict=True)]
+    trainer, _ = trl_trainer(setting, epochs=1)
     order: list[int] = []
-    kept: dict[str, Tensor] = {}
+    tapped: dict[str, Tensor] = {}
 
     def given_replies(model: Any, queries: Tensor, _batch: int, pad: int, _settings: Any) -> tuple[Tensor, Tensor]:
-        order[:] = [given.prompts.index(tuple(t for t in q if t != pad)) for q in queries.tolist()]
-        whole = torch.cat([queries, torch.tensor([given.replies[i] for i in order], device=queries.device)], dim=1)
-        return whole, ppo_trainer.forward(model, whole, pad).logits[:, queries.shape[1] - 1 : -1]
+        order[:] = [setting.prompts.index(tuple(t for t in q if t != pad)) for q in queries.tolist()]
+        sequences = torch.cat(
+            [queries, torch.tensor([setting.replies[i] for i in order], device=queries.device)], dim=1
+        )
+        return sequences, ppo_trainer.forward(model, sequences, pad).logits[:, queries.shape[1] - 1 : -1]
 
     names = iter(("logp", "ref_logp"))
 
     def softmax(logits: Tensor, index: Tensor) -> Tensor:
-        kept[next(names, "later")] = found = own_softmax(logits, index)
-        return found
+        tapped[next(names, "later")] = log_probs = trl_softmax(logits, index)
+        return log_probs
 
     def whiten(values: Tensor, mask: Tensor, shift_mean: bool = True) -> Tensor:
-        kept["advantages"] = found = own_whiten(values, mask, shift_mean)
-        return found
+        tapped["advantages"] = whitened = trl_whiten(values, mask, shift_mean)
+        return whitened
 
     def reward(model: Any, *arguments_: Any) -> Any:
-        found = own_reward(model, *arguments_)
-        kept["scores"] = found[1]  # the preference model comes last
-        return found
+        rewards = trl_reward(model, *arguments_)
+        tapped["scores"] = rewards[1]  # the preference model comes last
+        return rewards
 
     taps = {"batch_generation": given_replies, "selective_log_softmax": softmax, "masked_whiten": whiten}
     taps["get_reward"] = reward
     before = {name: getattr(ppo_trainer, name) for name in taps}
-    own_softmax, own_whiten, own_reward = (before[k] for k in ("selective_log_softmax", "masked_whiten", "get_reward"))
+    trl_softmax, trl_whiten, trl_reward = (before[k] for k in ("selective_log_softmax", "masked_whiten", "get_reward"))
     try:
         for name, tap in taps.items():
             setattr(ppo_trainer, name, tap)
         trainer.train()
     finally:
-        for name, own in before.items():
-            setattr(ppo_trainer, name, own)
-    back = torch.tensor([order.index(i) for i in range(len(order))], device=kept["logp"].device)
-    theirs = {name: tensor.detach()[back].float().cpu() for name, tensor in kept.items()}
-    experience, credit, _ = training._measured(rollouts, theirs["scores"], [[list(range(len(rollouts)))]])
-    assert experience.ref_logp is not None
-    n = theirs["logp"].numel()
+        for name, function in before.items():
+            setattr(ppo_trainer, name, function)
+    back = torch.tensor([order.index(i) for i in range(len(order))], device=tapped["logp"].device)
+    trl_numbers = {name: tensor.detach()[back].float().cpu() for name, tensor in tapped.items()}
+    batch, advantages, _ = training.evaluate_rollouts(rollouts, trl_numbers["scores"], [[list(range(len(rollouts)))]])
+    assert batch.ref_logp is not None
+    n = trl_numbers["logp"].numel()
     bessel = ((n - 1) / n) ** 0.5  # TRL whitens by the sample's deviation
     pairs = {
-        "log_ratio": (experience.logp - experience.ref_logp, theirs["logp"] - theirs["ref_logp"]),
-        "advantage": (credit.advantages * bessel, theirs["advantages"]),
-        "score": (_scores(training.scorer, given), theirs["scores"]),
+        "log_ratio": (batch.logp - batch.ref_logp, trl_numbers["logp"] - trl_numbers["ref_logp"]),
+        "advantage": (advantages.advantages * bessel, trl_numbers["advantages"]),
+        "score": (_scores(training.task.scorer, setting), trl_numbers["scores"]),
     }
-    return {f"{name}_gap": float((own.cpu() - other).abs().max()) for name, (own, other) in pairs.items()}
+    return {f"{name}_gap": float((ours_.cpu() - peer).abs().max()) for name, (ours_, peer) in pairs.items()}
 
 
-def _scores(scorer: Any, given: Setting) -> Tensor:
+def _scores(scorer: Any, setting: Setting) -> Tensor:
     """Our preference model at the last token of each given reply, as TRL reads it."""
     from preflab.data.rows import Row
     from preflab.rollouts.score import score_rows
 
     role: Role = scorer.role
-    return torch.cat(score_rows(role, [Row.of(p, r) for p, r in zip(given.prompts, given.replies, strict=True)]))
+    return torch.cat(score_rows(role, [Row.of(p, r) for p, r in zip(setting.prompts, setting.replies, strict=True)]))
 
 
 def main() -> None:
@@ -288,16 +300,16 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=64, help="of every reply")
     options = parser.parse_args()
     prepare(options)
-    given = setting_of(options)
-    gaps = check(given)
+    setting = setting_of(options)
+    gaps = check(setting)
     tolerance = 1e-4 if options.dtype == "fp32" else 0.2
     if not max(gaps.values()) <= tolerance:
         raise SystemExit(f"the two do not measure the same: {gaps}")
     for epochs in options.epochs:
-        contestants = {PEER: trl(given, epochs=epochs), OURS: ours(given, epochs=epochs)}
+        contestants = {PEER: trl(setting, epochs=epochs), OURS: ours(setting, epochs=epochs)}
         timings = race(contestants, repeats=options.repeats, device=options.device)
         facts = {"shape": options.shape, "dtype": options.dtype, "device": options.device, "epochs": epochs, **gaps}
-        prompt_tokens = sum(map(len, given.prompts))
+        prompt_tokens = sum(map(len, setting.prompts))
         report("ppo", timings, ours=OURS, prompt_tokens=prompt_tokens, reply_tokens=options.tokens, **facts)
     say(machine=machine(options.device))
 

@@ -23,8 +23,10 @@ from preflab.rollouts.score import logprob_rows, score_rows
 from preflab.run import Run
 from preflab.training.dpo import DPOConfig, DPOTraining
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
 from preflab.training.policy_gradient.ptx import PtxConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
 from preflab.training.sft import SFTConfig, SFTTraining
 
@@ -95,7 +97,7 @@ def reinforce(adapters: AdapterConfig | None) -> dict[str, Any]:
         epochs=2,
         minibatches=2,
         max_tokens=80,
-        head_passes=3,
+        value_head_updates=3,
         ema_decay=0.5,
         ptx=PtxConfig(coefficient=0.5, ratio=1),
         sampling=SamplingConfig(max_new_tokens=6, temperature=0.9),
@@ -103,9 +105,16 @@ def reinforce(adapters: AdapterConfig | None) -> dict[str, Any]:
         value=ADAM,
     )
     text = [Row.of([5 + i], range(20, 26 + i)) for i in range(4)]
-    training = PPOTraining(
-        policy, trunk.reference(), value, count_vowels, PROMPTS, encoder, config, seed=1, pretraining=text
+    task = PolicyTask(
+        policy=policy,
+        reference=trunk.reference(),
+        scorer=count_vowels,
+        prompts=PROMPTS,
+        encoder=encoder,
+        seed=1,
+        pretraining=text,
     )
+    training = PolicyTraining(task, PPO(config, value))
     steps = [
         {k: v for k, v in step.metrics.items() if "seconds" not in k} | {"texts": [r[1] for r in step.rollouts]}
         for step in training

@@ -129,7 +129,10 @@ def test_every_setting_that_the_page_on_rl_names_exists() -> None:
     left_out = {
         n for n in own if n.count(".") == 0 and n not in named and not n.startswith(("steps", "ptx", "sampling"))
     }
-    assert left_out - {"policy", "value", "exact_kl_rows", "gap_limit", "max_staleness", "measure_kl"} == set()
+    assert (
+        left_out - {"policy", "value", "exact_kl_rows", "max_sampler_trainer_gap", "max_staleness", "measure_kl"}
+        == set()
+    )
 
 
 def test_every_record_of_bring_your_own_is_of_the_format_it_stands_under() -> None:

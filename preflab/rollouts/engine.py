@@ -1,6 +1,6 @@
 """Where a policy is sampled: in this process, or on a server that is handed its weights.
 
-``PPOTraining`` knows an engine only by these two calls. Prompts and replies are tokens, never text, and every
+``PolicyTraining`` knows an engine only by these two calls. Prompts and replies are tokens, never text, and every
 rollout names the version of the weights it was drawn with.
 """
 

@@ -51,19 +51,31 @@ class BatchOrder:
         return order[within * self.batch : (within + 1) * self.batch].tolist()
 
 
+def shuffled_stream(n_items: int, positions: range, *, seed: int) -> list[int]:
+    """Items at some positions of an endless stream: all ``n_items`` in random order, then all again in another.
+
+    A function of the seed and of where in the stream we stand, so that a resume needs no cursor of its own.
+    """
+    orders: dict[int, list[int]] = {}
+    for epoch in {position // n_items for position in positions}:
+        generator = torch.Generator().manual_seed(seed * 10_007 + epoch)
+        orders[epoch] = torch.randperm(n_items, generator=generator).tolist()
+    return [orders[position // n_items][position % n_items] for position in positions]
+
+
 def forward_passes(
-    rows: Sequence[Row], chosen: Sequence[int], *, max_tokens: int
+    rows: Sequence[Row], row_indices: Sequence[int], *, max_tokens: int
 ) -> Iterator[tuple[list[int], RowBatch]]:
-    """The chosen rows in batches that fit into memory, dealt out to all processes: indices, and the rows laid together.
+    """Some rows in batches that fit into memory, dealt out to all processes: their indices, and the rows collated.
 
     A process that has fewer than others is handed a row with no indices: it runs it for nothing
     (``keep_collectives_aligned``), since sharded models run on all processes at once.
     """
-    lengths = [len(rows[i]) for i in chosen]
+    lengths = [len(rows[i]) for i in row_indices]
     room = distributed.tokens_per_rank(max_tokens, sum(lengths))
     for batch in distributed.shard_batches(list(batches_by_length(lengths, max_tokens=room))):
-        own = [chosen[m] for m in batch]
-        yield own, collate([rows[i] for i in own or chosen[:1]])
+        pass_rows = [row_indices[k] for k in batch]
+        yield pass_rows, collate([rows[i] for i in pass_rows or row_indices[:1]])
 
 
 def keep_collectives_aligned(numbers: Tensor) -> None:

@@ -20,7 +20,9 @@ from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.score import score_rows
 from preflab.training.dpo import DPOConfig, DPOTraining
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 from preflab.training.preference import PreferenceConfig, PreferenceTraining
 
 VOCAB, BATCH = 512, 8
@@ -116,10 +118,13 @@ def test_a_ppo_step_measures_with_the_pass_that_it_trains_on(epochs: int) -> Non
         samples_per_prompt=samples,
         epochs=epochs,
         minibatches=1,
-        missing_end_penalty=0.0,
+        missing_eos_penalty=0.0,
         sampling=SamplingConfig(max_new_tokens=tokens),
     )
-    training = PPOTraining(policy, run.trunk.reference(), value, scorer, prompts, encoder, config, seed=0)
+    task = PolicyTask(
+        policy=policy, reference=run.trunk.reference(), scorer=scorer, prompts=prompts, encoder=encoder, seed=0
+    )
+    training = PolicyTraining(task, PPO(config, value))
     with run.counting() as count:
         (step,) = training
     prompt_tokens = sum(map(len, (encoder.prompt(p) for p in prompts)))

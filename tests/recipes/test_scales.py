@@ -31,10 +31,15 @@ def test_every_scale_can_be_constructed(recipe: str, scale: str) -> None:
         (
             "align",
             "smoke",
-            ["algorithm=reinforce", "reinforce.head_passes=4"],
-            "head_passes=4 .*reinforce.baseline=mean",
+            ["algorithm=reinforce", "reinforce.value_head_updates=4"],
+            "value_head_updates=4 .*reinforce.baseline=mean",
         ),
-        ("align", "smoke", ["value_model=model", "ppo.head_passes=4"], "ppo.head_passes=4 .* value_model=model"),
+        (
+            "align",
+            "smoke",
+            ["value_model=model", "ppo.value_head_updates=4"],
+            "ppo.value_head_updates=4 .* value_model=model",
+        ),
         ("online", "smoke", ["algorithm=rloo", "ppo.steps=5"], "ppo.steps=5 .* algorithm=rloo"),
         ("online", "smoke", ["poll_seconds=1"], "poll_seconds=1.0 .* annotators=scripted"),
         ("online", "default", ["wait=stop", "poll_seconds=1"], "poll_seconds=1.0 .* wait=stop"),

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from preflab.data.rows import Row
 from preflab.errors import ConfigError
-from preflab.training.batch_order import BatchOrder, forward_passes
+from preflab.training.batch_order import BatchOrder, forward_passes, shuffled_stream
 
 small = st.integers(1, 7)
 
@@ -40,3 +40,10 @@ def test_forward_passes_hold_the_chosen_rows_once_and_keep_to_the_limit() -> Non
     rows = [Row.of([1] * n, [2]) for n in (3, 9, 2, 5)]  # 4, 10, 3 and 6 tokens
     found = [(own, batch.n_tokens) for own, batch in forward_passes(rows, [3, 0, 1], max_tokens=10)]
     assert found == [([1], 10), ([3, 0], 10)]
+
+
+def test_the_stream_shows_every_item_once_before_any_twice_and_is_the_same_wherever_it_is_entered() -> None:
+    whole = shuffled_stream(5, range(20), seed=3)
+    assert [sorted(whole[i : i + 5]) for i in range(0, 20, 5)] == [[0, 1, 2, 3, 4]] * 4
+    assert whole[7:13] == shuffled_stream(5, range(7, 13), seed=3)
+    assert whole != shuffled_stream(5, range(20), seed=4)

@@ -24,9 +24,9 @@ UPDATES = r"epochs=1 and minibatches=1, a single update"
         (PolicyGradientConfig, {"kl_target": 6.0, "kl_horizon": 100}, {"kl_horizon": 100}, "kl_target=null"),
         (
             PolicyGradientConfig,
-            {"missing_end_penalty": 0.5},
-            {"missing_end_penalty": 0.5, "missing_end_score": -1.0},
-            "missing_end_score=-1.0",
+            {"missing_eos_penalty": 0.5},
+            {"missing_eos_penalty": 0.5, "missing_eos_score": -1.0},
+            "missing_eos_score=-1.0",
         ),
         (PtxConfig, {"coefficient": 1.0, "ratio": 4}, {"ratio": 4}, "coefficient=0"),
         (PtxConfig, {"coefficient": 1.0, "example_tokens": 64}, {"example_tokens": 64}, "coefficient=0"),
@@ -47,7 +47,7 @@ def test_a_setting_that_another_makes_dead_is_refused_and_passes_where_it_lives(
 
 
 def test_a_penalty_of_nothing_says_off_beside_a_score_that_replaces_it() -> None:
-    assert PolicyGradientConfig(missing_end_penalty=0.0, missing_end_score=-1.0).missing_end_penalty == 0
+    assert PolicyGradientConfig(missing_eos_penalty=0.0, missing_eos_score=-1.0).missing_eos_penalty == 0
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,8 @@ def test_a_penalty_of_nothing_says_off_beside_a_score_that_replaces_it() -> None
         (PolicyGradientConfig, {"steps": 0}, "steps must be at least 1, got 0"),
         (PolicyGradientConfig, {"ema_decay": 1.0}, r"ema_decay must be in \[0, 1\), got 1.0"),
         (PolicyGradientConfig, {"kl_target": -1.0}, "kl_target must be above 0, got -1.0"),
-        (PolicyGradientConfig, {"missing_end_penalty": -1.0}, "missing_end_penalty must be at least 0, got -1.0"),
-        (PPOConfig, {"trace": 1.5}, r"trace must be in \[0, 1\], got 1.5"),
+        (PolicyGradientConfig, {"missing_eos_penalty": -1.0}, "missing_eos_penalty must be at least 0, got -1.0"),
+        (PPOConfig, {"gae_lambda": 1.5}, r"gae_lambda must be in \[0, 1\], got 1.5"),
         (PPOConfig, {"clip": -0.2}, "clip must be above 0, got -0.2"),
         (PPOConfig, {"value_clip": 0.0}, "value_clip must be above 0, got 0.0"),
         (RLOOConfig, {"minibatches": 0}, "minibatches must be at least 1, got 0"),

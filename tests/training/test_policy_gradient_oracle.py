@@ -19,11 +19,12 @@ from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
 from preflab.training.policy_gradient.ptx import PtxConfig
-from preflab.training.policy_gradient.reinforce import ReinforceConfig, ReinforceTraining
-from preflab.training.policy_gradient.rloo import RLOOConfig, RLOOTraining
-from preflab.training.policy_gradient.training import PolicyGradient
+from preflab.training.policy_gradient.reinforce import Reinforce, ReinforceConfig
+from preflab.training.policy_gradient.rloo import RLOO, RLOOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 
 PROMPTS = [Dialogue.of(text) for text in ("hi", "name a colour", "why?")]
 SCORES = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
@@ -34,7 +35,7 @@ SHARED: dict[str, Any] = {
     "prompts_per_step": 3,
     "samples_per_prompt": 2,
     "kl_coefficient": 0.3,
-    "missing_end_penalty": 0.7,
+    "missing_eos_penalty": 0.7,
     "sampling": SamplingConfig(max_new_tokens=6, temperature=TEMPERATURE),
     "policy": OptimiserConfig(learning_rate=1e-2, schedule="constant", clip_norm=1e9),
 }
@@ -51,36 +52,43 @@ def nudged(role: Role, seed: int, size: float) -> Role:
     return role
 
 
-def make(kind: str, **changes: Any) -> PolicyGradient:
+def make(kind: str, **changes: Any) -> PolicyTraining:
     """A run of one method on full weights of the tiny model, policy and value model moved off their starts."""
     source = load_language_model("tiny", precision="fp32")
     trunk = Trunk(source, None)
     encoder = Encoder(source.tokenizer, max_tokens=128)
     policy = nudged(trunk.add_role("policy"), 1, 0.03)
     value = nudged(trunk.add_role("value", head=True), 2, 0.03)
-    common = {"seed": 0, "pretraining": TEXT}
 
     def scorer(dialogues: object) -> Tensor:
         raise AssertionError("scores are given")
 
+    task = PolicyTask(
+        policy=policy,
+        reference=trunk.reference(),
+        scorer=scorer,
+        prompts=PROMPTS,
+        encoder=encoder,
+        seed=0,
+        pretraining=TEXT,
+    )
+
     if kind in ("ppo", "ppo-ptx"):
         ppo = PPOConfig(**SHARED | {"value": VALUE, "ptx": PTX if kind == "ppo-ptx" else PtxConfig()} | changes)
-        return PPOTraining(policy, trunk.reference(), value, scorer, PROMPTS, encoder, ppo, **common)
+        return PolicyTraining(task, PPO(ppo, value))
     if kind == "rloo":
-        rloo = RLOOConfig(**SHARED | changes)
-        return RLOOTraining(policy, trunk.reference(), scorer, PROMPTS, encoder, rloo, **common)
+        return PolicyTraining(task, RLOO(RLOOConfig(**SHARED | changes)))
     baseline: Any = "value" if kind == "reinforce-value" else "mean"
     plain = ReinforceConfig(**SHARED | {"baseline": baseline, "value": VALUE} | changes)
-    given = value if baseline == "value" else None
-    return ReinforceTraining(policy, trunk.reference(), given, scorer, PROMPTS, encoder, plain, **common)
+    return PolicyTraining(task, Reinforce(plain, value if baseline == "value" else None))
 
 
-def rollouts(training: PolicyGradient) -> list[list[Rollout]]:
+def fixed_rollouts(training: PolicyTraining) -> list[list[Rollout]]:
     """A fixed batch of uneven replies; the sampler's log-probabilities are made up, for nothing is trained on them."""
-    end = training.encoder.end_id
+    end = training.task.encoder.end_id
     replies = [[(70, 71, end), (80,) * 6], [(90, end), (91, 92, 93, end)], [(75,), (76, 77)]]
     return [
-        [Rollout(training.encoder.prompt(p), t, (-1.0,) * len(t), t[-1] == end) for t in own]
+        [Rollout(training.task.encoder.prompt(p), t, (-1.0,) * len(t), t[-1] == end) for t in own]
         for p, own in zip(PROMPTS, replies, strict=True)
     ]
 
@@ -128,22 +136,22 @@ class Reference:
 Numbers = dict[str, Any]
 
 
-def worked_out(kind: str, training: PolicyGradient, batch: list[list[Rollout]]) -> Numbers:
+def worked_out(kind: str, training: PolicyTraining, rollouts: list[list[Rollout]]) -> Numbers:
     """Everything before the update, reply by reply."""
-    policy, start = Reference(training.policy), Reference(training.policy.trunk.reference())
-    value = Reference(training.value_fit.role) if training.value_fit else None
+    policy, start = Reference(training.task.policy), Reference(training.task.policy.trunk.reference())
+    value = Reference(training.method.value_fit.role) if training.method.value_fit else None
     found: Numbers = {k: [] for k in ("logp", "kl", "values", "rewards", "advantages", "returns")}
-    for rollout, score in zip([r for rs in batch for r in rs], SCORES.double().tolist(), strict=True):
+    for rollout, score in zip([r for rs in rollouts for r in rs], SCORES.double().tolist(), strict=True):
         logp = policy.of(rollout.prompt, rollout.tokens, TEMPERATURE)[0].detach()
         ref = start.of(rollout.prompt, rollout.tokens, TEMPERATURE)[0].detach()
         v = value.of(rollout.prompt, rollout.tokens, TEMPERATURE)[1].detach().tolist() if value else [0.0] * len(logp)
         reward = [-0.3 * float(a - b) for a, b in zip(logp, ref, strict=True)]
         reward[-1] += score - (0.0 if rollout.finished else 0.7)
         own, after = [0.0] * len(reward), 0.0
-        trace = 0.95 if kind.startswith("ppo") else 1.0
+        gae_lambda = 0.95 if kind.startswith("ppo") else 1.0
         for t in reversed(range(len(reward))):
             following = v[t + 1] if t + 1 < len(reward) else 0.0
-            own[t] = after = reward[t] + following - v[t] + trace * after
+            own[t] = after = reward[t] + following - v[t] + gae_lambda * after
         found["logp"].append(logp)
         found["kl"].append(float((logp - ref).sum()))
         found["values"].append(torch.tensor(v, dtype=torch.float64))
@@ -168,13 +176,13 @@ def worked_out(kind: str, training: PolicyGradient, batch: list[list[Rollout]]) 
     return found
 
 
-def losses(kind: str, training: PolicyGradient, batch: list[list[Rollout]], old: Numbers) -> Numbers:
+def losses(kind: str, training: PolicyTraining, rollouts: list[list[Rollout]], old: Numbers) -> Numbers:
     """The update's losses and gradients at the weights as they are now."""
-    policy = Reference(training.policy)
-    value = Reference(training.value_fit.role) if training.value_fit else None
-    n_tokens = sum(len(r.tokens) for rs in batch for r in rs)
+    policy = Reference(training.task.policy)
+    value = Reference(training.method.value_fit.role) if training.method.value_fit else None
+    n_tokens = sum(len(r.tokens) for rs in rollouts for r in rs)
     policy_loss, values_loss = torch.zeros((), dtype=torch.float64), torch.zeros((), dtype=torch.float64)
-    for i, rollout in enumerate(r for rs in batch for r in rs):
+    for i, rollout in enumerate(r for rs in rollouts for r in rs):
         logp, _ = policy.of(rollout.prompt, rollout.tokens, TEMPERATURE)
         a = old["advantages"][i]
         if kind.startswith("ppo"):
@@ -200,7 +208,7 @@ def losses(kind: str, training: PolicyGradient, batch: list[list[Rollout]], old:
     if kind == "ppo-ptx":
         found["rl_gradient_norm"] = norm(policy.gradients())
         nats = torch.zeros((), dtype=torch.float64)
-        rows = training.pretraining.draw(0, 6)  # type: ignore[union-attr]
+        rows = training.update.pretraining.draw(0, 6)  # type: ignore[union-attr]
         count = sum(len(row.segments[1]) for row in rows)
         for row in rows:
             nats = nats - policy.of(row.segments[0], row.segments[1], 1.0)[0].sum() / count
@@ -229,21 +237,21 @@ def close(ours: Tensor, theirs: Tensor, tolerance: float = 2e-5) -> None:
 @pytest.mark.parametrize("max_tokens", [1, 60, 10_000])
 def test_what_is_measured_equals_the_reference(kind: str, max_tokens: int) -> None:
     training = make(kind, max_tokens=max_tokens)
-    batch = rollouts(training)
-    wanted = worked_out(kind, training, batch)
-    experience, credit, metrics = training._measured(batch, SCORES, training._plan(3))
-    mask = experience.mask
-    close(experience.logp[mask], torch.cat(wanted["logp"]))
-    close(credit.advantages[mask], torch.cat(wanted["advantages"]), 1e-4)
+    rollouts = fixed_rollouts(training)
+    wanted = worked_out(kind, training, rollouts)
+    batch, advantages, metrics = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
+    mask = batch.mask
+    close(batch.logp[mask], torch.cat(wanted["logp"]))
+    close(advantages.advantages[mask], torch.cat(wanted["advantages"]), 1e-4)
     assert metrics["kl"] == pytest.approx(sum(wanted["kl"]) / 6, abs=1e-5)
     assert abs(metrics["kl"]) > 0.01
     assert metrics["reward"] == pytest.approx(sum(wanted["rewards"]) / 6, abs=1e-5)
-    if credit.targets is not None:
-        close(credit.targets.old[mask], torch.cat(wanted["values"]))
-        close(credit.targets.returns[mask], torch.cat(wanted["returns"]), 1e-4)
+    if advantages.targets is not None:
+        close(advantages.targets.old[mask], torch.cat(wanted["values"]))
+        close(advantages.targets.returns[mask], torch.cat(wanted["returns"]), 1e-4)
 
 
-def caught(training: PolicyGradient) -> dict[str, dict[str, Tensor]]:
+def caught(training: PolicyTraining) -> dict[str, dict[str, Tensor]]:
     """Put optimisers in place that keep the gradients and change nothing."""
     kept: dict[str, dict[str, Tensor]] = {"policy": {}, "value": {}}
 
@@ -254,9 +262,9 @@ def caught(training: PolicyGradient) -> dict[str, dict[str, Tensor]]:
 
         return step
 
-    training.policy_optimiser.step = catch("policy", training.policy)  # type: ignore[method-assign]
-    if training.value_fit is not None:
-        training.value_fit.optimiser.step = catch("value", training.value_fit.role)  # type: ignore[method-assign]
+    training.update.optimiser.step = catch("policy", training.task.policy)  # type: ignore[method-assign]
+    if training.method.value_fit is not None:
+        training.method.value_fit.optimiser.step = catch("value", training.method.value_fit.role)  # type: ignore[method-assign]
     return kept
 
 
@@ -273,12 +281,12 @@ def same_gradients(ours: dict[str, Tensor], theirs: dict[str, Tensor]) -> None:
 def test_the_first_update_equals_the_reference(kind: str, max_tokens: int) -> None:
     """At 10,000 tokens the measuring pass serves as the update's; at 60 and 1 it does not."""
     training = make(kind, max_tokens=max_tokens, **ONE_BATCH.get(kind, {}))
-    batch = rollouts(training)
-    wanted = losses(kind, training, batch, worked_out(kind, training, batch))
-    experience, credit, _ = training._measured(batch, SCORES, training._plan(3))
-    assert (experience.kept is not None) == (max_tokens == 10_000)
+    rollouts = fixed_rollouts(training)
+    wanted = losses(kind, training, rollouts, worked_out(kind, training, rollouts))
+    batch, advantages, _ = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
+    assert (batch.cached is not None) == (max_tokens == 10_000)
     kept = caught(training)
-    found = training._minibatch(experience, credit, [2, 0, 1], None if max_tokens < 10_000 else experience.kept, 0)
+    found = training.update.minibatch(batch, advantages, [2, 0, 1], 0, cached=batch.cached)
     same_gradients(kept["policy"], wanted["policy"])
     same_gradients(kept["value"], wanted["value"])
     for name in {"policy_loss", "value_loss", "ptx_loss", "rl_gradient_norm"} & found.keys() & wanted.keys():
@@ -288,15 +296,15 @@ def test_the_first_update_equals_the_reference(kind: str, max_tokens: int) -> No
 @pytest.mark.parametrize("kind", ["ppo", "ppo-ptx", "rloo"])
 def test_a_later_update_with_ratios_off_one_equals_the_reference(kind: str) -> None:
     training = make(kind, max_tokens=60)
-    batch = rollouts(training)
-    before = worked_out(kind, training, batch)
-    experience, credit, _ = training._measured(batch, SCORES, training._plan(3))
-    nudged(training.policy, 3, 0.02)
-    if training.value_fit is not None:
-        nudged(training.value_fit.role, 4, 0.02)
-    wanted = losses(kind, training, batch, before)
+    rollouts = fixed_rollouts(training)
+    before = worked_out(kind, training, rollouts)
+    batch, advantages, _ = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
+    nudged(training.task.policy, 3, 0.02)
+    if training.method.value_fit is not None:
+        nudged(training.method.value_fit.role, 4, 0.02)
+    wanted = losses(kind, training, rollouts, before)
     kept = caught(training)
-    found = training._minibatch(experience, credit, [0, 1, 2], None, 0)
+    found = training.update.minibatch(batch, advantages, [0, 1, 2], 0)
     assert found["clip_fraction"] > 0
     same_gradients(kept["policy"], wanted["policy"])
     same_gradients(kept["value"], wanted["value"])
@@ -305,18 +313,18 @@ def test_a_later_update_with_ratios_off_one_equals_the_reference(kind: str) -> N
 
 def test_the_gradients_of_minibatches_add_up_to_that_of_the_batch() -> None:
     whole, parts = make("ppo", max_tokens=60), make("ppo", max_tokens=60)
-    batch = rollouts(whole)
-    experience, credit, _ = whole._measured(batch, SCORES, whole._plan(3))
+    rollouts = fixed_rollouts(whole)
+    batch, advantages, _ = whole.evaluate_rollouts(rollouts, SCORES, whole.update.plan(3, 0))
     together = caught(whole)
-    whole._minibatch(experience, credit, [0, 1, 2], None, 0)
+    whole.update.minibatch(batch, advantages, [0, 1, 2], 0)
     summed: dict[str, Tensor] = {}
     for rows in ([0], [2, 1]):
         alone = caught(parts)
-        parts._minibatch(experience, credit, rows, None, 0)
-        share = int(experience.mask[experience.samples(rows)].sum()) / int(experience.mask.sum())
+        parts.update.minibatch(batch, advantages, rows, 0)
+        share = int(batch.mask[batch.sample_indices(rows)].sum()) / int(batch.mask.sum())
         for name, gradient in alone["policy"].items():
             summed[name] = summed.get(name, torch.zeros_like(gradient)) + share * gradient
-        for weight in parts.policy.weights().values():
+        for weight in parts.task.policy.weights().values():
             weight.grad = None
     for name, gradient in together["policy"].items():
         torch.testing.assert_close(summed[name], gradient, rtol=1e-3, atol=1e-6)
@@ -324,12 +332,12 @@ def test_the_gradients_of_minibatches_add_up_to_that_of_the_batch() -> None:
 
 def test_the_order_of_prompts_changes_no_number() -> None:
     training, other = make("ppo", max_tokens=60), make("ppo", max_tokens=60)
-    batch = rollouts(training)
-    _, credit, metrics = training._measured(batch, SCORES, training._plan(3))
-    turned = [batch[2], batch[0], batch[1]]
+    rollouts = fixed_rollouts(training)
+    _, advantages, metrics = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
+    turned = [rollouts[2], rollouts[0], rollouts[1]]
     order = [4, 5, 0, 1, 2, 3]
-    _, credit_turned, metrics_turned = other._measured(turned, SCORES[order], other._plan(3))
-    torch.testing.assert_close(credit_turned.advantages, credit.advantages[order], rtol=1e-4, atol=1e-5)
+    _, advantages_turned, metrics_turned = other.evaluate_rollouts(turned, SCORES[order], other.update.plan(3, 0))
+    torch.testing.assert_close(advantages_turned.advantages, advantages.advantages[order], rtol=1e-4, atol=1e-5)
     for name in metrics.keys() - {"measured_tokens"}:  # which rows came first decides what pass is kept
         number = metrics[name]
         assert metrics_turned[name] == pytest.approx(number, rel=1e-4, abs=1e-5), name
@@ -339,37 +347,39 @@ def test_the_reference_here_can_fail() -> None:
     """A coefficient of another size gives other advantages: the comparison above is not empty."""
     training = make("ppo")
     training.kl_coefficient = 0.31
-    batch = rollouts(training)
-    wanted = worked_out("ppo", training, batch)
-    _, credit, _ = training._measured(batch, SCORES, training._plan(3))
+    rollouts = fixed_rollouts(training)
+    wanted = worked_out("ppo", training, rollouts)
+    _, advantages, _ = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
     with pytest.raises(AssertionError):
-        close(credit.targets.returns[credit.targets.returns != 0], torch.cat(wanted["returns"]), 1e-4)  # type: ignore[union-attr]
+        close(advantages.targets.returns[advantages.targets.returns != 0], torch.cat(wanted["returns"]), 1e-4)  # type: ignore[union-attr]
 
 
 def test_normalised_values_are_read_in_reward_units_and_trained_in_their_own() -> None:
     training = make("ppo", normalise_values=True)
-    batch = rollouts(training)
-    wanted = worked_out("ppo", training, batch)
-    fit = training.value_fit
+    rollouts = fixed_rollouts(training)
+    wanted = worked_out("ppo", training, rollouts)
+    fit = training.method.value_fit
     assert fit is not None
-    _, credit, _ = training._measured(batch, SCORES, training._plan(3))  # before any return: as it is read
+    _, advantages, _ = training.evaluate_rollouts(
+        rollouts, SCORES, training.update.plan(3, 0)
+    )  # before any return: as it is read
     returns, values = torch.cat(wanted["returns"]), torch.cat(wanted["values"])
     mean, deviation = returns.mean(), returns.std(correction=0)
-    experience, _, _ = training._measured(batch, SCORES, training._plan(3))
-    mask = experience.mask
-    assert credit.targets is not None
-    close(credit.targets.returns[mask], (returns - mean) / deviation, 1e-4)
-    close(credit.targets.old[mask], (values - mean) / deviation, 1e-4)
+    batch, _, _ = training.evaluate_rollouts(rollouts, SCORES, training.update.plan(3, 0))
+    mask = batch.mask
+    assert advantages.targets is not None
+    close(advantages.targets.returns[mask], (returns - mean) / deviation, 1e-4)
+    close(advantages.targets.old[mask], (values - mean) / deviation, 1e-4)
     again = fit.scale
     assert again is not None
     m, d = again.mean_and_deviation
-    close(fit.read(experience)[mask], values * d + m, 1e-4)
+    close(fit.predict(batch)[mask], values * d + m, 1e-4)
 
 
 def test_whitened_rewards_keep_their_mean_and_have_deviation_one_over_the_batch() -> None:
-    raw, white = make("ppo"), make("ppo", whiten_rewards=True, trace=1.0)
-    batch = rollouts(raw)
-    wanted = worked_out("ppo", raw, batch)
+    raw, white = make("ppo"), make("ppo", whiten_rewards=True, gae_lambda=1.0)
+    rollouts = fixed_rollouts(raw)
+    wanted = worked_out("ppo", raw, rollouts)
     values = [v.tolist() for v in wanted["values"]]
     rewards: list[list[float]] = []  # back from lambda-returns to rewards, reply by reply
     for own, v in zip(wanted["returns"], values, strict=True):
@@ -383,6 +393,6 @@ def test_whitened_rewards_keep_their_mean_and_have_deviation_one_over_the_batch(
     for own in rewards:
         scaled = [(r - float(mean)) / float(deviation) + float(mean) for r in own]
         expected += [sum(scaled[t:]) for t in range(len(scaled))]  # lambda 1: returns are rewards to come
-    experience, credit, _ = white._measured(batch, SCORES, white._plan(3))
-    assert credit.targets is not None
-    close(credit.targets.returns[experience.mask], torch.tensor(expected, dtype=torch.float64), 1e-4)
+    batch, advantages, _ = white.evaluate_rollouts(rollouts, SCORES, white.update.plan(3, 0))
+    assert advantages.targets is not None
+    close(advantages.targets.returns[batch.mask], torch.tensor(expected, dtype=torch.float64), 1e-4)

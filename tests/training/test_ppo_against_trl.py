@@ -36,7 +36,9 @@ from preflab.models.save import save_policy, save_preference_model
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import score_rows
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 
 TRL = os.environ.get("PREFLAB_TRL_PYTHON", "")
 pytestmark = pytest.mark.skipif(not TRL, reason="set PREFLAB_TRL_PYTHON to a python that has TRL 1.12.0")
@@ -48,9 +50,9 @@ N_FULL = 4 * len(FULL)
 UNEVEN = [(70, 71, 72, 1), (80, 1), (90, 91, 1), (75, 74, 73, 72), (1,), (66, 67, 68, 69), (101, 1), (104, 105, 106, 1)]
 JOB: dict[str, Any] = {
     "temperature": 0.8,
-    "missing_end_penalty": 0.7,
+    "missing_eos_penalty": 0.7,
     "kl_coefficient": 0.3,
-    "trace": 0.95,
+    "gae_lambda": 0.95,
     "whiten_rewards": False,
     "value_weight": 0.5,
     "learning_rate": 0.05,
@@ -79,23 +81,30 @@ class Ours:
             epochs=job["epochs"],
             minibatches=1,
             kl_coefficient=job["kl_coefficient"],
-            missing_end_penalty=job["missing_end_penalty"],
-            trace=job["trace"],
+            missing_eos_penalty=job["missing_eos_penalty"],
+            gae_lambda=job["gae_lambda"],
             whiten_rewards=job["whiten_rewards"],
             sampling=SamplingConfig(max_new_tokens=4, temperature=job["temperature"]),
         )
         policy, value = self.roles["policy"], self.roles["value"]
         prompts = [self.encoder.prompt(p) for p in PROMPTS]
-        batch = [[Rollout(p, r, (-1.0,) * len(r), r[-1] == 1)] for p, r in zip(prompts, replies, strict=True)]
+        rollouts = [[Rollout(p, r, (-1.0,) * len(r), r[-1] == 1)] for p, r in zip(prompts, replies, strict=True)]
         rows = [Row.of(p, r) for p, r in zip(prompts, replies, strict=True)]
         self.scores = torch.cat(score_rows(self.roles["scorer"], rows))
         self.saved = {"prompts": [list(p) for p in prompts], "replies": [list(r) for r in replies], **job}
-        self.training = PPOTraining(
-            policy, self.trunk.reference(), value, lambda _: self.scores, PROMPTS, self.encoder, config, seed=0
+        task = PolicyTask(
+            policy=policy,
+            reference=self.trunk.reference(),
+            scorer=lambda _: self.scores,
+            prompts=PROMPTS,
+            encoder=self.encoder,
+            seed=0,
         )
+        self.method = PPO(config, value)
+        self.training = PolicyTraining(task, self.method)
         self.gradients: dict[str, Tensor] = {}
         plan = [[list(range(len(PROMPTS)))]] * job["epochs"]
-        self.experience, self.credit, self.metrics = self.training._measured(batch, self.scores, plan)
+        self.batch, self.advantages, self.metrics = self.training.evaluate_rollouts(rollouts, self.scores, plan)
 
         def descend(part: str, role: Role, rate: float) -> dict[str, float]:
             for name, weight in role.weights().items():
@@ -106,15 +115,16 @@ class Ours:
             return {"gradient_norm": 0.0, "learning_rate": rate}
 
         rate = job["learning_rate"]
-        self.training.policy_optimiser.step = partial(descend, "policy", policy, rate)  # type: ignore[method-assign]
+        self.training.update.optimiser.step = partial(descend, "policy", policy, rate)  # type: ignore[method-assign]
         own = partial(descend, "value", value, rate * job["value_weight"])
-        self.training.fit.optimiser.step = own  # type: ignore[method-assign]
+        self.method.value_fit.optimiser.step = own  # type: ignore[method-assign]
 
     def update(self) -> list[dict[str, float]]:
         """Losses of each epoch."""
         rows = list(range(len(PROMPTS)))
-        kept = [self.experience.kept, *[None] * (self.training.epochs - 1)]
-        return [self.training._minibatch(self.experience, self.credit, rows, k, 0) for k in kept]
+        passes = [self.batch.cached, *[None] * (self.method.epochs - 1)]
+        update = self.training.update
+        return [update.minibatch(self.batch, self.advantages, rows, 0, cached=cached) for cached in passes]
 
 
 NAMES = ("policy", "value", "scorer")
@@ -143,18 +153,18 @@ def close(a: Tensor, b: Tensor) -> None:
 def test_replies_of_full_length_give_the_same_numbers_throughout(tmp_path: Path) -> None:
     ours = Ours(FULL, JOB)
     theirs, numbers = by_trl(ours, tmp_path)
-    experience, credit, bessel = ours.experience, ours.credit, ((N_FULL - 1) / N_FULL) ** 0.5
-    assert experience.ref_logp is not None
-    assert credit.targets is not None
-    close(experience.logp, theirs["logp"])
-    close(experience.ref_logp, theirs["ref_logp"])
-    close(experience.scores, theirs["scores"])
-    close(credit.targets.old, theirs["values"])
+    batch, advantages, bessel = ours.batch, ours.advantages, ((N_FULL - 1) / N_FULL) ** 0.5
+    assert batch.ref_logp is not None
+    assert advantages.targets is not None
+    close(batch.logp, theirs["logp"])
+    close(batch.ref_logp, theirs["ref_logp"])
+    close(batch.scores, theirs["scores"])
+    close(advantages.targets.old, theirs["values"])
     assert ours.metrics["kl"] == pytest.approx(numbers["logged"]["objective/kl"], abs=1e-5)
     assert ours.metrics["reward"] == pytest.approx(numbers["logged"]["objective/rlhf_reward"], abs=1e-5)
-    close(credit.targets.returns - credit.targets.old, theirs["advantages_raw"])
-    close(credit.advantages * bessel, theirs["advantages"])
-    credit.advantages.mul_(bessel)
+    close(advantages.targets.returns - advantages.targets.old, theirs["advantages_raw"])
+    close(advantages.advantages * bessel, theirs["advantages"])
+    advantages.advantages.mul_(bessel)
     epochs = ours.update()
     assert epochs[1]["clip_fraction"] > 0  # the second epoch's ratios are off one
     for name in ("policy_loss", "value_loss"):
@@ -169,28 +179,31 @@ def test_replies_of_full_length_give_the_same_numbers_throughout(tmp_path: Path)
 def test_whitened_rewards_differ_by_the_sample_variance_alone(tmp_path: Path) -> None:
     ours = Ours(FULL, JOB | {"whiten_rewards": True})
     theirs, _ = by_trl(ours, tmp_path)
-    experience = ours.experience
-    assert experience.ref_logp is not None
-    assert ours.credit.targets is not None
-    final = experience.scores - 0.7 * (~experience.finished).float()
-    rewards = token_rewards(experience.logp, experience.ref_logp, final, experience.mask, 0.3)
+    batch = ours.batch
+    assert batch.ref_logp is not None
+    assert ours.advantages.targets is not None
+    final = batch.scores - 0.7 * (~batch.finished).float()
+    rewards = token_rewards(batch.logp, batch.ref_logp, final, batch.mask, 0.3)
     bessel = ((N_FULL - 1) / N_FULL) ** 0.5
-    for factor, wanted in ((1.0, ours.credit.targets.returns), (bessel, theirs["advantages_raw"] + theirs["values"])):
+    for factor, wanted in (
+        (1.0, ours.advantages.targets.returns),
+        (bessel, theirs["advantages_raw"] + theirs["values"]),
+    ):
         white = (rewards - rewards.mean()) / rewards.std(correction=0) * factor + rewards.mean()
-        returns = gae(white, ours.credit.targets.old, experience.mask, discount=1.0, trace=0.95)[1]
+        returns = gae(white, ours.advantages.targets.old, batch.mask, discount=1.0, trace=0.95)[1]
         close(returns, wanted)
 
 
 def test_replies_that_end_early_give_the_same_advantages_and_policy_loss_at_lambda_one(tmp_path: Path) -> None:
-    ours = Ours(UNEVEN, JOB | {"trace": 1.0})
+    ours = Ours(UNEVEN, JOB | {"gae_lambda": 1.0})
     theirs, numbers = by_trl(ours, tmp_path)
-    mask, n = ours.experience.mask, sum(map(len, UNEVEN))
+    mask, n = ours.batch.mask, sum(map(len, UNEVEN))
     assert torch.equal(mask, theirs["counts"])
-    assert ours.credit.targets is not None
-    close(ours.experience.logp[mask], theirs["logp"][mask])
-    close((ours.credit.targets.returns - ours.credit.targets.old)[mask], theirs["advantages_raw"][mask])
+    assert ours.advantages.targets is not None
+    close(ours.batch.logp[mask], theirs["logp"][mask])
+    close((ours.advantages.targets.returns - ours.advantages.targets.old)[mask], theirs["advantages_raw"][mask])
     bessel = ((n - 1) / n) ** 0.5
-    close(ours.credit.advantages[mask] * bessel, theirs["advantages"][mask])
-    ours.credit.advantages.mul_(bessel)
+    close(ours.advantages.advantages[mask] * bessel, theirs["advantages"][mask])
+    ours.advantages.advantages.mul_(bessel)
     assert ours.metrics["kl"] == pytest.approx(numbers["logged"]["objective/kl"], abs=1e-5)
     assert ours.update()[0]["policy_loss"] == pytest.approx(numbers["policy_loss"][0], abs=1e-5)

@@ -9,6 +9,12 @@ from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.adapters import AdapterConfig
 from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
+from preflab.recipes.common.policy_optimisation import (
+    check_sampling_is_shared,
+    default_ppo,
+    default_reinforce,
+    default_rloo,
+)
 from preflab.rollouts.engine import IN_PROCESS
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.remote import check_address
@@ -61,50 +67,10 @@ class Config:
     pretraining: str | None = None
     """Text whose language-model gradient is mixed in where ``ptx.coefficient`` is above 0 (PPO-ptx): a text file, a
     file of records with a ``text``, or a folder of either."""
-    ppo: PPOConfig = field(
-        default_factory=lambda: PPOConfig(
-            steps=20,
-            prompts_per_step=16,
-            samples_per_prompt=4,
-            epochs=1,
-            minibatches=2,
-            value_clip=None,
-            trace=1.0,
-            kl_coefficient=0.02,
-            kl_limit=30.0,
-            missing_end_penalty=0.5,
-            centre_by_prompt=True,
-            value_warmup_steps=1,
-            head_passes=32,
-            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-            value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
-        )
-    )
+    ppo: PPOConfig = field(default_factory=lambda: default_ppo(20))
     """Its ``sampling`` is the one above, and is not set here; nor is that of the next two."""
-    rloo: RLOOConfig = field(
-        default_factory=lambda: RLOOConfig(
-            steps=20,
-            prompts_per_step=16,
-            samples_per_prompt=4,
-            kl_coefficient=0.02,
-            kl_limit=30.0,
-            missing_end_penalty=0.5,
-            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-        )
-    )
-    reinforce: ReinforceConfig = field(
-        default_factory=lambda: ReinforceConfig(
-            steps=20,
-            prompts_per_step=16,
-            samples_per_prompt=4,
-            kl_coefficient=0.02,
-            kl_limit=30.0,
-            missing_end_penalty=0.5,
-            head_passes=32,
-            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-            value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
-        )
-    )
+    rloo: RLOOConfig = field(default_factory=lambda: default_rloo(20))
+    reinforce: ReinforceConfig = field(default_factory=lambda: default_reinforce(20))
     suite_items: int | None = None
     """Items of each alignment suite at most; None: all that come with the package."""
     until: Until = "measure"
@@ -114,11 +80,7 @@ class Config:
         check_types(self)
         check_at_least(self, 1, "suite_items")
         check_at_least(self, 1, "evaluation_prompts", "best_of_n", "replies_per_prompt")
-        for name, method in (("ppo", self.ppo), ("rloo", self.rloo), ("reinforce", self.reinforce)):
-            if method.sampling not in (SamplingConfig(), self.sampling):
-                raise ConfigError(
-                    f"{name}.sampling is not read: set sampling, which best-of-n, PPO and measuring share"
-                )
+        check_sampling_is_shared(self.sampling, {"ppo": self.ppo, "rloo": self.rloo, "reinforce": self.reinforce})
         if ORDER.index(self.until) >= ORDER.index("ppo"):
             check_sampling(self.sampling)
         if not self.training.measure_kl:
@@ -141,10 +103,10 @@ class Config:
         if method == "rloo":
             dead["value_model"] = "algorithm=rloo, which has no value model"
         elif method == "reinforce" and baseline == "mean":
-            of_value_model = ("value_model", "reinforce.value", "reinforce.head_passes")
+            of_value_model = ("value_model", "reinforce.value", "reinforce.value_head_updates")
             dead |= dict.fromkeys(of_value_model, "reinforce.baseline=mean, which has no value model")
         elif self.value_model == "model":
-            dead[f"{method}.head_passes"] = "value_model=model"
+            dead[f"{method}.value_head_updates"] = "value_model=model"
         return dead
 
     @property

@@ -1,11 +1,12 @@
 """The stages of the main job: what is done, in order, and what each leaves behind (see ``align``)."""
 
 from contextlib import AbstractContextManager
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from preflab.errors import SamplerError
+from preflab.data.prompts import distinct_prompts
 from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
 from preflab.maths.statistics import mean_with_interval
 from preflab.models.roles import Role
@@ -14,11 +15,20 @@ from preflab.recipes.align.config import Config
 from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
 from preflab.recipes.common.fitting import Workbench, fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
-from preflab.recipes.common.policy_optimisation import METHODS, policy_training, sampling_engine
+from preflab.recipes.common.policy_optimisation import (
+    METHODS,
+    policy_method,
+    pretraining_rows,
+    run_policy_training,
+    sampling_engine,
+    value_role,
+)
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.results import PreferenceResult
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 
 
 class Stages:
@@ -91,23 +101,28 @@ class Stages:
     def ppo(self) -> dict[str, Any]:
         """Train the policy against the first preference model."""
         policy = self.models.role("policy")
-        with sampling_engine(self, policy, "ppo", max_staleness=self.config.training.max_staleness) as engine:
-            training = policy_training(self, policy, engine)
-            if (state := self.run.resume("ppo")) is not None:
-                training.load_state(state)
-            label, total = METHODS[self.config.algorithm], training.config.steps
-            with self.run.progress(label, total, "steps", training.step_count) as advance:
-                try:
-                    for step in training:
-                        self.run.log("ppo", step=step.step, **step.metrics)
-                        self.run.checkpoint("ppo", training.state)
-                        advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
-                except SamplerError:  # a step begins with its replies: without them it has changed nothing
-                    self.run.checkpoint("ppo", training.state, force=True)
-                    raise
-        if training.ema is not None:  # what is measured and exported from here on (Ouyang et al. 2022)
+        config, label = self.config, METHODS[self.config.algorithm]
+        with self._engine(policy, "ppo", max_staleness=config.training.max_staleness) as engine:
+            task = PolicyTask(
+                policy=policy,
+                reference=self.models.reference,
+                scorer=self.models.scorer("pm"),
+                prompts=distinct_prompts([*self.comparisons.parts["train"], *self.comparisons.parts["judge"]]),
+                encoder=self.models.encoder,
+                seed=self.run.seed_of("ppo"),
+                score_offset=self.run.result("best_of_n")["centre"]["pm"],
+                engine=engine,
+                pretraining=pretraining_rows(
+                    self.run, self.models.encoder, config.pretraining, example_tokens=config.training.ptx.example_tokens
+                ),
+            )
+            method = policy_method(replace(config.training, sampling=config.sampling), self._value)
+            training = PolicyTraining(task, method)
+            run_policy_training(self.run, "ppo", label, training)
+        averages = training.config.ema_decay is not None
+        if averages:  # what is measured and exported from here on (Ouyang et al. 2022)
             self.run.save_weights("policy_last", policy.state())
-        self.run.save_weights("policy", policy.state() if training.ema is None else training.ema_state())
+        self.run.save_weights("policy", training.ema_state() if averages else policy.state())
         steps = self.run.metrics("ppo")
         return {
             "steps": len(steps),
@@ -177,9 +192,14 @@ class Stages:
                 advance()
         return {"saved": saved}
 
-    def _engine(self, role: Role, purpose: str) -> AbstractContextManager[Engine]:
+    def _value(self) -> Role:
+        """The value model, as the settings say."""
+        return value_role(self.models.trunk, "value", preference_model="pm", whole=self.config.value_model == "model")
+
+    def _engine(self, role: Role, purpose: str, *, max_staleness: int = 0) -> AbstractContextManager[Engine]:
         """In this process, or on the server that the settings name."""
-        return sampling_engine(self, role, purpose)
+        vllm = replace(self.config.vllm, max_staleness=max_staleness)
+        return sampling_engine(self.run, self.models.encoder, role, purpose, sampler=self.config.sampler, vllm=vllm)
 
 
 def _powers(total: int) -> list[int]:

@@ -12,6 +12,7 @@ from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.feedback.protocols.chat import Chat
 from preflab.models.adapters import AdapterConfig
 from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
+from preflab.recipes.common.policy_optimisation import check_sampling_is_shared, default_ppo, default_rloo
 from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.config import PolicyGradientConfig, check_sampling
@@ -78,37 +79,9 @@ class Config:
     """Replies of each policy to each of them."""
     algorithm: Literal["ppo", "rloo"] = "ppo"
     """What trains the policy; its settings are those under its name."""
-    ppo: PPOConfig = field(
-        default_factory=lambda: PPOConfig(
-            steps=15,
-            prompts_per_step=16,
-            samples_per_prompt=4,
-            epochs=1,
-            minibatches=2,
-            value_clip=None,
-            trace=1.0,
-            kl_coefficient=0.02,
-            kl_limit=30.0,
-            missing_end_penalty=0.5,
-            centre_by_prompt=True,
-            value_warmup_steps=1,
-            head_passes=32,
-            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-            value=OptimiserConfig(learning_rate=2e-3, schedule="constant"),
-        )
-    )
+    ppo: PPOConfig = field(default_factory=lambda: default_ppo(15))
     """Its ``sampling`` is the one above, and is not set here; nor is that of ``rloo``."""
-    rloo: RLOOConfig = field(
-        default_factory=lambda: RLOOConfig(
-            steps=15,
-            prompts_per_step=16,
-            samples_per_prompt=4,
-            kl_coefficient=0.02,
-            kl_limit=30.0,
-            missing_end_penalty=0.5,
-            policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-        )
-    )
+    rloo: RLOOConfig = field(default_factory=lambda: default_rloo(15))
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -133,9 +106,7 @@ class Config:
         for good, complaint in checks:
             if not good:
                 raise ConfigError(complaint)
-        for name, method in (("ppo", self.ppo), ("rloo", self.rloo)):
-            if method.sampling not in (SamplingConfig(), self.sampling):
-                raise ConfigError(f"{name}.sampling is not read: set sampling")
+        check_sampling_is_shared(self.sampling, {"ppo": self.ppo, "rloo": self.rloo})
         check_sampling(self.sampling)
 
     def unread(self) -> dict[str, str]:

@@ -33,6 +33,7 @@ from preflab.recipes.bai2022_online.synthetic_annotators import SyntheticAnnotat
 from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, DataResult
 from preflab.recipes.common.fitting import run_fit
 from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.policy_optimisation import policy_method, run_policy_training, value_role
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
 from preflab.recipes.common.results import ExportResult
 from preflab.rollouts.encode import Encoded
@@ -40,9 +41,8 @@ from preflab.rollouts.generate import Rollout
 from preflab.rollouts.score import score_rows
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.run import Run
-from preflab.training.policy_gradient.ppo import PPOTraining
-from preflab.training.policy_gradient.rloo import RLOOTraining
-from preflab.training.policy_gradient.training import PolicyGradient
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining
 from preflab.training.preference import PreferenceTraining
 
 MOST_EXAMPLES = 24
@@ -187,13 +187,7 @@ class Stages:
         name, stage = f"policy_{number}", f"policy{number}"
         policy = self.models.role(name)
         training = self._policy_training(number, policy)
-        if (state := self.run.resume(stage)) is not None:
-            training.load_state(state)
-        with self.run.progress(f"policy {number}", training.config.steps, "steps", training.step_count) as advance:
-            for step in training:
-                self.run.log(stage, step=step.step, **step.metrics)
-                self.run.checkpoint(stage, training.state)
-                advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
+        run_policy_training(self.run, stage, f"policy {number}", training)
         self.run.save_weights(name, policy.state())
         self._save_models(self.study.folder(number), number, policy)
         steps = self.run.metrics(stage)
@@ -207,22 +201,22 @@ class Stages:
             trained_tokens=sum(line.get("trained_tokens", 0) for line in steps),
         )
 
-    def _policy_training(self, number: int, policy: Role) -> PolicyGradient:
-        config, trunk, preference_model = self.config, self.models.trunk, f"pm_{number}"
-        comparisons = [c for k in range(number + 1) for c in self.rounds.parts(k)[TRAIN]]
-        prompts = distinct_prompts(comparisons)
-        scorer, reference, encoder = self.models.scorer(preference_model), self.models.reference, self.models.encoder
-        method: Any = replace(config.training, sampling=config.sampling)
-        common: dict[str, Any] = {
-            "seed": self.run.seed_of(f"policy {number}"),
-            "score_offset": float(self.evaluation.scores(preference_model, self._replies(START)).mean()),
-        }
-        if config.algorithm == "rloo":
-            return RLOOTraining(policy, reference, scorer, prompts, encoder, method, **common)
-        value_name = f"value_{number}"
-        is_made = value_name in trunk.names
-        value = Role(trunk, value_name) if is_made else trunk.add_head(value_name, on=preference_model)
-        return PPOTraining(policy, reference, value, scorer, prompts, encoder, method, **common)
+    def _policy_training(self, number: int, policy: Role) -> PolicyTraining:
+        config, preference_model = self.config, f"pm_{number}"
+        task = PolicyTask(
+            policy=policy,
+            reference=self.models.reference,
+            scorer=self.models.scorer(preference_model),
+            prompts=distinct_prompts([c for k in range(number + 1) for c in self.rounds.parts(k)[TRAIN]]),
+            encoder=self.models.encoder,
+            seed=self.run.seed_of(f"policy {number}"),
+            score_offset=float(self.evaluation.scores(preference_model, self._replies(START)).mean()),
+        )
+        method = policy_method(
+            replace(config.training, sampling=config.sampling),
+            lambda: value_role(self.models.trunk, f"value_{number}", preference_model=preference_model),
+        )
+        return PolicyTraining(task, method)
 
     def _save_models(self, folder: Path, number: int, policy: Role) -> None:
         """A round's policy and preference model, as a finished run leaves them; a deployed policy is opened from it."""

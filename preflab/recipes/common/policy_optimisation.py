@@ -1,80 +1,147 @@
-"""What trains the policy in the main job: PPO, RLOO or REINFORCE against the first preference model (see ``align``)."""
+"""Policies trained by PPO, RLOO or REINFORCE: settings, method, value model, sampler and loop that recipes share."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
 from preflab.data.text_corpus import load_texts
-from preflab.models.roles import Role
+from preflab.errors import ConfigError, SamplerError
+from preflab.models.roles import Role, Trunk
+from preflab.rollouts.encode import Encoder
 from preflab.rollouts.engine import IN_PROCESS, Engine, InProcess
-from preflab.rollouts.servers.vllm import VLLMEngine
-from preflab.training.policy_gradient.ppo import PPOTraining
+from preflab.rollouts.generate import SamplingConfig
+from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine
+from preflab.run import Run
+from preflab.training.optimiser import OptimiserConfig
+from preflab.training.policy_gradient.config import PolicyGradientConfig
+from preflab.training.policy_gradient.method import PolicyGradientMethod
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
 from preflab.training.policy_gradient.ptx import rows_of_text
-from preflab.training.policy_gradient.reinforce import ReinforceTraining
-from preflab.training.policy_gradient.rloo import RLOOTraining
-from preflab.training.policy_gradient.training import PolicyGradient
-
-if TYPE_CHECKING:
-    from preflab.recipes.align.stages import Stages
+from preflab.training.policy_gradient.reinforce import Reinforce, ReinforceConfig
+from preflab.training.policy_gradient.rloo import RLOO, RLOOConfig
+from preflab.training.policy_gradient.training import PolicyTraining
 
 METHODS = {"ppo": "PPO", "rloo": "RLOO", "reinforce": "REINFORCE"}
 """What each algorithm is called."""
 
+SMALL_BATCH: dict[str, Any] = {
+    "prompts_per_step": 16,
+    "samples_per_prompt": 4,
+    "kl_coefficient": 0.02,
+    "kl_limit": 30.0,
+    "missing_eos_penalty": 0.5,
+    "policy": OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
+}
+"""What the three methods have alike at the size of one small machine: adapters on the embedded model."""
+VALUE = OptimiserConfig(learning_rate=2e-3, schedule="constant")
 
-def policy_training(stages: "Stages", policy: Role, engine: Engine) -> PolicyGradient:
-    """The chosen algorithm, ready to run on the prompts of train and judge."""
-    config, encoder = stages.config, stages.models.encoder
-    scorer, reference = stages.models.scorer("pm"), stages.models.reference
-    prompts = distinct_prompts([*stages.comparisons.parts["train"], *stages.comparisons.parts["judge"]])
-    common: dict[str, Any] = {
-        "seed": stages.run.seed_of("ppo"),
-        "score_offset": stages.run.result("best_of_n")["centre"]["pm"],
-        "pretraining": pretraining_rows(stages),
-        "engine": engine,
-    }
-    if config.algorithm == "rloo":
-        rloo = replace(config.rloo, sampling=config.sampling)
-        return RLOOTraining(policy, reference, scorer, prompts, encoder, rloo, **common)
-    if config.algorithm == "reinforce":
-        plain = replace(config.reinforce, sampling=config.sampling)
-        value = value_role(stages) if plain.baseline == "value" else None
-        return ReinforceTraining(policy, reference, value, scorer, prompts, encoder, plain, **common)
-    ppo = replace(config.ppo, sampling=config.sampling)
-    return PPOTraining(policy, reference, value_role(stages), scorer, prompts, encoder, ppo, **common)
+
+def default_ppo(steps: int) -> PPOConfig:
+    """PPO for one small machine."""
+    return PPOConfig(
+        steps=steps,
+        **SMALL_BATCH,
+        epochs=1,
+        minibatches=2,
+        value_clip=None,
+        gae_lambda=1.0,
+        centre_by_prompt=True,
+        value_warmup_steps=1,
+        value_head_updates=32,
+        value=VALUE,
+    )
+
+
+def default_rloo(steps: int) -> RLOOConfig:
+    """RLOO for one small machine."""
+    return RLOOConfig(steps=steps, **SMALL_BATCH)
+
+
+def default_reinforce(steps: int) -> ReinforceConfig:
+    """REINFORCE for one small machine."""
+    return ReinforceConfig(steps=steps, **SMALL_BATCH, value_head_updates=32, value=VALUE)
+
+
+def check_sampling_is_shared(sampling: SamplingConfig, methods: Mapping[str, PolicyGradientConfig]) -> None:
+    """Refuse a method's own ``sampling``: a recipe samples in one way throughout, and says it once.
+
+    Raises:
+        ConfigError: a method has another one.
+    """
+    for name, method in methods.items():
+        if method.sampling not in (SamplingConfig(), sampling):
+            raise ConfigError(f"{name}.sampling is not read: set sampling, which training and measuring share")
+
+
+def policy_method(config: PolicyGradientConfig, value: Callable[[], Role]) -> PolicyGradientMethod:
+    """The method that these settings are of.
+
+    Args:
+        value  makes the value model; called only where the method has one.
+
+    Raises:
+        ConfigError: no method has settings of this kind.
+    """
+    match config:
+        case PPOConfig():
+            return PPO(config, value())
+        case RLOOConfig():
+            return RLOO(config)
+        case ReinforceConfig():
+            return Reinforce(config, value() if config.baseline == "value" else None)
+    raise ConfigError(f"expected settings of PPO, RLOO or REINFORCE, found {type(config).__name__}")
+
+
+def value_role(trunk: Trunk, name: str, *, preference_model: str, whole: bool = False) -> Role:
+    """The value model by that name: a head on the frozen preference model, or a model of its own starting from it."""
+    if name in trunk.names:
+        return Role(trunk, name)
+    if whole:
+        return trunk.add_role(name, head=True, start_from=preference_model)
+    return trunk.add_head(name, on=preference_model)
 
 
 @contextmanager
-def sampling_engine(stages: "Stages", role: Role, purpose: str, *, max_staleness: int = 0) -> Iterator[Engine]:
-    """Where this role is sampled; which it was stands in the record."""
-    config, run = stages.config, stages.run
-    run.record("samplers", **{purpose: config.sampler})
-    if config.sampler == IN_PROCESS:
-        yield InProcess(role, stages.models.encoder)
+def sampling_engine(
+    run: Run, encoder: Encoder, role: Role, purpose: str, *, sampler: str, vllm: VLLMConfig
+) -> Iterator[Engine]:
+    """Where this role is sampled: in this process, or on the vLLM server at the address ``sampler``.
+
+    Which it was stands in the record under ``purpose``.
+    """
+    run.record("samplers", **{purpose: sampler})
+    if sampler == IN_PROCESS:
+        yield InProcess(role, encoder)
         return
-    settings = replace(config.vllm, max_staleness=max_staleness)
-    with closing(VLLMEngine(config.sampler, stages.models.encoder, run.folder / "pushed", settings)) as server:
+    with closing(VLLMEngine(sampler, encoder, run.folder / "pushed", vllm)) as server:
         yield server
 
 
-def value_role(stages: "Stages") -> Role:
-    """The value model: a head on the frozen preference model, or a model of its own that starts from it."""
-    trunk = stages.models.trunk
-    if "value" in trunk.names:
-        return Role(trunk, "value")
-    if stages.config.value_model == "head":
-        return trunk.add_head("value", on="pm")
-    return trunk.add_role("value", head=True, start_from="pm")
-
-
-def pretraining_rows(stages: "Stages") -> list[Row]:
-    """Text to mix in, as rows; none where it is not asked for."""
-    path = stages.config.pretraining
+def pretraining_rows(run: Run, encoder: Encoder, path: str | None, *, example_tokens: int) -> list[Row]:
+    """The text at ``path`` as rows to mix in, counted in the record; none without a path."""
     if path is None:
         return []
     texts = list(load_texts(path))
-    rows = rows_of_text(stages.models.encoder, texts, example_tokens=stages.config.training.ptx.example_tokens)
-    stages.run.record("pretraining", documents=len(texts), rows=len(rows), tokens=sum(len(row) for row in rows))
+    rows = rows_of_text(encoder, texts, example_tokens=example_tokens)
+    run.record("pretraining", documents=len(texts), rows=len(rows), tokens=sum(len(row) for row in rows))
     return rows
+
+
+def run_policy_training(run: Run, stage: str, label: str, training: PolicyTraining) -> None:
+    """Train to the end from the last checkpoint; log and keep every step.
+
+    Raises:
+        SamplerError: the sampler failed; the state before the step is kept.
+    """
+    if (state := run.resume(stage)) is not None:
+        training.load_state(state)
+    with run.progress(label, training.config.steps, "steps", training.step_count) as advance:
+        try:
+            for step in training:
+                run.log(stage, step=step.step, **step.metrics)
+                run.checkpoint(stage, training.state)
+                advance(note=f"score {step.metrics['score']:+.2f}  KL {step.metrics['kl']:.1f}")
+        except SamplerError:  # a step begins with its replies: without them it has changed nothing
+            run.checkpoint(stage, training.state, force=True)
+            raise

@@ -33,11 +33,11 @@ class PolicyGradientConfig:
     """False: no reference pass at all, and no KL in the metrics; only with a coefficient of 0."""
     exact_kl_rows: int = 0
     """Prompts of each step whose replies' KL is also computed over the whole vocabulary, for the log."""
-    missing_end_penalty: float = 1.0
+    missing_eos_penalty: float = 1.0
     """Taken from the score of a reply that does not end its turn."""
-    missing_end_score: float | None = None
+    missing_eos_score: float | None = None
     """Put in place of the score of a reply that does not end its turn (Ziegler et al. 2019: -1); None keeps it."""
-    gap_limit: float | None = 0.5
+    max_sampler_trainer_gap: float | None = 0.5
     """Stop when sampler and trainer disagree by more than this mean |difference| in nats per token."""
     max_staleness: int = 0
     """Steps by which the weights that drew a reply may be behind; an engine that is further behind ends the run."""
@@ -54,14 +54,14 @@ class PolicyGradientConfig:
     def __post_init__(self) -> None:
         check_types(self)
         check_at_least(self, 1, "steps", "prompts_per_step", "samples_per_prompt", "kl_horizon", "max_tokens")
-        check_at_least(self, 0, "missing_end_penalty", "gap_limit", "max_staleness", "exact_kl_rows")
+        check_at_least(self, 0, "missing_eos_penalty", "max_sampler_trainer_gap", "max_staleness", "exact_kl_rows")
         check_above(self, 0, "kl_target", "kl_limit")
         check_within(self, "[0, 1)", "ema_decay")
         if self.kl_target is None:
             refuse_unread(self, "kl_target=null", "kl_horizon")
-        if self.missing_end_score is not None:
-            because = f"missing_end_score={self.missing_end_score}"
-            refuse_unread(self, because, "missing_end_penalty", neutral=0)
+        if self.missing_eos_score is not None:
+            because = f"missing_eos_score={self.missing_eos_score}"
+            refuse_unread(self, because, "missing_eos_penalty", neutral=0)
         if self.kl_coefficient < 0:
             raise ConfigError(
                 f"kl_coefficient must be at least 0, got {self.kl_coefficient}; a negative one pays for KL"
@@ -73,8 +73,8 @@ class PolicyGradientConfig:
             "exact_kl_rows": self.exact_kl_rows > 0,
         }
         if not self.measure_kl and any(needs_kl.values()):
-            asked = ", ".join(name for name, needed in needs_kl.items() if needed)
-            raise ConfigError(f"measure_kl=false leaves out the reference, which {asked} cannot do without")
+            users = ", ".join(name for name, needed in needs_kl.items() if needed)
+            raise ConfigError(f"measure_kl=false leaves out the reference, which {users} cannot do without")
         if self.kl_target is not None and self.kl_coefficient == 0:
             raise ConfigError("kl_target multiplies kl_coefficient, which is 0 and would stay so; start above 0")
         check_sampling(self.sampling)

@@ -9,7 +9,6 @@ not carry over: compare ``rl_gradient_norm`` with ``ptx_gradient_norm``, and see
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
 
 from preflab import distributed
@@ -19,7 +18,7 @@ from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.models.roles import Role
 from preflab.rollouts.encode import Encoder
-from preflab.training.batch_order import forward_passes, keep_collectives_aligned
+from preflab.training.batch_order import forward_passes, keep_collectives_aligned, shuffled_stream
 from preflab.training.optimiser import gradient_norm
 
 
@@ -54,29 +53,29 @@ class Pretraining:
 
     def draw(self, start: int, n: int) -> list[Row]:
         """Examples ``start`` to ``start + n`` of the stream."""
-        return [self.rows[i] for i in draw_in_turn(len(self.rows), range(start, start + n), seed=self.seed)]
+        return [self.rows[i] for i in shuffled_stream(len(self.rows), range(start, start + n), seed=self.seed)]
 
     def add_gradient(self, rows: Sequence[Row]) -> dict[str, float]:
         """Add the gradient of these examples' loss to what the weights hold; both parts' norms are returned."""
         weights = self.role.weights()
-        before = {name: p.grad for name, p in weights.items() if p.grad is not None}
+        rl_gradients = {name: p.grad for name, p in weights.items() if p.grad is not None}
         for weight in weights.values():
             weight.grad = None
         n_items = sum(len(row.segments[s]) for row in rows for s in row.replies)
         loss, n_tokens = 0.0, 0
-        for own_rows, together in forward_passes(rows, range(len(rows)), max_tokens=self.max_tokens):
-            logp = self.role.logprobs(together)[0]
-            if not own_rows:
+        for pass_rows, row_batch in forward_passes(rows, range(len(rows)), max_tokens=self.max_tokens):
+            logp = self.role.logprobs(row_batch)[0]
+            if not pass_rows:
                 keep_collectives_aligned(logp)
                 continue
             nats = -logp.sum() / n_items
             (self.config.coefficient * nats).backward()  # type: ignore[no-untyped-call]
-            loss, n_tokens = loss + float(nats.detach()), n_tokens + together.n_tokens
-        own = {name: p.grad for name, p in weights.items() if p.grad is not None}
-        norms = {"rl_gradient_norm": norm_of(before), "ptx_gradient_norm": norm_of(own)}
-        for name, gradient in before.items():
-            held = weights[name].grad
-            weights[name].grad = gradient if held is None else held.add_(gradient)
+            loss, n_tokens = loss + float(nats.detach()), n_tokens + row_batch.n_tokens
+        ptx_gradients = {name: p.grad for name, p in weights.items() if p.grad is not None}
+        norms = {"rl_gradient_norm": norm_of(rl_gradients), "ptx_gradient_norm": norm_of(ptx_gradients)}
+        for name, gradient in rl_gradients.items():
+            ptx_gradient = weights[name].grad
+            weights[name].grad = gradient if ptx_gradient is None else ptx_gradient.add_(gradient)
         return distributed.all_reduce_metrics({"ptx_loss": loss, "ptx_tokens": float(n_tokens)}) | norms
 
 
@@ -102,15 +101,3 @@ def rows_of_text(encoder: Encoder, texts: Iterable[str], *, example_tokens: int)
     if not rows:
         raise DataError("the pretraining text is empty")
     return rows
-
-
-def draw_in_turn(n: int, wanted: range, *, seed: int) -> list[int]:
-    """Items of an endless stream of shuffles: all ``n`` in random order, then all again in another.
-
-    A function of the seed and of where in the stream we stand, so that a resume needs no cursor of its own.
-    """
-    orders: dict[int, list[int]] = {}
-    for epoch in {w // n for w in wanted}:
-        generator = torch.Generator().manual_seed(seed * 10_007 + epoch)
-        orders[epoch] = torch.randperm(n, generator=generator).tolist()
-    return [orders[w // n][w % n] for w in wanted]

@@ -5,26 +5,20 @@ has over the mean of its sisters, its ratio that of whole-reply probabilities. O
 is 1 and the gradient is the paper's; on later ones PPO's clip holds the policy near where it sampled.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import final
 
 from jaxtyping import Float
 from torch import Tensor
 
 from preflab.checks import check_above, check_at_least, refuse_unread
-from preflab.data.dialogue import Dialogue
-from preflab.data.rows import Row
 from preflab.errors import ConfigError
-from preflab.interfaces import Scorer
 from preflab.maths.policy import clip_fraction, masked_whiten, ppo_policy_loss
 from preflab.maths.returns import leave_one_out
-from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder
-from preflab.rollouts.engine import Engine
-from preflab.training.policy_gradient.advantages import Advantages, Minibatch
 from preflab.training.policy_gradient.config import PolicyGradientConfig
+from preflab.training.policy_gradient.method import Advantages, Minibatch
 from preflab.training.policy_gradient.rollout_batch import RolloutBatch
-from preflab.training.policy_gradient.training import PolicyGradient
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,56 +42,36 @@ class RLOOConfig(PolicyGradientConfig):
             raise ConfigError("leave-one-out needs samples_per_prompt of at least 2")
 
 
-class RLOOTraining(PolicyGradient):
-    """RLOO in progress; ``PolicyGradient`` says what the arguments mean."""
+@final
+class RLOO:
+    """REINFORCE leave-one-out."""
 
-    config: RLOOConfig
     per_reply = True
+    value_fit = None
+    value_warmup_steps = 0
 
-    def __init__(
-        self,
-        policy: Role,
-        reference: Role | None,
-        scorer: Scorer,
-        prompts: Sequence[Dialogue],
-        encoder: Encoder,
-        config: RLOOConfig,
-        *,
-        seed: int,
-        score_offset: float = 0.0,
-        engine: Engine | None = None,
-        pretraining: Sequence[Row] = (),
-        sources: Mapping[Dialogue, str] | None = None,
-    ) -> None:
-        super().__init__(
-            policy,
-            reference,
-            scorer,
-            prompts,
-            encoder,
-            config,
-            seed=seed,
-            epochs=config.epochs,
-            minibatches=config.minibatches,
-            score_offset=score_offset,
-            engine=engine,
-            pretraining=pretraining,
-            sources=sources,
-        )
+    def __init__(self, config: RLOOConfig) -> None:
+        self.config, self.epochs, self.minibatches = config, config.epochs, config.minibatches
 
-    def _credit(self, experience: RolloutBatch, rewards: Float[Tensor, "sample token"]) -> Advantages:
+    def advantages(self, batch: RolloutBatch, rewards: Float[Tensor, "sample token"]) -> Advantages:
         """What each reply has over its sisters, for every token of it."""
-        of_replies = rewards.sum(-1).reshape(len(experience.rows), -1)
-        advantages = leave_one_out(of_replies).reshape(-1, 1)
+        reply_rewards = rewards.sum(-1).reshape(len(batch.rows), -1)
+        advantages = leave_one_out(reply_rewards).reshape(-1, 1)
         metrics = {"advantage_std": float(advantages.std(correction=0))}
         if self.config.whiten_advantages:
             advantages = masked_whiten(advantages, advantages.isfinite())
-        return Advantages(advantages.expand(-1, experience.mask.shape[1]), None, metrics)
+        return Advantages(advantages.expand(-1, batch.mask.shape[1]), None, metrics)
 
-    def _losses(self, logp: Float[Tensor, " item"], part: Minibatch) -> tuple[Tensor, dict[str, float]]:
+    def losses(self, logp: Float[Tensor, " item"], minibatch: Minibatch) -> tuple[Tensor, dict[str, float]]:
         """The clipped surrogate of every reply."""
-        new, old = part.per_reply(logp), part.per_reply(part.logp_old)
-        advantages = part.of_reply(part.advantages)
-        losses = ppo_policy_loss(new, old, advantages, clip=self.config.clip)
-        clipped = clip_fraction(new.detach(), old, advantages, clip=self.config.clip)
-        return losses, {"clip_fraction": float(clipped)}
+        clip, advantages = self.config.clip, minibatch.first_per_reply(minibatch.advantages)
+        new, old = (minibatch.row_batch.sum_per_reply(log_probs) for log_probs in (logp, minibatch.logp_old))
+        losses = ppo_policy_loss(new, old, advantages, clip=clip)
+        return losses, {"clip_fraction": float(clip_fraction(new.detach(), old, advantages, clip=clip))}
+
+    def state(self) -> dict[str, Tensor]:
+        """Nothing: a step's advantages rest on its own rollouts."""
+        return {}
+
+    def load_state(self, state: Mapping[str, Tensor]) -> None:
+        """Nothing to put back."""

@@ -17,7 +17,9 @@ from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyTraining, check_sampler_gap
 
 PROMPTS = [Dialogue.of(text) for text in ("hi", "name a colour", "why?", "sing a song", "one and one")]
 RATE = OptimiserConfig(learning_rate=1e-2, schedule="constant")
@@ -38,7 +40,7 @@ def count_vowels(dialogues: Sequence[Dialogue]) -> Tensor:
     return torch.tensor([float(sum(ch in "aeiou" for ch in d.reply)) for d in dialogues])
 
 
-def make(config: PPOConfig = CONFIG, *, seed: int = 0, only_head: bool = False) -> PPOTraining:
+def make(config: PPOConfig = CONFIG, *, seed: int = 0, only_head: bool = False) -> PolicyTraining:
     source = load_language_model("tiny", precision="fp32")
     trunk = Trunk(source, AdapterConfig(rank=4, alpha=8.0))
     encoder = Encoder(source.tokenizer, max_tokens=128)
@@ -46,7 +48,15 @@ def make(config: PPOConfig = CONFIG, *, seed: int = 0, only_head: bool = False) 
     policy = trunk.add_role("policy")
     value = trunk.add_head("value", on="pm") if only_head else trunk.add_role("value", head=True, start_from="pm")
     assert isinstance(pm, Role)
-    return PPOTraining(policy, trunk.reference(), value, count_vowels, PROMPTS, encoder, config, seed=seed)
+    task = PolicyTask(
+        policy=policy, reference=trunk.reference(), scorer=count_vowels, prompts=PROMPTS, encoder=encoder, seed=seed
+    )
+    return PolicyTraining(task, PPO(config, value))
+
+
+def value_role(training: PolicyTraining) -> Role:
+    assert training.method.value_fit is not None
+    return training.method.value_fit.role
 
 
 def nudge(role: Role, size: float = 0.05) -> None:
@@ -57,22 +67,21 @@ def nudge(role: Role, size: float = 0.05) -> None:
             weight.add_(size * torch.randn(weight.shape, generator=generator))
 
 
-def sampled(training: PPOTraining) -> list[list[Rollout]]:
+def sampled(training: PolicyTraining) -> list[list[Rollout]]:
     """A fixed batch of uneven replies, with the policy's own log-probabilities as the sampler's."""
-    end = training.encoder.end_id
+    end = training.task.encoder.end_id
     replies = [[(70, 71, end), (80,) * 6], [(90, end), (91, 92, 93, end)], [(75,), (76, 77)]]
     found = []
     for prompt, own in zip(PROMPTS, replies, strict=False):
-        prefix = training.encoder.prompt(prompt)
-        logps = [alone(training.policy, prefix, tokens, 0.9)[0].tolist() for tokens in own]
+        prefix = training.task.encoder.prompt(prompt)
+        logps = [alone(training.task.policy, prefix, tokens, 0.9)[0].tolist() for tokens in own]
         found.append([Rollout(prefix, t, tuple(lp), t[-1] == end) for t, lp in zip(own, logps, strict=True)])
     return found
 
 
 def alone(role: Role, prefix: Sequence[int], tokens: Sequence[int], temperature: float) -> tuple[Tensor, Tensor]:
     """Log-probabilities and values of one reply, from full logits of one plain sequence."""
-    batch = collate([Row.of(prefix, tokens)])
-    hidden = role.hidden(batch)
+    hidden = role.hidden(collate([Row.of(prefix, tokens)]))
     with role.trunk.activate(role.name) as backbone:
         logits = hidden @ backbone.model.get_output_embeddings().weight.T
     at = range(len(prefix) - 1, len(prefix) + len(tokens) - 1)
@@ -81,22 +90,22 @@ def alone(role: Role, prefix: Sequence[int], tokens: Sequence[int], temperature:
     return logp, role.head(hidden[list(at)]).double() if has_head else torch.zeros(len(tokens))
 
 
-def reference_losses(training: PPOTraining, batch: list[list[Rollout]], scores: Tensor) -> dict[str, object]:
+def reference_losses(training: PolicyTraining, rollouts: list[list[Rollout]], scores: Tensor) -> dict[str, object]:
     """The whole of PPO's arithmetic in float64 Python, reply by reply (papers/02, sec. 3.2-3.4)."""
     config, beta = training.config, training.kl_coefficient
     logps, values, rewards, advantages, returns = [], [], [], [], []
-    flat = [r for rs in batch for r in rs]
+    flat = [r for rs in rollouts for r in rs]
     for rollout, score in zip(flat, scores.tolist(), strict=True):
-        logp, _ = alone(training.policy, rollout.prompt, rollout.tokens, 0.9)
-        ref, _ = alone(training.reference, rollout.prompt, rollout.tokens, 0.9)
-        _, value = alone(training.fit.role, rollout.prompt, rollout.tokens, 0.9)
+        logp, _ = alone(training.task.policy, rollout.prompt, rollout.tokens, 0.9)
+        ref, _ = alone(training.roles.reference, rollout.prompt, rollout.tokens, 0.9)
+        _, value = alone(value_role(training), rollout.prompt, rollout.tokens, 0.9)
         logp, ref, value = logp.detach(), ref.detach(), value.detach()
         reward = [-beta * float(a - b) for a, b in zip(logp, ref, strict=True)]
-        reward[-1] += score - (0.0 if rollout.finished else config.missing_end_penalty)
+        reward[-1] += score - (0.0 if rollout.finished else config.missing_eos_penalty)
         own, advantage = [0.0] * len(reward), 0.0
         for t in reversed(range(len(reward))):
             after = float(value[t + 1]) if t + 1 < len(reward) else 0.0
-            advantage = reward[t] + after - float(value[t]) + config.trace * advantage
+            advantage = reward[t] + after - float(value[t]) + config.gae_lambda * advantage
             own[t] = advantage
         logps.append(logp)
         values.append(value)
@@ -116,15 +125,15 @@ def reference_losses(training: PPOTraining, batch: list[list[Rollout]], scores: 
 
 def test_rewards_advantages_and_returns_of_a_fixed_batch_equal_the_reference() -> None:
     training = make()
-    nudge(training.policy)
-    batch = sampled(training)
+    nudge(training.task.policy)
+    rollouts = sampled(training)
     scores = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
-    expected = reference_losses(training, batch, scores)
-    experience, credit, metrics = training._measured(batch, scores, training._plan(3))
-    mask = experience.mask
-    assert credit.targets is not None
-    found = {"logp": experience.logp, "values": credit.targets.old}
-    found |= {"advantages": credit.advantages, "returns": credit.targets.returns}
+    expected = reference_losses(training, rollouts, scores)
+    batch, advantages, metrics = training.evaluate_rollouts(rollouts, scores, training.update.plan(3, 0))
+    mask = batch.mask
+    assert advantages.targets is not None
+    found = {"logp": batch.logp, "values": advantages.targets.old}
+    found |= {"advantages": advantages.advantages, "returns": advantages.targets.returns}
     for name, grid in found.items():
         wanted = torch.as_tensor(expected[name], dtype=torch.float64)
         torch.testing.assert_close(grid[mask].double(), wanted, rtol=1e-4, atol=1e-5)
@@ -135,46 +144,46 @@ def test_rewards_advantages_and_returns_of_a_fixed_batch_equal_the_reference() -
     assert metrics["ended_share"] == pytest.approx(3 / 6)
 
 
-def gradients(training: PPOTraining, batch: list[list[Rollout]], scores: Tensor, max_tokens: int) -> dict[str, Tensor]:
+def gradients(training: PolicyTraining, rollouts: list[list[Rollout]], scores: Tensor) -> dict[str, Tensor]:
     """Policy and value gradients of one minibatch over the whole batch, after the policy has moved on."""
-    training.config = replace(training.config, max_tokens=max_tokens)
-    experience, credit, _ = training._measured(batch, scores, training._plan(3))
-    nudge(training.policy, 0.02)
-    nudge(training.fit.role, 0.02)
+    batch, advantages, _ = training.evaluate_rollouts(rollouts, scores, training.update.plan(3, 0))
+    nudge(training.task.policy, 0.02)
+    nudge(value_role(training), 0.02)
     caught: dict[str, Tensor] = {}
 
     def catch(part: str, role: Role) -> dict[str, float]:
         caught.update({f"{part}.{k}": p.grad.clone() for k, p in role.weights().items() if p.grad is not None})
         return {"gradient_norm": 0.0, "learning_rate": 0.0}
 
-    training.policy_optimiser.step = lambda: catch("policy", training.policy)  # type: ignore[method-assign]
-    training.fit.optimiser.step = lambda: catch("value", training.fit.role)  # type: ignore[method-assign]
-    training._minibatch(experience, credit, [0, 1, 2], None, 0)
+    training.update.optimiser.step = lambda: catch("policy", training.task.policy)  # type: ignore[method-assign]
+    assert training.method.value_fit is not None
+    training.method.value_fit.optimiser.step = lambda: catch("value", value_role(training))  # type: ignore[method-assign]
+    training.update.minibatch(batch, advantages, [0, 1, 2], 0)
     return caught
 
 
 @pytest.mark.parametrize("max_tokens", [1, 120, 10_000])
 def test_gradients_equal_the_reference_however_the_minibatch_is_split(max_tokens: int) -> None:
-    training = make()
-    nudge(training.policy)
-    batch = sampled(training)
+    training = make(replace(CONFIG, max_tokens=max_tokens))
+    nudge(training.task.policy)
+    rollouts = sampled(training)
     scores = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
-    expected = reference_losses(training, batch, scores)
-    found = gradients(training, batch, scores, max_tokens)
+    expected = reference_losses(training, rollouts, scores)
+    found = gradients(training, rollouts, scores)
 
     other = make()
-    other.policy.load_state(training.policy.state())
-    other.fit.role.load_state(training.fit.role.state())
-    flat = [r for rs in batch for r in rs]
-    new = torch.cat([alone(other.policy, r.prompt, r.tokens, 0.9)[0] for r in flat])
-    values = torch.cat([alone(other.fit.role, r.prompt, r.tokens, 0.9)[1] for r in flat])
+    other.task.policy.load_state(training.task.policy.state())
+    value_role(other).load_state(value_role(training).state())
+    flat = [r for rs in rollouts for r in rs]
+    new = torch.cat([alone(other.task.policy, r.prompt, r.tokens, 0.9)[0] for r in flat])
+    values = torch.cat([alone(value_role(other), r.prompt, r.tokens, 0.9)[1] for r in flat])
     ratio = (new - expected["logp"]).exp()
     a, returns = expected["advantages"], torch.tensor(expected["returns"], dtype=torch.float64)
     torch.maximum(-a * ratio, -a * ratio.clamp(0.8, 1.2)).mean().backward()
     old = expected["values"]
     clipped = old + (values - old).clamp(-0.2, 0.2)
     (0.5 * torch.maximum((values - returns) ** 2, (clipped - returns) ** 2)).mean().backward()
-    for part, role in (("policy", other.policy), ("value", other.fit.role)):
+    for part, role in (("policy", other.task.policy), ("value", value_role(other))):
         for name, weight in role.weights().items():
             assert weight.grad is not None
             torch.testing.assert_close(found[f"{part}.{name}"], weight.grad, rtol=1e-3, atol=1e-5)
@@ -221,21 +230,21 @@ def test_a_resumed_run_ends_bit_for_bit_where_the_unbroken_one_ends(cut: int, on
 
 def test_the_kl_limit_ends_the_run_before_the_update_and_says_why() -> None:
     training = make(replace(CONFIG, kl_limit=1e-9))
-    nudge(training.policy, 0.3)
-    before = training.policy.state()
+    nudge(training.task.policy, 0.3)
+    before = training.task.policy.state()
     (only,) = list(training)
     assert "over the limit" in only.stopped
-    for name, weight in training.policy.state().items():
+    for name, weight in training.task.policy.state().items():
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
 
 
 def test_a_sampler_that_is_not_the_trained_policy_stops_the_run() -> None:
     training = make()
-    batch = [[replace(r, logprobs=tuple(lp - 3 for lp in r.logprobs)) for r in rs] for rs in sampled(training)]
-    _, _, metrics = training._measured(batch, torch.zeros(6), training._plan(3))
+    rollouts = [[replace(r, logprobs=tuple(lp - 3 for lp in r.logprobs)) for r in rs] for rs in sampled(training)]
+    _, _, metrics = training.evaluate_rollouts(rollouts, torch.zeros(6), training.update.plan(3, 0))
     assert metrics["sampler_gap"] == pytest.approx(3.0, abs=1e-4)
     with pytest.raises(TrainingStopped, match=r"disagree by 3\.000"):
-        training._check_gap(metrics)
+        check_sampler_gap(metrics["sampler_gap"], training.config.max_sampler_trainer_gap)
 
 
 def test_the_adaptive_coefficient_moves_towards_its_target() -> None:
@@ -267,31 +276,31 @@ def test_impossible_settings_are_refused(change: dict[str, object], message: str
 
 def test_advantages_centred_by_prompt_have_mean_zero_over_each_prompts_tokens() -> None:
     training = make(replace(CONFIG, centre_by_prompt=True))
-    nudge(training.policy)
+    nudge(training.task.policy)
     scores = torch.tensor([1.0, -0.5, 2.0, 0.3, 0.0, 1.5])
-    experience, credit, _ = training._measured(sampled(training), scores, training._plan(3))
+    batch, advantages, _ = training.evaluate_rollouts(sampled(training), scores, training.update.plan(3, 0))
     for row in range(3):
-        own = credit.advantages[2 * row : 2 * row + 2][experience.mask[2 * row : 2 * row + 2]]
+        own = advantages.advantages[2 * row : 2 * row + 2][batch.mask[2 * row : 2 * row + 2]]
         assert float(own.mean()) == pytest.approx(0.0, abs=1e-5)
     with pytest.raises(ConfigError, match="samples_per_prompt"):
         replace(CONFIG, centre_by_prompt=True, samples_per_prompt=1)
 
 
 def test_a_value_head_learns_its_returns_without_touching_the_model_below() -> None:
-    training = make(replace(CONFIG, steps=1, head_passes=200, value_clip=None), only_head=True)
-    body = Role(training.fit.role.trunk, "pm").state()
+    training = make(replace(CONFIG, steps=1, value_head_updates=200, value_clip=None), only_head=True)
+    body = Role(value_role(training).trunk, "pm").state()
     (step,) = list(training)
     assert step.metrics["value_loss"] >= 0
-    for name, weight in Role(training.fit.role.trunk, "pm").state().items():
+    for name, weight in Role(value_role(training).trunk, "pm").state().items():
         torch.testing.assert_close(weight, body[name], rtol=0, atol=0)
 
 
 def test_the_value_model_warms_up_before_the_policy_moves() -> None:
     training = make(replace(CONFIG, value_warmup_steps=1))
-    before = training.policy.state()
+    before = training.task.policy.state()
     steps = iter(training)
     next(steps)
-    for name, weight in training.policy.state().items():
+    for name, weight in training.task.policy.state().items():
         torch.testing.assert_close(weight, before[name], rtol=0, atol=0)
     next(steps)
-    assert any(not torch.equal(weight, before[name]) for name, weight in training.policy.state().items())
+    assert any(not torch.equal(weight, before[name]) for name, weight in training.task.policy.state().items())

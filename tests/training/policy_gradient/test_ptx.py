@@ -8,7 +8,7 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encode import Encoder
-from preflab.training.policy_gradient.ptx import Pretraining, PtxConfig, draw_in_turn, norm_of, rows_of_text
+from preflab.training.policy_gradient.ptx import Pretraining, PtxConfig, norm_of, rows_of_text
 
 ROWS = [Row.of([66 + i], range(70, 73 + i)) for i in range(5)]
 
@@ -33,13 +33,6 @@ def test_a_last_token_alone_predicts_nothing_and_no_text_at_all_is_refused() -> 
     assert [len(row) for row in rows_of_text(encoder, ["abc"], example_tokens=3)] == [3]  # a b c | end
     with pytest.raises(DataError, match="empty"):
         rows_of_text(encoder, [], example_tokens=3)
-
-
-def test_the_stream_shows_every_item_once_before_any_twice_and_is_the_same_wherever_it_is_entered() -> None:
-    whole = draw_in_turn(5, range(20), seed=3)
-    assert [sorted(whole[i : i + 5]) for i in range(0, 20, 5)] == [[0, 1, 2, 3, 4]] * 4
-    assert whole[7:13] == draw_in_turn(5, range(7, 13), seed=3)
-    assert whole != draw_in_turn(5, range(20), seed=4)
 
 
 @pytest.mark.parametrize("max_tokens", [1, 9, 1000])

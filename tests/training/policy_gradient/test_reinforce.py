@@ -1,15 +1,12 @@
 """REINFORCE's running baseline by hand, and its settings; its gradients are in test_policy_gradient_oracle."""
 
-from types import SimpleNamespace
-
 import pytest
 import torch
 
 from preflab.errors import ConfigError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
-from preflab.training.policy_gradient.reinforce import ReinforceConfig, ReinforceTraining
+from preflab.training.policy_gradient.reinforce import Reinforce, ReinforceConfig, RunningBaseline
 
 
 @pytest.mark.parametrize(
@@ -20,9 +17,9 @@ from preflab.training.policy_gradient.reinforce import ReinforceConfig, Reinforc
     ],
 )
 def test_the_running_mean_by_hand(decay: float | None, expected: list[float]) -> None:
-    run = SimpleNamespace(baseline=torch.zeros(2, dtype=torch.float64), config=ReinforceConfig(baseline_decay=decay))
+    baseline = RunningBaseline(decay)
     steps = [[1.0, 3.0], [8.0], [0.0]]
-    assert [ReinforceTraining._running_mean(run, torch.tensor(step)) for step in steps] == pytest.approx(expected)  # type: ignore[arg-type]
+    assert [baseline.update(torch.tensor(step)) for step in steps] == pytest.approx(expected)
 
 
 def test_settings_that_do_not_go_together_are_refused() -> None:
@@ -30,16 +27,16 @@ def test_settings_that_do_not_go_together_are_refused() -> None:
         ReinforceConfig(baseline_decay=1.0)
     with pytest.raises(ConfigError, match="needs baseline=value"):
         ReinforceConfig(value_warmup_steps=1)
-    source = load_language_model("tiny", precision="fp32")
-    trunk, encoder = Trunk(source, None), Encoder(source.tokenizer, max_tokens=64)
     with pytest.raises(ConfigError, match="value model is not given"):
-        ReinforceTraining(
-            trunk.add_role("policy"),
-            trunk.reference(),
-            None,
-            lambda _: torch.zeros(1),
-            [],
-            encoder,
-            ReinforceConfig(baseline="value"),
-            seed=0,
-        )
+        Reinforce(ReinforceConfig(baseline="value"))
+    value = Trunk(load_language_model("tiny", precision="fp32"), None).add_role("value", head=True)
+    with pytest.raises(ConfigError, match="baseline=mean, and a value model is given"):
+        Reinforce(ReinforceConfig(), value)
+
+
+def test_the_baseline_is_all_that_it_remembers_without_a_value_model() -> None:
+    method, other = Reinforce(ReinforceConfig()), Reinforce(ReinforceConfig())
+    method.baseline.update(torch.tensor([1.0, 3.0]))
+    assert method.state().keys() == {"baseline"}
+    other.load_state(method.state())
+    assert other.baseline.update(torch.tensor([7.0])) == 2.0

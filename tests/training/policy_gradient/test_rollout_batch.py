@@ -8,13 +8,13 @@ from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.rollouts.generate import Rollout
-from preflab.training.policy_gradient.advantages import Minibatch
 from preflab.training.policy_gradient.rollout_batch import (
     RolloutBatch,
-    describe,
-    exact_kl_of_rows,
+    RolloutRoles,
+    exact_kl_per_reply,
     forward_all_roles,
     grid_indices,
+    rollout_metrics,
 )
 
 ROWS = [Row.of([3, 66, 4], [70, 71, 1], [80]), Row.of([3, 67, 68, 4], [90, 91])]
@@ -38,10 +38,7 @@ def measured(trunk: Trunk, max_tokens: int, **more: object) -> RolloutBatch:
     return forward_all_roles(
         batch,
         torch.tensor([1.0, 2.0, 6.0]),
-        policy=Role(trunk, "policy"),
-        reference=trunk.reference(),
-        value=Role(trunk, "value"),
-        temperature=1.0,
+        RolloutRoles(Role(trunk, "policy"), trunk.reference(), Role(trunk, "value")),
         max_tokens=max_tokens,
         **more,  # type: ignore[arg-type]
     )
@@ -55,7 +52,7 @@ def test_reply_tokens_lie_in_the_order_of_a_collated_batch() -> None:
 
 
 @pytest.mark.parametrize(
-    ("max_tokens", "keep_policy", "kept"),
+    ("max_tokens", "cache_policy", "kept"),
     [
         (52, True, True),  # 13 tokens, two graphs, half of 52
         (51, True, False),
@@ -64,22 +61,22 @@ def test_reply_tokens_lie_in_the_order_of_a_collated_batch() -> None:
     ],
 )
 def test_graphs_are_kept_only_if_together_they_fit_where_one_with_gradient_does(
-    trunk: Trunk, max_tokens: int, keep_policy: bool, kept: bool
+    trunk: Trunk, max_tokens: int, cache_policy: bool, kept: bool
 ) -> None:
-    found = measured(trunk, max_tokens, first=[0, 1], keep_policy=keep_policy)
-    assert (found.kept is not None) == kept
-    if found.kept is not None:
-        assert (found.kept.logp is not None) == keep_policy
-        assert found.kept.values is not None
-        assert found.kept.values.requires_grad
-        torch.testing.assert_close(found.kept.values.detach(), found.values[found.where([0, 1])])  # type: ignore[index]
-    own = 13 * (3 - kept * (1 + keep_policy))  # what is kept counts as trained, not as measured
+    found = measured(trunk, max_tokens, first_rows=[0, 1], cache_policy=cache_policy)
+    assert (found.cached is not None) == kept
+    if found.cached is not None:
+        assert (found.cached.logp is not None) == cache_policy
+        assert found.cached.values is not None
+        assert found.cached.values.requires_grad
+        torch.testing.assert_close(found.cached.values.detach(), found.values[found.item_indices([0, 1])])  # type: ignore[index]
+    own = 13 * (3 - kept * (1 + cache_policy))  # what is kept counts as trained, not as measured
     assert found.measured_tokens == own
     assert not found.logp.requires_grad
 
 
 def test_a_kept_pass_changes_no_number(trunk: Trunk) -> None:
-    kept, plain = measured(trunk, 10_000, first=[1], keep_policy=True), measured(trunk, 10_000)
+    kept, plain = measured(trunk, 10_000, first_rows=[1], cache_policy=True), measured(trunk, 10_000)
     for name in ("logp", "ref_logp", "values", "entropy"):
         torch.testing.assert_close(getattr(kept, name), getattr(plain, name), rtol=1e-4, atol=1e-5)
 
@@ -97,24 +94,15 @@ def test_exact_kl_equals_a_sum_over_the_vocabulary_of_plain_forward_passes(trunk
                     )
             at = slice(len(row.segments[0]) - 1, ids.shape[1] - 1)
             wanted.append(float((logps[0][at].exp() * (logps[0][at] - logps[1][at])).sum()))
-    found = exact_kl_of_rows(policy, trunk.reference(), ROWS, temperature=0.8)
+    found = exact_kl_per_reply(policy, trunk.reference(), ROWS, temperature=0.8)
     assert found.tolist() == pytest.approx(wanted, rel=1e-4)
     assert min(wanted) > 0.001
 
 
 def test_what_is_logged_of_a_batch_by_hand(trunk: Trunk) -> None:
-    found = describe(measured(trunk, 10_000))
+    found = rollout_metrics(measured(trunk, 10_000))
     assert found["score"] == pytest.approx(3.0)
     assert found["score_std"] == pytest.approx((14 / 3) ** 0.5)  # 4 + 1 + 9 over 3
     assert found["reply_tokens"] == pytest.approx(2.0)
     assert found["sampled_tokens"] == 6.0
     assert found["ended_share"] == 1.0
-
-
-def test_parts_add_up_tokens_by_reply() -> None:
-    from preflab.data.rows import collate
-
-    items = torch.arange(6.0)
-    part = Minibatch(collate(ROWS), items, items)
-    assert part.per_reply(items).tolist() == [3.0, 3.0, 9.0]  # 0 + 1 + 2, 3, 4 + 5
-    assert part.of_reply(items).tolist() == [0.0, 3.0, 4.0]

@@ -12,6 +12,7 @@ from torch import Tensor
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError, ModelError, TrainingStopped
+from preflab.interfaces import Scorer
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
@@ -20,13 +21,13 @@ from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.ema import weights_of
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.advantages import PolicyStep
 from preflab.training.policy_gradient.config import PolicyGradientConfig, check_sampling
-from preflab.training.policy_gradient.ppo import PPOConfig, PPOTraining
+from preflab.training.policy_gradient.ppo import PPO, PPOConfig
 from preflab.training.policy_gradient.ptx import PtxConfig
-from preflab.training.policy_gradient.reinforce import ReinforceConfig, ReinforceTraining
-from preflab.training.policy_gradient.rloo import RLOOConfig, RLOOTraining
-from preflab.training.policy_gradient.training import PolicyGradient
+from preflab.training.policy_gradient.reinforce import Reinforce, ReinforceConfig
+from preflab.training.policy_gradient.rloo import RLOO, RLOOConfig
+from preflab.training.policy_gradient.task import PolicyTask
+from preflab.training.policy_gradient.training import PolicyStep, PolicyTraining
 
 PROMPTS = [Dialogue.of(text) for text in ("hi", "name a colour", "why?", "sing a song", "one and one")]
 TEXT = [Row.of([66 + i], [70, 71, 72]) for i in range(5)]
@@ -73,28 +74,42 @@ class Tape:
         return [[self.change(rollout) for rollout in own] for own in found]
 
 
-def make(kind: str = "ppo", *, engine: Tape | None = None, reference: bool = True, **changes: Any) -> PolicyGradient:
+def make(
+    kind: str = "ppo",
+    *,
+    engine: Tape | None = None,
+    reference: bool = True,
+    scorer: Scorer = count_vowels,
+    **changes: Any,
+) -> PolicyTraining:
     source = load_language_model("tiny", precision="fp32")
     trunk = Trunk(source, AdapterConfig(rank=4, alpha=8.0))
     encoder = Encoder(source.tokenizer, max_tokens=128)
     trunk.add_role("pm", head=True)
     policy = trunk.add_role("policy")
     value = trunk.add_role("value", head=True, start_from="pm")
-    start = trunk.reference() if reference else None
-    common: dict[str, Any] = {"seed": 0, "pretraining": TEXT, "sources": {PROMPTS[0]: "greeting", PROMPTS[2]: "doubt"}}
     if engine is not None:
         engine.inner = InProcess(policy, encoder)
-        common["engine"] = engine
+    task = PolicyTask(
+        policy=policy,
+        reference=trunk.reference() if reference else None,
+        scorer=scorer,
+        prompts=PROMPTS,
+        encoder=encoder,
+        seed=0,
+        engine=engine,
+        pretraining=TEXT,
+        sources={PROMPTS[0]: "greeting", PROMPTS[2]: "doubt"},
+    )
     if kind == "ppo":
         ppo = PPOConfig(**SHARED | {"value": RATE} | changes)
-        return PPOTraining(policy, start, value, count_vowels, PROMPTS, encoder, ppo, **common)
+        return PolicyTraining(task, PPO(ppo, value))
     if kind == "rloo":
         rloo = RLOOConfig(**SHARED | {"epochs": 2, "minibatches": 2} | changes)
-        return RLOOTraining(policy, start, count_vowels, PROMPTS, encoder, rloo, **common)
+        return PolicyTraining(task, RLOO(rloo))
     baseline: Any = "value" if kind == "reinforce-value" else "mean"
     plain = ReinforceConfig(**SHARED | {"baseline": baseline, "value": RATE} | changes)
-    own = value if baseline == "value" else None
-    return ReinforceTraining(policy, start, own, count_vowels, PROMPTS, encoder, plain, **common)
+    return PolicyTraining(task, Reinforce(plain, value if baseline == "value" else None))
 
 
 def numbers(step: PolicyStep) -> dict[str, float]:
@@ -126,8 +141,12 @@ def test_with_everything_on_a_resumed_run_ends_bit_for_bit_where_the_unbroken_on
 def test_the_score_rises_on_a_reward_that_can_be_had(kind: str) -> None:
     rate = OptimiserConfig(learning_rate=3e-2, schedule="constant")
     sizes = {"steps": 30, "prompts_per_step": 5, "samples_per_prompt": 8, "kl_coefficient": 0.0, "policy": rate}
-    training = make(kind, missing_end_penalty=0.0, **sizes, **({"value": rate} if kind == "reinforce-value" else {}))
-    training.scorer = lambda ds: torch.tensor([sum(ch < "i" for ch in d.reply) / max(1, len(d.reply)) for d in ds])
+    more = {"value": rate} if kind == "reinforce-value" else {}
+
+    def early_letters(ds: Sequence[Dialogue]) -> Tensor:
+        return torch.tensor([sum(ch < "i" for ch in d.reply) / max(1, len(d.reply)) for d in ds])
+
+    training = make(kind, scorer=early_letters, missing_eos_penalty=0.0, **sizes, **more)
     scores = [step.metrics["score"] for step in training]
     assert sum(scores[-4:]) / 4 > sum(scores[:4]) / 4 + 0.1
 
@@ -226,9 +245,9 @@ def test_sampling_from_another_distribution_is_refused_where_the_settings_have_i
 
 def test_a_reply_without_an_end_has_its_score_cut_or_replaced() -> None:
     batch = [[Rollout((3, 76, 4), (70, 1), (-1.0, -1.0), True), Rollout((3, 76, 4), (70, 71), (-1.0, -1.0), False)]]
-    for changes, wanted in (({"missing_end_penalty": 0.5}, 2.5), ({"missing_end_score": -1.0}, -1.0)):
+    for changes, wanted in (({"missing_eos_penalty": 0.5}, 2.5), ({"missing_eos_score": -1.0}, -1.0)):
         training = make(kl_coefficient=0.0, **changes)
-        _, _, metrics = training._measured(batch, torch.tensor([2.0, 3.0]), [[[0]]])
+        _, _, metrics = training.evaluate_rollouts(batch, torch.tensor([2.0, 3.0]), [[[0]]])
         assert metrics["reward"] == pytest.approx((2.0 + wanted) / 2)
 
 
@@ -241,18 +260,18 @@ def test_scores_are_logged_by_source() -> None:
 
 def test_the_average_of_the_weights_can_be_played_and_follows_the_decay() -> None:
     training = make(ema_decay=0.75, steps=2)
-    start = training.policy.state()
+    start = training.task.policy.state()
     run = iter(training)
     next(run)
-    one = training.policy.state()
+    one = training.task.policy.state()
     next(run)
-    two = training.policy.state()
+    two = training.task.policy.state()
     for name, average in training.ema_state().items():  # .75 * (.75 * start + .25 * one) + .25 * two
         wanted = 0.5625 * start[name] + 0.1875 * one[name] + 0.25 * two[name]
         torch.testing.assert_close(average, wanted, rtol=1e-5, atol=1e-6)
-    with weights_of(training.policy, training.ema_state()) as role:
+    with weights_of(training.task.policy, training.ema_state()) as role:
         assert all(torch.equal(w, training.ema_state()[k]) for k, w in role.state().items())
-    assert all(torch.equal(w, two[k]) for k, w in training.policy.state().items())
+    assert all(torch.equal(w, two[k]) for k, w in training.task.policy.state().items())
 
 
 def test_an_average_that_was_not_kept_is_refused() -> None:
@@ -266,7 +285,7 @@ def test_an_average_that_was_not_kept_is_refused() -> None:
 def test_pretraining_goes_on_where_the_step_before_left_off_and_lowers_its_loss() -> None:
     training = make(ptx=PtxConfig(coefficient=5.0, ratio=1), steps=6, policy=replace(RATE, learning_rate=3e-2))
     seen: list[tuple[int, int]] = []
-    mix = training.pretraining
+    mix = training.update.pretraining
     assert mix is not None
     draw = mix.draw
     mix.draw = lambda start, n: (seen.append((start, n)), draw(start, n))[1]  # type: ignore[func-returns-value, method-assign]
@@ -278,11 +297,11 @@ def test_pretraining_goes_on_where_the_step_before_left_off_and_lowers_its_loss(
 
 def test_as_many_minibatches_as_asked_for_and_every_row_in_one_of_them() -> None:
     training = make(prompts_per_step=5, minibatches=4)
-    plan = training._plan(5)
+    plan = training.update.plan(5, 0)
     assert [len(epoch) for epoch in plan] == [4, 4]
     assert all(sorted(row for rows in epoch for row in rows) == [0, 1, 2, 3, 4] for epoch in plan)
-    assert plan != make(prompts_per_step=5, minibatches=4, steps=9)._plan(4)
-    assert training.policy_optimiser.total_steps == 3 * 2 * 4
+    assert plan != make(prompts_per_step=5, minibatches=4, steps=9).update.plan(4, 0)
+    assert training.update.optimiser.total_steps == 3 * 2 * 4
 
 
 def test_a_value_model_of_another_size_may_foresee_for_the_policy() -> None:
@@ -299,7 +318,10 @@ def test_a_value_model_of_another_size_may_foresee_for_the_policy() -> None:
         value = other.add_head("head", on="pm") if only_head else other.add_role("value", head=True)
         policy = trunk.add_role(f"policy{only_head:d}")
         config = PPOConfig(**SHARED | {"steps": 1, "value": RATE})
-        training = PPOTraining(policy, trunk.reference(), value, count_vowels, PROMPTS, encoder, config, seed=0)
+        task = PolicyTask(
+            policy=policy, reference=trunk.reference(), scorer=count_vowels, prompts=PROMPTS, encoder=encoder, seed=0
+        )
+        training = PolicyTraining(task, PPO(config, value))
         before = value.state()
         (step,) = list(training)
         assert math.isfinite(step.metrics["explained_variance"])
@@ -313,7 +335,13 @@ def test_a_value_model_that_reads_other_tokens_is_refused() -> None:
     trunk = Trunk(source, None)
     other = Trunk(replace(source, model=tiny_model(vocab_size=300)), None)
     value, encoder = other.add_role("value", head=True), Encoder(source.tokenizer, max_tokens=128)
+    task = PolicyTask(
+        policy=trunk.add_role("policy"),
+        reference=trunk.reference(),
+        scorer=count_vowels,
+        prompts=PROMPTS,
+        encoder=encoder,
+        seed=0,
+    )
     with pytest.raises(ConfigError, match="300 tokens"):
-        PPOTraining(
-            trunk.add_role("policy"), trunk.reference(), value, count_vowels, PROMPTS, encoder, PPOConfig(), seed=0
-        )
+        PolicyTraining(task, PPO(PPOConfig(), value))

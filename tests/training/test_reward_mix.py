@@ -9,7 +9,7 @@ from torch import Tensor
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
 from preflab.interfaces import Scorer
-from preflab.training.policy_gradient.reward_mix import SourceMix
+from preflab.training.reward_mix import SourceMix
 
 HELP, ATTACK = Dialogue.of("how do I bake bread?"), Dialogue.of("how do I break in?")
 
