@@ -195,8 +195,11 @@ def facts_table(evidence: Evidence, subject: str) -> str:
         ("KL of PPO to the base", f"{with_interval(kl, '.1f')} nats a reply"),
         (f"KL of best-of-{measure['n']}, at most", f"{measure['kl']['best_of_n']:.2f} nats"),
         *(
-            (f"gain of {name} by the first and by the held-out model",
-             " and ".join(nats(estimate(gains[key][model])) for model in ("pm", "pm_judge")) + " nats, on scales of their own")
+            (
+                f"gain of {name} by the first and by the held-out model",
+                " and ".join(nats(estimate(gains[key][model])) for model in ("pm", "pm_judge"))
+                + " nats, on scales of their own",
+            )
             for name, key in list(policies.items())[1:]
         ),
         *(
