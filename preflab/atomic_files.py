@@ -35,9 +35,9 @@ def write_atomically(path: Path, content: bytes) -> Path:
 
 def complete_lines(path: Path) -> list[bytes]:
     """Lines of a file that is only ever added to; a last one that a kill cut off is removed. None of no file."""
-    whole = path.read_bytes() if path.exists() else b""
-    lines = whole[: whole.rfind(b"\n") + 1]
-    if len(lines) < len(whole):
+    content = path.read_bytes() if path.exists() else b""
+    lines = content[: content.rfind(b"\n") + 1]
+    if len(lines) < len(content):
         os.truncate(path, len(lines))
     return lines.splitlines()
 

@@ -277,10 +277,10 @@ class Run:
         from safetensors.torch import save_file
 
         path = self.folder / "checkpoints" / f"{name}.safetensors"
-        together = {k: distributed.full_tensor(v).contiguous() for k, v in tensors.items()}
+        full_tensors = {k: distributed.full_tensor(v).contiguous() for k, v in tensors.items()}
         with distributed.rank_zero_first() as is_writer, disk_errors(path):
             if is_writer:
-                save_file(together, path.with_suffix(".part"))
+                save_file(full_tensors, path.with_suffix(".part"))
                 os.replace(path.with_suffix(".part"), path)
         return path
 
@@ -311,9 +311,9 @@ class Run:
 
     # progress --------------------------------------------------------------------------------------------
 
-    def progress(self, label: str, total: int, unit: str, done: int = 0) -> AbstractContextManager[Advance]:
+    def progress(self, label: str, total: int, unit: str, finished: int = 0) -> AbstractContextManager[Advance]:
         """A bar with rate and time left on a terminal, a line every ten seconds elsewhere; nothing for a quiet run."""
-        return progress(label, total, unit, done, quiet=self.quiet)
+        return progress(label, total, unit, finished, quiet=self.quiet)
 
 
 # files ---------------------------------------------------------------------------------------------------

@@ -194,7 +194,9 @@ class Stages:
 
     def _value(self) -> Role:
         """The value model, as the settings say."""
-        return value_role(self.models.trunk, "value", preference_model="pm", whole=self.config.value_model == "model")
+        return value_role(
+            self.models.trunk, "value", preference_model="pm", is_separate=self.config.value_model == "model"
+        )
 
     def _engine(self, role: Role, purpose: str, *, max_staleness: int = 0) -> AbstractContextManager[Engine]:
         """In this process, or on the server that the settings name."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from preflab.maths.statistics import Estimate
-from preflab.recipes.bai2022_online.results import KnownGain, newest_rated
+from preflab.recipes.bai2022_online.results import TruePreferenceGain, newest_rated
 from preflab.reporting.verdicts import Verdict, claim_above
 
 SOURCE = "Bai et al. 2022"
@@ -12,15 +12,15 @@ START = "start"
 
 
 def verdicts(
-    rounds: int, accuracy: Estimate | None, ratings: Mapping[str, Estimate], known: KnownGain | None
+    rounds: int, accuracy: Estimate | None, ratings: Mapping[str, Estimate], true_gain: TruePreferenceGain | None
 ) -> list[Verdict]:
     """What the last round says; a claim that nothing can be said of is left out.
 
     Args:
-        rounds    number of the last round.
-        accuracy  of its preference model on held-out pairs of its own policies.
-        ratings   Elo of the policies by all choices, the start policy at 0.
-        known     how the last policy does by the annotators' true preference, where that is known.
+        rounds     number of the last round.
+        accuracy   of its preference model on held-out pairs of its own policies.
+        ratings    Elo of the policies by all choices, the start policy at 0.
+        true_gain  how the last policy does by the annotators' true preference, where that is known.
     """
     judged: list[Verdict] = []
     if accuracy is not None:
@@ -30,7 +30,7 @@ def verdicts(
     if newest is not None and START in ratings:
         claim = f"{newest} is rated above the policy that all start from"
         judged.append(claim_above(claim, ratings[newest], 0.0, unit="Elo", source=SOURCE))
-    if known is not None:
+    if true_gain is not None:
         claim = "the last policy is liked better than the start policy, by the annotators' known preference"
-        judged.append(claim_above(claim, known.wins, 0.5, unit="share"))
+        judged.append(claim_above(claim, true_gain.wins, 0.5, unit="share"))
     return judged

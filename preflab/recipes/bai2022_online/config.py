@@ -58,8 +58,8 @@ class Config:
     online_copies: int = 1
     """How often each online comparison stands in the data, where the static ones stand once. In the source: 1."""
     annotators: Literal["people", "scripted"] = "people"
-    """Who judges: people at the page, or this run itself by ``known``, through the same desk as the page."""
-    known: SyntheticPreference | None = None
+    """Who judges: people at the page, or this run itself by ``true_preference``, through the same desk as the page."""
+    true_preference: SyntheticPreference | None = None
     """What the annotators like, where that is known (scripted ones): the report then says how much was learned. The
     static comparisons are judged anew by it."""
     wait: Literal["stay", "stop"] = "stay"
@@ -95,7 +95,10 @@ class Config:
             (self.rounds >= 1 and self.judgements >= 1, "rounds and judgements must be at least 1"),
             (self.snapshots >= 2, f"snapshots must be at least 2, got {self.snapshots}: one alone cannot be rated"),
             (min(self.online_copies, self.best_of) >= 1, "online_copies and best_of must be at least 1"),
-            (self.annotators == "people" or self.known is not None, "annotators=scripted needs known: what they like"),
+            (
+                self.annotators == "people" or self.true_preference is not None,
+                "annotators=scripted needs true_preference: what they like",
+            ),
             (self.annotators == "people" or self.topics_share > 0, "annotators=scripted needs topics_share above 0"),
             (
                 "://" not in self.store or urlsplit(self.store).password is None,
@@ -155,7 +158,7 @@ def scripted() -> Config:
         default(),
         store="",
         annotators="scripted",
-        known=SyntheticPreference(criterion="brief", noise=0.1),
+        true_preference=SyntheticPreference(criterion="brief", noise=0.1),
         topics_share=0.2,
         protocol=Chat(steps=9, most_turns=2),
         judgements=60,

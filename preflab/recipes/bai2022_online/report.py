@@ -70,7 +70,7 @@ def _report(facts: Facts, config: Config, results: RoundResults) -> Report:
         _rounds(config, results),
         _elo(results),
         _preference(facts, results),
-        _known(config, results),
+        _true_preference(config, results),
         _policies(facts, results),
         _replies(results),
         data_section(facts, _data_columns(facts.result("data", DataResult))),
@@ -103,12 +103,12 @@ def _warnings(config: Config, results: RoundResults) -> list[tuple[str, str]]:
         if measured.facts.commonest_share > COLLAPSE_SHARE:
             share_of_one = f"{100 * measured.facts.commonest_share:.0f} %"
             warnings.append(("Collapse", f"{share_of_one} of the replies of policy {k} are one and the same text."))
-    if config.known is None:
+    if config.true_preference is None:
         return warnings
     text = (
-        f"The annotators' preference is known: they like what is {config.known.criterion}, and err in "
-        f"{100 * config.known.noise:.0f} % of their choices. No person has judged, and the static comparisons were "
-        "judged anew by this preference."
+        f"The annotators' preference is known: they like what is {config.true_preference.criterion}, and err in "
+        f"{100 * config.true_preference.noise:.0f} % of their choices. No person has judged, and the static "
+        "comparisons were judged anew by this preference."
     )
     return [("Scripted annotators", text), *warnings]
 
@@ -272,13 +272,13 @@ def _online_share(fit: PreferenceRoundResult) -> str:
     return f"{100 * (total - fit.mix[data_name(0)]) / max(1, total):.0f} %"
 
 
-def _known(config: Config, results: RoundResults) -> Section:
-    if config.known is None:
+def _true_preference(config: Config, results: RoundResults) -> Section:
+    if config.true_preference is None:
         return Section(anchor="known", title="What was learned")
     rows = []
     for k in sorted({*results.preference, *results.measure}):
         fit, measured = results.preference.get(k), results.measure.get(k)
-        gain = measured.known if measured else None
+        gain = measured.true_gain if measured else None
         rows.append(
             [
                 f"round {k}" if k else "before the first",

@@ -103,7 +103,7 @@ class PolicyRoundResult:
 
 
 @dataclass(frozen=True, kw_only=True)
-class KnownGain:
+class TruePreferenceGain:
     """How much more a policy's replies are liked than the start policy's, by the annotators' true preference."""
 
     gain: Estimate
@@ -120,7 +120,7 @@ class MeasureResult:
     """To the start policy, nats per reply."""
     gain: Estimate
     """Over the start policy by the round's own preference model, nats."""
-    known: KnownGain | None
+    true_gain: TruePreferenceGain | None = field(metadata=stored_as("known"))
     facts: ReplyFacts
     ended_share: float
     sampled_tokens: int

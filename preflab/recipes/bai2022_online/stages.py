@@ -22,10 +22,10 @@ from preflab.recipes.bai2022_online.results import (
     CollectResult,
     CompareResult,
     DeployResult,
-    KnownGain,
     MeasureResult,
     PolicyRoundResult,
     PreferenceRoundResult,
+    TruePreferenceGain,
     data_name,
 )
 from preflab.recipes.bai2022_online.round_data import TOPICS, TRAIN, RoundData
@@ -55,7 +55,7 @@ class Stages:
     def __init__(self, config: Config, run: Run) -> None:
         shares = {TRAIN: 1 - config.data.held_out_share - config.topics_share, TOPICS: config.topics_share}
         shares = {part: share for part, share in shares.items() if share > 0} | {HELD_OUT: config.data.held_out_share}
-        relabel = config.known.label if config.known else None
+        relabel = config.true_preference.label if config.true_preference else None
         self.config, self.run = config, run
         self.models = ModelRoles(run, config.model, scoring_tokens=config.training.max_tokens)
         self.comparisons = ComparisonParts(run, config.data, self.models, shares, transform=relabel)
@@ -159,8 +159,8 @@ class Stages:
 
     def _agreement(self, name: str, number: int) -> Estimate | None:
         """Share of held-out pairs that a model orders as the annotators truly would, without their errors."""
-        known = self.config.known
-        if known is None:
+        true_preference = self.config.true_preference
+        if true_preference is None:
             return None
         correct, groups, first_group = list[float](), list[int](), 0
         for k in range(number + 1):
@@ -172,7 +172,7 @@ class Stages:
                 for pair in comparison.pairs(ties=False)
             )
             for (comparison, scores, pair), group in zip(pairs, round_groups, strict=True):
-                truth = known.truth(comparison.replies[pair.a], comparison.replies[pair.b])
+                truth = true_preference.truth(comparison.replies[pair.a], comparison.replies[pair.b])
                 gap = scores[pair.a] - scores[pair.b]
                 if truth:
                     correct.append(0.5 if gap == 0 else float((gap > 0) == (truth > 0)))
@@ -256,22 +256,23 @@ class Stages:
         return MeasureResult(
             kl=mean_with_interval(log_ratios.ravel(), groups),
             gain=mean_with_interval(scores - start_scores, groups),
-            known=self._known_gain(policy),
+            true_gain=self._true_gain(policy),
             facts=reply_facts([text for texts in self._replies(policy) for text in texts]),
             ended_share=float(np.mean([rollout.finished for replies in rollouts for rollout in replies])),
             sampled_tokens=sum(len(rollout.tokens) for replies in rollouts for rollout in replies),
         )
 
-    def _known_gain(self, policy: str) -> KnownGain | None:
+    def _true_gain(self, policy: str) -> TruePreferenceGain | None:
         """By the annotators' known preference: how much more a policy's replies are liked than the start's."""
-        known = self.config.known
-        if known is None:
+        true_preference = self.config.true_preference
+        if true_preference is None:
             return None
         ratings, start_ratings = (
-            np.array([known.rate(text) for texts in self._replies(name) for text in texts]) for name in (policy, START)
+            np.array([true_preference.rate(text) for texts in self._replies(name) for text in texts])
+            for name in (policy, START)
         )
         groups = self._prompt_groups
-        return KnownGain(
+        return TruePreferenceGain(
             gain=mean_with_interval(ratings - start_ratings, groups), wins=win_rate(ratings, start_ratings, groups)
         )
 
@@ -286,7 +287,7 @@ class Stages:
         return CompareResult(
             gain={name: mean_with_interval((scores[name] - scores[START]).ravel(), groups) for name in policies[1:]},
             elo=elo,
-            verdicts=verdicts(last, accuracy, elo.ratings, self._known_gain(f"policy_{last}")),
+            verdicts=verdicts(last, accuracy, elo.ratings, self._true_gain(f"policy_{last}")),
             examples=self.evaluation.examples(
                 {name: self._replies(name) for name in shown}, {name: scores[name] for name in shown}
             )[:MOST_EXAMPLES],

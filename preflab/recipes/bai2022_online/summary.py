@@ -34,8 +34,8 @@ def _round_lines(results: RoundResults, number: int) -> list[Line]:
     if (policy := results.measure.get(number)) is not None:
         kl = f"KL {with_interval(policy.kl, '.2f')}"
         lines.append((f"{name}: policy, gain and KL", f"{nats(policy.gain)} nats", kl))
-        if policy.known:
-            lines.append((f"{name}: policy is liked better", share(policy.known.wins), "half is chance"))
+        if policy.true_gain:
+            lines.append((f"{name}: policy is liked better", share(policy.true_gain.wins), "half is chance"))
     return lines
 
 

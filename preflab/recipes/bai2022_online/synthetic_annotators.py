@@ -25,10 +25,10 @@ class SyntheticAnnotators:
     """A few of them, who take turns."""
 
     def __init__(self, store: Store, config: Config, run: Run) -> None:
-        if config.known is None:
+        if config.true_preference is None:
             raise StoreError("scripted annotators need a preference that is known")
         self.store, self.config, self.run = store, config, run
-        self.preference: SyntheticPreference = config.known
+        self.preference: SyntheticPreference = config.true_preference
         self._service: AnnotationService | None = None
         self._backends: dict[str, ChatBackend] = {}
         self._turn = 0

@@ -93,11 +93,11 @@ def policy_method(config: PolicyGradientConfig, value: Callable[[], Role]) -> Po
     raise ConfigError(f"expected settings of PPO, RLOO or REINFORCE, found {type(config).__name__}")
 
 
-def value_role(trunk: Trunk, name: str, *, preference_model: str, whole: bool = False) -> Role:
+def value_role(trunk: Trunk, name: str, *, preference_model: str, is_separate: bool = False) -> Role:
     """The value model by that name: a head on the frozen preference model, or a model of its own starting from it."""
     if name in trunk.names:
         return Role(trunk, name)
-    if whole:
+    if is_separate:
         return trunk.add_role(name, head=True, start_from=preference_model)
     return trunk.add_head(name, on=preference_model)
 

@@ -4,7 +4,7 @@ import pytest
 
 from preflab.maths.statistics import Estimate
 from preflab.recipes.bai2022_online.claims import verdicts
-from preflab.recipes.bai2022_online.results import KnownGain
+from preflab.recipes.bai2022_online.results import TruePreferenceGain
 
 
 def estimate(low: float, high: float) -> Estimate:
@@ -13,8 +13,8 @@ def estimate(low: float, high: float) -> Estimate:
 
 def test_every_claim_is_judged_by_its_own_estimate() -> None:
     ratings = {"start": Estimate(0.0, 0.0, 0.0, 40), "round-0": estimate(-50.0, 90.0), "round-1": estimate(20.0, 80.0)}
-    known = KnownGain(gain=estimate(0.1, 0.3), wins=estimate(0.3, 0.45))
-    accuracy, rating, liked = verdicts(1, estimate(0.45, 0.7), ratings, known)
+    true_gain = TruePreferenceGain(gain=estimate(0.1, 0.3), wins=estimate(0.3, 0.45))
+    accuracy, rating, liked = verdicts(1, estimate(0.45, 0.7), ratings, true_gain)
     assert (accuracy.outcome, rating.outcome, liked.outcome) == ("undecided", "holds", "fails")
     assert rating.claim.startswith("round-1 is rated above")
     assert (rating.unit, rating.estimate.value) == ("Elo", pytest.approx(50))

@@ -13,7 +13,7 @@ from preflab.recipes.bai2022_online import SCALES, Config, smoke
     ("wrong", "complaint"),
     [
         ({"snapshots": 1}, "snapshots must be at least 2, got 1"),
-        ({"known": None}, "annotators=scripted needs known"),
+        ({"true_preference": None}, "annotators=scripted needs true_preference"),
         ({"topics_share": 0.0}, "annotators=scripted needs topics_share above 0"),
         ({"topics_share": 0.9}, "leave nothing to learn"),
         ({"rounds": 0}, "rounds and judgements must be at least 1"),

@@ -173,7 +173,14 @@ def talk(store: Store, conversations: int) -> None:
 
 def test_a_run_stops_to_wait_for_people_and_goes_on_when_they_have_judged(nursery: Nursery, tmp_path: Path) -> None:
     command = [*SMALL, "--runs", str(tmp_path)]
-    for setting in ("annotators=people", "known=null", "wait=stop", "rounds=1", "final_judgements=0", "judgements=4"):
+    for setting in (
+        "annotators=people",
+        "true_preference=null",
+        "wait=stop",
+        "rounds=1",
+        "final_judgements=0",
+        "judgements=4",
+    ):
         command += ["--set", setting]
     out, folder = tmp_path / "out.txt", tmp_path / "r"
     nursery.run(command, out)
