@@ -111,13 +111,13 @@ class DPOTraining:
         seed: int,
     ) -> None:
         pairs = [row_pairs(row, judged, ties=config.ties) for row, judged in zip(rows, comparisons, strict=True)]
-        usable = [(row, own) for row, own in zip(rows, pairs, strict=True) if own.a]
+        usable = [(row, judged) for row, judged in zip(rows, pairs, strict=True) if judged.a]
         if not usable:
             raise DataError("no comparison has a pair to learn from (all tied?)")
-        judged = sum(1 if not isinstance(c, Sequence) else len(c) for c in comparisons)
-        self.n_without_pairs = judged - sum(own.n_comparisons for own in pairs)
+        n_judged = sum(1 if not isinstance(c, Sequence) else len(c) for c in comparisons)
+        self.n_without_pairs = n_judged - sum(of_row.n_comparisons for of_row in pairs)
         self.rows = [row for row, _ in usable]
-        self.pairs = [own for _, own in usable]
+        self.pairs = [judged for _, judged in usable]
         self.role, self.reference, self.config = role, reference, config
         self.order = BatchOrder(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
         self.total_steps = self.order.total_steps
@@ -141,16 +141,16 @@ class DPOTraining:
         """Run the reference over every reply, once; ``progress`` hears of replies. Tokens run, 0 if it was done."""
         if self._reference is not None:
             return 0
-        found, n_tokens = torch.zeros(self.n_replies), 0
-        for own, batch in forward_passes(self.rows, range(len(self.rows)), max_tokens=2 * self.config.max_tokens):
+        logps, n_tokens = torch.zeros(self.n_replies), 0
+        for numbers, batch in forward_passes(self.rows, range(len(self.rows)), max_tokens=2 * self.config.max_tokens):
             logp = batch.sum_per_reply(self.reference.logprobs(batch)[0]).cpu()
-            if not own:
+            if not numbers:
                 continue
-            found[self._replies(own)] = logp
+            logps[self._replies(numbers)] = logp
             n_tokens += batch.n_tokens
             if progress:
                 progress(len(logp))
-        self._reference = distributed.all_reduce_sum(found)
+        self._reference = distributed.all_reduce_sum(logps)
         return int(distributed.all_reduce_metrics({"tokens": float(n_tokens)})["tokens"])
 
     def __iter__(self) -> Iterator[DPOStep]:
@@ -168,24 +168,24 @@ class DPOTraining:
         config = self.config
         n_comparisons = sum(self.pairs[i].n_comparisons for i in chosen)
         sums = dict.fromkeys(("loss", "tokens", "right", "clear", *_JUDGED), 0.0)
-        for own, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
+        for numbers, batch in forward_passes(self.rows, chosen, max_tokens=config.max_tokens):
             logp = batch.sum_per_reply(self.role.logprobs(batch)[0])
-            if not own:
+            if not numbers:
                 keep_collectives_aligned(logp)
                 continue
-            ratio = logp - self._reference[self._replies(own)].to(logp.device)
+            ratio = logp - self._reference[self._replies(numbers)].to(logp.device)
             if config.averages:
-                lengths = [len(self.rows[i].segments[s]) for i in own for s in self.rows[i].replies]
+                lengths = [len(self.rows[i].segments[s]) for i in numbers for s in self.rows[i].replies]
                 ratio = ratio / torch.tensor(lengths, device=logp.device)
-            pairs = BatchPairs.of([(self.rows[i], self.pairs[i]) for i in own], logp.device)
+            pairs = BatchPairs.of([(self.rows[i], self.pairs[i]) for i in numbers], logp.device)
             share = (self._loss(ratio[pairs.a], ratio[pairs.b], pairs.prob_a) * pairs.weight).sum() / n_comparisons
             share.backward()  # type: ignore[no-untyped-call]
             judged = _judged(implicit_reward(ratio.detach(), config.beta), logp.detach(), pairs).double()
             right = (((judged[0] - judged[1]).sign() + 1) / 2).sum()
-            found = [float(share.detach()), batch.n_tokens, float(right), judged.shape[1], *judged.sum(dim=1).tolist()]
-            sums = {key: sums[key] + value for key, value in zip(sums, found, strict=True)}
+            values = [float(share.detach()), batch.n_tokens, float(right), judged.shape[1], *judged.sum(dim=1).tolist()]
+            sums = {key: sums[key] + value for key, value in zip(sums, values, strict=True)}
         sums = distributed.all_reduce_metrics(sums)
-        done = self.optimiser.step()
+        update = self.optimiser.step()
         mean = {key: sums[key] / sums["clear"] if sums["clear"] else float("nan") for key in ("right", *_JUDGED)}
         return DPOStep(
             step=self.optimiser.step_count,
@@ -196,7 +196,7 @@ class DPOTraining:
             n_comparisons=n_comparisons,
             n_pairs=sum(len(self.pairs[i].a) for i in chosen),
             n_tokens=int(sums["tokens"]),
-            **done,
+            **update,
         )
 
     def _loss(self, ratio_a: Tensor, ratio_b: Tensor, prob_a: Tensor) -> Float[Tensor, " pair"]:
@@ -208,8 +208,8 @@ class DPOTraining:
 
     def state(self) -> dict[str, Tensor]:
         """Weights, optimiser, and what the reference said."""
-        known = {} if self._reference is None else {"reference": self._reference.clone()}
-        return fit_state(self.role, self.optimiser) | known
+        reference = {} if self._reference is None else {"reference": self._reference.clone()}
+        return fit_state(self.role, self.optimiser) | reference
 
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Continue from what ``state`` gave.

@@ -53,9 +53,9 @@ class EMA:
 @contextlib.contextmanager
 def weights_of(role: Role, state: dict[str, Tensor]) -> Iterator[Role]:
     """The role with other weights for the length of a block, such as ``training.ema_state()``; then its own again."""
-    own = role.state()
+    before = role.state()
     role.load_state(state)
     try:
         yield role
     finally:
-        role.load_state(own)
+        role.load_state(before)

@@ -49,10 +49,10 @@ class OptimiserConfig:
         """Learning rate at ``step`` (counted from 0) as a share of the peak."""
         if step < self.warmup_steps:
             return 0.1 + 0.9 * step / self.warmup_steps
-        done = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
+        progress = (step - self.warmup_steps) / max(1, total - self.warmup_steps)
         if self.schedule == "constant":
             return 1.0
-        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, done))) if self.schedule == "cosine" else 1 - done
+        shape = 0.5 * (1 + math.cos(math.pi * min(1.0, progress))) if self.schedule == "cosine" else 1 - progress
         final = self.final_share
         if final is None:
             final = 0.0 if self.schedule == "linear" else 0.1
@@ -117,11 +117,11 @@ class Optimiser:
         for name, weight in self.weights.items():
             keys = [k for k in ("step", "exp_avg", "exp_avg_sq") if f"{k}/{name}" in state]
             if keys:
-                own = {k: state[f"{k}/{name}"] for k in keys}
+                moments = {k: state[f"{k}/{name}"] for k in keys}
                 counter = weight.device if self._fused else torch.device("cpu")  # where AdamW looks for its step
                 self._adam.state[weight] = {
                     k: (v.to(counter) if k == "step" else distributed.shard_like(v.to(weight.device), weight)).clone()
-                    for k, v in own.items()
+                    for k, v in moments.items()
                 }
 
 
@@ -142,6 +142,6 @@ def _clip(weights: Sequence[nn.Parameter], limit: float) -> Tensor:
 def gradient_norm(grads: Sequence[Tensor]) -> Tensor:
     """Euclidean norm of all gradients taken together, sharded ones and whole ones."""
     sharded = [grad for grad in grads if hasattr(grad, "full_tensor")]
-    own = [grad for grad in grads if not hasattr(grad, "full_tensor")]
-    norms = [distributed.full_tensor(nn.utils.get_total_norm(some)) for some in (own, sharded) if some]
+    unsharded = [grad for grad in grads if not hasattr(grad, "full_tensor")]
+    norms = [distributed.full_tensor(nn.utils.get_total_norm(some)) for some in (unsharded, sharded) if some]
     return norms[0] if len(norms) == 1 else torch.stack([norm.cpu() for norm in norms]).norm()

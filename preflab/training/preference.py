@@ -89,16 +89,16 @@ class PreferenceTraining:
         *,
         seed: int,
     ) -> None:
-        judged = [list(numbered(row, own)) for row, own in zip(rows, comparisons, strict=True)]
+        judged = [list(numbered(row, of_row)) for row, of_row in zip(rows, comparisons, strict=True)]
         with_pairs = [
-            [(c, first) for c, first in own if any(True for _ in c.pairs(ties=config.ties))] for own in judged
+            [(c, first) for c, first in of_row if any(True for _ in c.pairs(ties=config.ties))] for of_row in judged
         ]
-        usable = [(row, own) for row, own in zip(rows, with_pairs, strict=True) if own]
+        usable = [(row, of_row) for row, of_row in zip(rows, with_pairs, strict=True) if of_row]
         if not usable:
             raise DataError("no comparison has a pair to learn from (all tied?)")
         self.n_without_pairs = sum(map(len, judged)) - sum(map(len, with_pairs))
         self.rows = [row for row, _ in usable]
-        self.comparisons = [own for _, own in usable]
+        self.comparisons = [of_row for _, of_row in usable]
         self.role, self.config = role, config
         self.order = BatchOrder(n_items=len(self.rows), batch=config.batch_comparisons, epochs=config.epochs, seed=seed)
         self.total_steps = self.order.total_steps
@@ -112,34 +112,34 @@ class PreferenceTraining:
     def _step(self, batch: list[int]) -> PreferenceStep:
         sums = {"loss": 0.0, "right": 0.0, "clear": 0.0, "pairs": 0.0, "tokens": 0.0}
         n_comparisons = sum(len(self.comparisons[i]) for i in batch)
-        for chosen, together in forward_passes(self.rows, batch, max_tokens=self.config.max_tokens):
-            scores = self.role.scores(together).cpu()
-            if not chosen:
+        for numbers, row_batch in forward_passes(self.rows, batch, max_tokens=self.config.max_tokens):
+            scores = self.role.scores(row_batch).cpu()
+            if not numbers:
                 keep_collectives_aligned(scores)
                 continue
-            pieces = scores.split([len(self.rows[i].replies) for i in chosen])  # type: ignore[no-untyped-call]
+            pieces = scores.split([len(self.rows[i].replies) for i in numbers])  # type: ignore[no-untyped-call]
             judged = [
                 (s[first : first + len(c.replies)], c)
-                for s, i in zip(pieces, chosen, strict=True)
+                for s, i in zip(pieces, numbers, strict=True)
                 for c, first in self.comparisons[i]
             ]
             loss = torch.stack([self._loss(s, c) for s, c in judged]).sum() / n_comparisons
             loss.backward()  # type: ignore[no-untyped-call]
             sums["loss"] += float(loss.detach())
-            sums["tokens"] += together.n_tokens
+            sums["tokens"] += row_batch.n_tokens
             for s, comparison in judged:
                 right, clear = count_right(s.detach(), comparison)
                 sums["right"], sums["clear"] = sums["right"] + right, sums["clear"] + clear
                 sums["pairs"] += sum(1 for _ in comparison.pairs(ties=self.config.ties))
         sums = distributed.all_reduce_metrics(sums)
-        done = self.optimiser.step()
+        update = self.optimiser.step()
         return PreferenceStep(
             step=self.optimiser.step_count,
             loss=sums["loss"],
             accuracy=sums["right"] / sums["clear"] if sums["clear"] else float("nan"),
             n_pairs=int(sums["pairs"]),
             n_tokens=int(sums["tokens"]),
-            **done,
+            **update,
         )
 
     def _loss(self, scores: Tensor, comparison: Comparison) -> Tensor:

@@ -34,10 +34,10 @@ class SourceMix:
     take out each one's mean over the same held-out samples)."""
 
     def __post_init__(self) -> None:
-        named = {name for own in self.weights.values() for name in own} | self.offsets.keys()
+        named = {name for by_scorer in self.weights.values() for name in by_scorer} | self.offsets.keys()
         if unknown := named - self.scorers.keys():
             raise ConfigError(f"no scorer {', '.join(sorted(unknown))}; there are {', '.join(sorted(self.scorers))}")
-        if idle := [source for source, own in self.weights.items() if not any(own.values())]:
+        if idle := [source for source, by_scorer in self.weights.items() if not any(by_scorer.values())]:
             raise ConfigError(f"source {idle[0]!r} has no scorer with a weight other than 0")
 
     def __call__(self, dialogues: Sequence[Dialogue]) -> Float[Tensor, " dialogue"]:
@@ -46,18 +46,18 @@ class SourceMix:
         Raises:
             DataError: a dialogue's prompt has no source, or its source no weights.
         """
-        own = [self._weights_of(dialogue) for dialogue in dialogues]
+        by_dialogue = [self._weights_of(dialogue) for dialogue in dialogues]
         total = torch.zeros(len(dialogues))
         for name, scorer in self.scorers.items():
-            at = [i for i, weights in enumerate(own) if weights.get(name, 0.0) != 0.0]
+            at = [i for i, weights in enumerate(by_dialogue) if weights.get(name, 0.0) != 0.0]
             if at:
                 scores = scorer([dialogues[i] for i in at]).float().cpu() - self.offsets.get(name, 0.0)
-                total[at] += torch.tensor([own[i][name] for i in at]) * scores
+                total[at] += torch.tensor([by_dialogue[i][name] for i in at]) * scores
         return total
 
     def _weights_of(self, dialogue: Dialogue) -> Mapping[str, float]:
         source = self.sources.get(dialogue.prompt)
         if source is None or source not in self.weights:
-            said = "no source" if source is None else f"source {source!r}, which has no weights"
-            raise DataError(f"the prompt {dialogue.prompt.messages[-1].text!r:.60} has {said}")
+            fault = "no source" if source is None else f"source {source!r}, which has no weights"
+            raise DataError(f"the prompt {dialogue.prompt.messages[-1].text!r:.60} has {fault}")
         return self.weights[source]

@@ -35,14 +35,14 @@ def row_pairs(row: Row, judgements: Judgements, *, ties: bool) -> RowPairs:
     Raises:
         DataError: the comparisons do not have as many replies as the row.
     """
-    found = RowPairs(n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(c.pairs(ties=ties))))
+    all_pairs = RowPairs(n_comparisons=sum(1 for c, _ in numbered(row, judgements) if any(c.pairs(ties=ties))))
     for comparison, first in numbered(row, judgements):
         pairs = list(comparison.pairs(ties=ties))
-        found.a.extend(first + pair.a for pair in pairs)
-        found.b.extend(first + pair.b for pair in pairs)
-        found.prob_a.extend(pair.prob_a for pair in pairs)
-        found.weight.extend(1 / len(pairs) for _ in pairs)
-    return found
+        all_pairs.a.extend(first + pair.a for pair in pairs)
+        all_pairs.b.extend(first + pair.b for pair in pairs)
+        all_pairs.prob_a.extend(pair.prob_a for pair in pairs)
+        all_pairs.weight.extend(1 / len(pairs) for _ in pairs)
+    return all_pairs
 
 
 def numbered(row: Row, judgements: Judgements) -> Iterator[tuple[Comparison, int]]:

@@ -87,9 +87,9 @@ class SFTTraining:
     def _step(self, chosen: list[int]) -> SFTStep:
         reply_tokens = sum(len(self.rows[i].segments[s]) for i in chosen for s in self.rows[i].replies)
         sums = {"loss": 0.0, "tokens": 0.0}
-        for own, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
+        for numbers, batch in forward_passes(self.rows, chosen, max_tokens=self.config.max_tokens):
             logp = self.role.logprobs(batch)[0]
-            if not own:
+            if not numbers:
                 keep_collectives_aligned(logp)
                 continue
             share = -logp.sum() / reply_tokens  # of the whole batch, however it is split
@@ -97,7 +97,7 @@ class SFTTraining:
             sums["loss"] += float(share.detach())
             sums["tokens"] += batch.n_tokens
         sums = distributed.all_reduce_metrics(sums)
-        done = self.optimiser.step()
+        update = self.optimiser.step()
         return SFTStep(
             step=self.optimiser.step_count,
             loss=sums["loss"],
@@ -105,7 +105,7 @@ class SFTTraining:
             n_replies=sum(len(self.rows[i].replies) for i in chosen),
             reply_tokens=reply_tokens,
             n_tokens=int(sums["tokens"]),
-            **done,
+            **update,
         )
 
     def state(self) -> dict[str, Tensor]:
