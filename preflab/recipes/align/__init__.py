@@ -14,13 +14,13 @@ Result    docs/papers.md#align
 
 from preflab import distributed
 from preflab.recipes.align.chat import open_models
+from preflab.recipes.align.claims import stage_verdicts
 from preflab.recipes.align.config import ORDER, RESUME_MAY_CHANGE, SCALES, Config, default, large, smoke
-from preflab.recipes.align.measure import stage_verdicts
-from preflab.recipes.align.report import write_report
-from preflab.recipes.align.stages import Stages
-from preflab.recipes.align.summary import summarise
+from preflab.recipes.align.report import summarise, write_report
+from preflab.recipes.align.results import BestOfNResult, MeasureResult, PolicyTrainingResult, SuitesResult
+from preflab.recipes.align.stages import POLICY, POLICY_STAGE, Stages
 from preflab.recipes.common.comparison_parts import DataResult
-from preflab.recipes.common.results import PreferenceResult
+from preflab.recipes.common.results import ExportResult, PreferenceResult
 from preflab.run import Run
 
 __all__ = [
@@ -46,15 +46,15 @@ def main(config: Config, run: Run) -> None:
     run.stage("preference", stages.preference, PreferenceResult)
     run.stage("preference_judge", stages.held_out_preference, PreferenceResult)
     if last >= ORDER.index("best-of-n"):
-        run.stage("best_of_n", stages.best_of_n)
+        run.stage("best_of_n", stages.best_of_n, BestOfNResult)
     if last >= ORDER.index("ppo"):
-        run.stage("ppo", stages.ppo)
+        run.stage(POLICY_STAGE, stages.train_policy, PolicyTrainingResult)
     if last >= ORDER.index("measure"):
-        run.stage("measure", stages.measure)
-        run.stage("suites", stages.suites)
-    if run.is_done("ppo") and run.is_done("export") and "policy" not in run.result("export")["saved"]:
+        run.stage("measure", stages.measure, MeasureResult)
+        run.stage("suites", stages.suites, SuitesResult)
+    if run.is_done(POLICY_STAGE) and run.is_done("export") and POLICY not in run.result("export", ExportResult).saved:
         run.invalidate("export")  # an earlier start stopped before there was a policy to save
-    run.stage("export", stages.export)
-    with distributed.rank_zero_first() as mine:
-        if mine:
+    run.stage("export", stages.export, ExportResult)
+    with distributed.rank_zero_first() as is_writer:
+        if is_writer:
             write_report(run.folder)

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from preflab.errors import ConfigError, RunError
-from preflab.recipes.align.stages import Stages
+from preflab.recipes.align.results import TRAINING_PM
+from preflab.recipes.align.stages import POLICY, POLICY_STAGE, Stages
 from preflab.rollouts.generate import ReplySampler
 from preflab.rollouts.score import PreferenceScorer
 from preflab.runner.launch import reopen
@@ -34,16 +35,15 @@ def open_models(folder: Path, *, temperature: float | None, max_new_tokens: int 
     """
     config, run = reopen(folder)
     with run:
-        if not run.is_done("ppo"):
+        if not run.is_done(POLICY_STAGE):
             raise RunError(f"{folder} has no aligned policy yet; start its command again and let it finish")
-        given = {"temperature": temperature, "max_new_tokens": max_new_tokens}
-        sampling = replace(config.sampling, **{k: v for k, v in given.items() if v is not None})
+        overrides = {"temperature": temperature, "max_new_tokens": max_new_tokens}
+        sampling = replace(config.sampling, **{name: value for name, value in overrides.items() if value is not None})
         models = Stages(config, run).models
         if sampling.max_new_tokens >= models.encoder.max_tokens:
             raise ConfigError(f"--max-new-tokens must leave room in the context of {models.encoder.max_tokens} tokens")
-        policy = models.trunk.add_role("policy")
-        policy.load_state(run.load_weights("policy"))
+        policy = models.trained_role(POLICY)
         before, after = (
             ReplySampler(role, models.encoder, sampling, seed=run.seed) for role in (models.reference, policy)
         )
-        yield Models(before, after, models.scorer("pm"))
+        yield Models(before, after, models.scorer(TRAINING_PM))

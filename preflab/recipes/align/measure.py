@@ -1,193 +1,240 @@
-"""The comparison at the end of the main job: base, best-of-n and PPO on the same held-out prompts."""
+"""The comparison at the end of the main job: base, best-of-n and trained policy on the same held-out prompts."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
+from jaxtyping import Float, Int
 
-from preflab.data.dialogue import Dialogue
 from preflab.evals.metrics.reply_stats import reply_facts
-from preflab.maths.best_of_n import kl_best_of_n
+from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
 from preflab.maths.bootstrap import win_rate
 from preflab.maths.statistics import Estimate, line_fit, mean_with_interval
-from preflab.reporting.verdicts import Verdict, claim_above
+from preflab.recipes.align.claims import overoptimisation_verdicts, policy_verdicts
+from preflab.recipes.align.results import (
+    BestOfNResult,
+    ByJudge,
+    ByPolicyAndJudge,
+    CurvePoint,
+    FactsByPolicy,
+    KLToBase,
+    MeanScores,
+    MeasureResult,
+    PolicyReplies,
+    PolicyScores,
+    ReplyCounts,
+    RootKLFit,
+    ScoredReplies,
+    WinRateGaps,
+)
+from preflab.recipes.common.reply_evaluation import EvaluationPrompt
 
-JUDGES = ("pm", "pm_judge")
+FEWEST_STEPS = 3
+"""For a straight line through them that is not exact."""
 
 
-def compare(
-    prompts: Sequence[tuple[Dialogue, str]],
-    best_of_n: Mapping[str, Any],
-    trained: Mapping[str, Any],
-    kl: np.ndarray,
-    ppo_steps: Sequence[Mapping[str, Any]],
+class JudgedScores(NamedTuple):
+    """Scores of the same replies by both preference models, nats, [prompt, reply] or [prompt]."""
+
+    training_pm: Float[np.ndarray, " prompt *reply"]
+    held_out_pm: Float[np.ndarray, " prompt *reply"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainedReplies:
+    """Replies of the trained policy to the evaluation prompts, as many to each."""
+
+    texts: Sequence[Sequence[str]]
+    """[prompt][reply]"""
+    scores: JudgedScores
+    """[prompt, reply]"""
+    log_ratios: Float[np.ndarray, "prompt reply"]
+    """log policy - log reference of whole replies, nats; their mean estimates KL."""
+    counts: ReplyCounts
+
+
+def compare_policies(
+    prompts: Sequence[EvaluationPrompt],
+    best_of_n: BestOfNResult,
+    trained: TrainedReplies,
+    fit: RootKLFit | None,
     *,
     n: int,
-    method: str = "PPO",
-) -> dict[str, Any]:
+    method: str,
+) -> MeasureResult:
     """Scores, win rates, lengths and variety of three policies, and replies side by side.
 
     Args:
-        prompts    dialogue and category of each evaluation prompt.
-        best_of_n  result of that stage: ``base`` and ``best`` with texts and scores.
-        trained    the trained policy's ``texts`` and scores by each judge, [prompt, reply].
-        kl         log-ratio of each of its replies to the reference, nats, [prompt, reply].
-        ppo_steps  metrics of the PPO steps.
+        prompts    on which they are compared.
+        best_of_n  replies of the base policy, and the best of n.
+        trained    replies of the trained policy.
+        fit        of the score in the square root of KL, over the steps of the training.
         n          of best-of-n.
         method     what trained the policy.
     """
-    k = kl.shape[1]
-    groups = np.repeat(np.arange(len(prompts)), k)
-    centre = best_of_n["centre"]
-    texts = {
-        "base": best_of_n["base"]["texts"],
-        "best_of_n": best_of_n["best"]["texts"],
-        "ppo": [t for rs in trained["texts"] for t in rs],
-    }
-    gains: dict[str, dict[str, Estimate]] = {"best_of_n": {}, "ppo": {}}
-    wins: dict[str, dict[str, Estimate]] = {"best_of_n": {}, "ppo": {}}
-    by_category: dict[str, Estimate] = {}
-    categories = np.array([category for _, category in prompts])
-    for judge in JUDGES:
-        base, best = (np.array(best_of_n[who][judge]) for who in ("base", "best"))
-        ppo = trained[judge]
-        gains["best_of_n"][judge] = mean_with_interval(best - base)
-        gains["ppo"][judge] = mean_with_interval((ppo - base[:, None]).ravel(), groups)
-        wins["best_of_n"][judge] = win_rate(best, base, np.arange(len(base)))
-        wins["ppo"][judge] = win_rate(ppo.ravel(), np.repeat(base, k), groups)
-        for name in sorted(set(categories) - {""}) if judge == "pm_judge" else []:
-            at = np.repeat(categories == name, k)
-            by_category[name] = win_rate(ppo.ravel()[at], np.repeat(base, k)[at], groups[at])
-    kl_ppo = mean_with_interval(kl.ravel(), groups)
-    best_gap, ppo_gap = win_rate_gap(best_of_n["base"], best_of_n["best"]), win_rate_gap(best_of_n["base"], trained)
-    return {
-        "n": n,
-        "gain": gains,
-        "win_rate": wins,
-        "win_rate_gap": {"best_of_n": best_gap, "ppo": ppo_gap},
-        "win_rate_by_category": by_category,
-        "kl": {"best_of_n": kl_best_of_n(n), "ppo": kl_ppo},
-        "facts": {name: reply_facts(own) for name, own in texts.items()},
-        "root_kl_fit": root_kl_fit(ppo_steps),
-        "examples": _examples(prompts, best_of_n, trained, centre),
-        "verdicts": verdicts(gains, wins, kl_ppo, method) + overoptimisation_verdicts(best_gap, ppo_gap, method),
-    }
+    base, best = judged_scores(best_of_n.base), judged_scores(best_of_n.best)
+    gain = ByPolicyAndJudge(
+        best_of_n=by_judge(lambda policy, start: mean_with_interval(policy - start), best, base),
+        trained=by_judge(score_gain, trained.scores, base),
+    )
+    wins = ByPolicyAndJudge(
+        best_of_n=by_judge(share_of_wins, best, base), trained=by_judge(share_of_wins, trained.scores, base)
+    )
+    gap = WinRateGaps(best_of_n=win_rate_gap(base, best), trained=win_rate_gap(base, trained.scores))
+    kl = mean_with_interval(trained.log_ratios.ravel(), prompt_groups(trained.log_ratios))
+    return MeasureResult(
+        **vars(trained.counts),
+        n=n,
+        gain=gain,
+        win_rate=wins,
+        win_rate_gap=gap,
+        win_rate_by_category=wins_by_category(
+            trained.scores.held_out_pm, base.held_out_pm, [prompt.category for prompt in prompts]
+        ),
+        kl=KLToBase(best_of_n=kl_best_of_n(n), trained=kl),
+        facts=FactsByPolicy(
+            base=reply_facts(best_of_n.base.texts),
+            best_of_n=reply_facts(best_of_n.best.texts),
+            trained=reply_facts([text for replies in trained.texts for text in replies]),
+        ),
+        root_kl_fit=fit,
+        examples=replies_side_by_side(prompts, best_of_n, trained),
+        verdicts=policy_verdicts(gain, wins, kl, method) + overoptimisation_verdicts(gap, method),
+    )
 
 
-def win_rate_gap(base: Mapping[str, Any], policy: Mapping[str, Any]) -> Estimate:
-    """How much more often a policy wins over the base by the model it was improved with than by the other one.
+# estimates -----------------------------------------------------------------------------------------------
+
+
+def judged_scores(replies: ScoredReplies) -> JudgedScores:
+    """Of one reply a prompt, [prompt]."""
+    return JudgedScores(np.array(replies.training_pm), np.array(replies.held_out_pm))
+
+
+def by_judge(
+    estimate: Callable[[np.ndarray, np.ndarray], Estimate], policy: JudgedScores, base: JudgedScores
+) -> ByJudge:
+    """One estimate of a policy against the base policy, by each preference model."""
+    training, held_out = (estimate(*scores) for scores in zip(policy, base, strict=True))
+    return ByJudge(training_pm=training, held_out_pm=held_out)
+
+
+def prompt_groups(scores: Float[np.ndarray, "prompt reply"]) -> Int[np.ndarray, " item"]:
+    """Number of the prompt of each reply, prompt by prompt."""
+    return np.repeat(np.arange(scores.shape[0]), scores.shape[1])
+
+
+def score_gain(policy: Float[np.ndarray, "prompt reply"], base: Float[np.ndarray, " prompt"]) -> Estimate:
+    """How much higher replies score than the base policy's, nats; the interval resamples prompts."""
+    return mean_with_interval((policy - base[:, None]).ravel(), prompt_groups(policy))
+
+
+def share_of_wins(policy: Float[np.ndarray, " prompt *reply"], base: Float[np.ndarray, " prompt"]) -> Estimate:
+    """Share of replies that score higher than the base policy's; a tie counts half, the interval resamples prompts."""
+    replies = policy.reshape(len(base), -1)
+    return win_rate(replies.ravel(), np.repeat(base, replies.shape[1]), prompt_groups(replies))
+
+
+def wins_by_category(
+    policy: Float[np.ndarray, "prompt reply"], base: Float[np.ndarray, " prompt"], categories: Sequence[str]
+) -> dict[str, Estimate]:
+    """Win rates over the prompts of each category that has a name."""
+    masks = {name: np.array(categories) == name for name in sorted(set(categories) - {""})}
+    all_groups = prompt_groups(policy)
+    wins = {}
+    for name, mask in masks.items():
+        of_category = np.repeat(mask, policy.shape[1])
+        scores = policy[mask]
+        wins[name] = win_rate(scores.ravel(), np.repeat(base[mask], policy.shape[1]), all_groups[of_category])
+    return wins
+
+
+def win_rate_gap(base: JudgedScores, policy: JudgedScores) -> Estimate:
+    """How much more often a policy wins over the base by the model it was improved with than by the held-out one.
 
     Wins by both models are counted on the same replies, so that scores of two models, whose scales differ, are never
     compared. A tie is half a win; the interval resamples prompts.
 
     Args:
-        base    its score of each prompt's reply by each model, [prompt].
+        base    its scores, [prompt].
         policy  its scores, [prompt] or [prompt, reply].
     """
-    wins = []
-    for judge in JUDGES:
-        scores = np.asarray(policy[judge], dtype=float).reshape(len(base[judge]), -1)
-        gap = scores - np.asarray(base[judge], dtype=float)[:, None]
-        wins.append((np.sign(gap) + 1) / 2)
-    groups = np.repeat(np.arange(wins[0].shape[0]), wins[0].shape[1])
-    return mean_with_interval((wins[0] - wins[1]).ravel(), groups)
-
-
-def root_kl_fit(steps: Sequence[Mapping[str, Any]]) -> dict[str, float] | None:
-    """Does the score rise in a straight line with sqrt(KL), and straighter than with KL? (Bai et al., sec. 4.3)"""
-    score = np.array([s["score"] for s in steps])
-    kl = np.maximum(0.0, np.array([s["kl"] for s in steps]))
-    if len(steps) < 3 or np.ptp(kl) == 0:
-        return None
-    root, plain = line_fit(np.sqrt(kl), score), line_fit(kl, score)
-    return {
-        "slope": root.slope,
-        "intercept": root.intercept,
-        "r_squared": root.r_squared,
-        "r_squared_in_kl": plain.r_squared,
-        "n": len(steps),
-    }
-
-
-def verdicts(
-    gains: Mapping[str, Mapping[str, Estimate]], wins: Mapping[str, Mapping[str, Estimate]], kl: Estimate, method: str
-) -> list[Verdict]:
-    """The claims of the recipe about the improved policies."""
-    bai, gao = "Bai et al. 2022", "Gao et al. 2022"
-    return [
-        claim_above(
-            "best-of-n raises the score on unseen prompts", gains["best_of_n"]["pm"], 0.0, unit="nats", source=gao
-        ),
-        claim_above(
-            "best-of-n wins over the base by the second model",
-            wins["best_of_n"]["pm_judge"],
-            0.5,
-            unit="share",
-            source=bai,
-        ),
-        claim_above(
-            f"{method} raises the score on unseen prompts (at KL {kl.value:.1f} nats)",
-            gains["ppo"]["pm"],
-            0.0,
-            unit="nats",
-            source=bai,
-        ),
-        claim_above(
-            f"{method} wins over the base by the second model", wins["ppo"]["pm_judge"], 0.5, unit="share", source=bai
-        ),
-    ]
-
-
-def overoptimisation_verdicts(best_of_n: Estimate, trained: Estimate, method: str) -> list[Verdict]:
-    """Whether what was optimised rose more than what it stands for."""
-    source = "Gao et al. 2022"
-    claims = (
-        ("best-of-n wins more often by the model that picks than by the second model", best_of_n),
-        (f"{method} wins more often by the model it is trained on than by the second model", trained),
+    training, held_out = (
+        (np.sign(scores.reshape(len(start), -1) - start[:, None]) + 1) / 2
+        for scores, start in zip(policy, base, strict=True)
     )
-    return [claim_above(claim, gap, 0.0, unit="share", source=source) for claim, gap in claims]
+    return mean_with_interval((training - held_out).ravel(), prompt_groups(training))
 
 
-def preference_verdicts(result: Mapping[str, Any]) -> list[Verdict]:
-    """The claims of the recipe about a preference model, from its stage's result."""
-    accuracy = Estimate.from_json(result["accuracy"])
-    found = [
-        claim_above("picks the better of two unseen replies", accuracy, 0.5, unit="share", source="Bai et al. 2022")
-    ]
-    for name, lead in result["lead"].items():
-        estimate = Estimate.from_json(lead)
-        found.append(
-            claim_above(f"is more often right than {name}", estimate, 0.0, unit="share", source="Bai et al. 2022")
-        )
-    return found
+def best_of_n_curve(scores: JudgedScores, centre: MeanScores, most: int) -> list[CurvePoint]:
+    """Expected scores of the best of n replies as the training model picks them, for n = 1, 2, 4 ... and ``most``.
 
-
-def stage_verdicts(results: Mapping[str, Any]) -> dict[str, list[Verdict]]:
-    """What the stages of both preference models say of the claims; by stage, from results as JSON has them."""
-    stages = ("preference", "preference_judge")
-    return {stage: preference_verdicts(results[stage]) for stage in stages if stage in results}
-
-
-def _examples(
-    prompts: Sequence[tuple[Dialogue, str]],
-    best_of_n: Mapping[str, Any],
-    trained: Mapping[str, Any],
-    centre: Mapping[str, float],
-) -> list[dict[str, Any]]:
-    """Every evaluation prompt with one reply of each policy; scores are by the second model, centred."""
-    shift = centre["pm_judge"]
+    Args:
+        scores  of the replies that are picked from, [prompt, reply].
+        centre  what counts as 0 by each model.
+        most    the largest n.
+    """
     return [
-        {
-            "prompt": prompt.to_json(),
-            "category": category,
-            "base": best_of_n["base"]["texts"][i],
-            "best_of_n": best_of_n["best"]["texts"][i],
-            "ppo": trained["texts"][i][0],
-            "judge": {
-                "base": best_of_n["base"]["pm_judge"][i] - shift,
-                "best_of_n": best_of_n["best"]["pm_judge"][i] - shift,
-                "ppo": float(trained["pm_judge"][i][0]) - shift,
-            },
-        }
-        for i, (prompt, category) in enumerate(prompts)
+        CurvePoint(
+            n=n,
+            kl=kl_best_of_n(n),
+            score=mean_with_interval(
+                expected_best_of_n(scores.training_pm, scores.training_pm, n) - centre.training_pm
+            ),
+            held_out_score=mean_with_interval(
+                expected_best_of_n(scores.training_pm, scores.held_out_pm, n) - centre.held_out_pm
+            ),
+        )
+        for n in powers_of_two(most)
+    ]
+
+
+def powers_of_two(most: int) -> list[int]:
+    """1, 2, 4 ... up to ``most``, which is always the last."""
+    return sorted({2**k for k in range(most.bit_length()) if 2**k <= most} | {most})
+
+
+def root_kl_fit(kl: Sequence[float], score: Sequence[float]) -> RootKLFit | None:
+    """Does the score rise in a straight line with sqrt(KL), and straighter than with KL? (Bai et al., sec. 4.3)
+
+    Args:
+        kl     of each step, nats; an estimate below 0 counts as 0.
+        score  of each step, nats.
+
+    Returns:
+        None with fewer than three steps, or where KL does not vary.
+    """
+    distance = np.maximum(0.0, np.array(kl))
+    if len(kl) < FEWEST_STEPS or np.ptp(distance) == 0:
+        return None
+    in_root, in_kl = line_fit(np.sqrt(distance), np.array(score)), line_fit(distance, np.array(score))
+    return RootKLFit(
+        slope=in_root.slope,
+        intercept=in_root.intercept,
+        r_squared=in_root.r_squared,
+        r_squared_in_kl=in_kl.r_squared,
+        n=len(kl),
+    )
+
+
+def replies_side_by_side(
+    prompts: Sequence[EvaluationPrompt], best_of_n: BestOfNResult, trained: TrainedReplies
+) -> list[PolicyReplies]:
+    """Every evaluation prompt with one reply of each policy; scores are by the held-out model, centred."""
+    base, best, centre = best_of_n.base, best_of_n.best, best_of_n.centre.held_out_pm
+    return [
+        PolicyReplies(
+            prompt=prompt.dialogue.to_json(),
+            category=prompt.category,
+            base=base.texts[i],
+            best_of_n=best.texts[i],
+            trained=trained.texts[i][0],
+            scores=PolicyScores(
+                base=base.held_out_pm[i] - centre,
+                best_of_n=best.held_out_pm[i] - centre,
+                trained=float(trained.scores.held_out_pm[i, 0]) - centre,
+            ),
+        )
+        for i, prompt in enumerate(prompts)
     ]

@@ -2,17 +2,33 @@
 
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 
 from preflab.data.prompts import distinct_prompts
-from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
-from preflab.maths.statistics import mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy, save_preference_model
 from preflab.recipes.align.config import Config
-from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
+from preflab.recipes.align.measure import (
+    JudgedScores,
+    TrainedReplies,
+    best_of_n_curve,
+    compare_policies,
+    root_kl_fit,
+)
+from preflab.recipes.align.results import (
+    HELD_OUT_PM,
+    TRAINING_PM,
+    BestOfNResult,
+    MeanScores,
+    MeasureResult,
+    PolicyTrainingResult,
+    ReplyCounts,
+    ScoredReplies,
+    SuitesResult,
+)
+from preflab.recipes.align.suites import measure_suites
+from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, DataResult
 from preflab.recipes.common.fitting import Workbench, fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import (
@@ -23,21 +39,31 @@ from preflab.recipes.common.policy_optimisation import (
     sampling_engine,
     value_role,
 )
-from preflab.recipes.common.reply_evaluation import ReplyEvaluation
-from preflab.recipes.common.results import PreferenceResult
+from preflab.recipes.common.reply_evaluation import ReplyEvaluation, ended_share, sampled_tokens, tokens_with_prompts
+from preflab.recipes.common.results import ExportResult, PreferenceResult
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
 from preflab.training.policy_gradient.task import PolicyTask
 from preflab.training.policy_gradient.training import PolicyTraining
+
+TRAIN, HELD_OUT_PM_TRAIN = "train", "judge"
+"""Parts of the comparisons that the two preference models learn from."""
+POLICY = "policy"
+"""Role, weights and exported folder of the trained policy."""
+POLICY_STAGE = "ppo"
+"""The stage that trains it, whatever the method."""
 
 
 class Stages:
     """Those of the main job."""
 
     def __init__(self, config: Config, run: Run) -> None:
-        rest = 1 - config.data.held_out_share
-        shares = {"train": rest * (1 - config.held_out_pm_share), "judge": rest * config.held_out_pm_share}
-        shares["held_out"] = config.data.held_out_share
+        training_share = 1 - config.data.held_out_share
+        shares = {
+            TRAIN: training_share * (1 - config.held_out_pm_share),
+            HELD_OUT_PM_TRAIN: training_share * config.held_out_pm_share,
+            HELD_OUT: config.data.held_out_share,
+        }
         models = ModelRoles(run, config.model, scoring_tokens=config.training.max_tokens)
         comparisons = ComparisonParts(run, config.data, models, shares)
         evaluation = ReplyEvaluation(
@@ -53,150 +79,136 @@ class Stages:
 
     def preference(self) -> PreferenceResult:
         """Fit the preference model that best-of-n and the policy are optimised against."""
-        return fit_preference_model(self.bench, self.config.preference, name="pm", part="train", stage="preference")
+        return fit_preference_model(
+            self.bench, self.config.preference, name=TRAINING_PM, part=TRAIN, stage="preference"
+        )
 
     def held_out_preference(self) -> PreferenceResult:
         """Fit a second preference model on other comparisons, which nothing is optimised against."""
         return fit_preference_model(
-            self.bench, self.config.preference, name="pm_judge", part="judge", stage="preference_judge"
+            self.bench, self.config.preference, name=HELD_OUT_PM, part=HELD_OUT_PM_TRAIN, stage="preference_judge"
         )
 
-    def best_of_n(self) -> dict[str, Any]:
+    def best_of_n(self) -> BestOfNResult:
         """Sample the policy as it was loaded; score every reply by both models; expected score by n."""
-        total = self.config.best_of_n
-        rollouts = self.evaluation.rollouts("base replies", self.models.reference, total + 1, "base")
+        most = self.config.best_of_n
+        rollouts = self.evaluation.rollouts("base replies", self.models.reference, most + 1, "base")
         replies = self.evaluation.texts(rollouts)
-        scores = {name: self.evaluation.scores(name, replies) for name in ("pm", "pm_judge")}
-        pool, judge = scores["pm"][:, 1:], scores["pm_judge"][:, 1:]  # reply 0 is the plain sample
-        centre = {name: float(grid[:, 1:].mean()) for name, grid in scores.items()}
-        curve = []
-        for n in _powers(total):
-            curve.append(
-                {
-                    "n": n,
-                    "kl": kl_best_of_n(n),
-                    "score": mean_with_interval(expected_best_of_n(pool, pool, n) - centre["pm"]),
-                    "judge_score": mean_with_interval(expected_best_of_n(pool, judge, n) - centre["pm_judge"]),
-                }
-            )
-        best = pool.argmax(-1) + 1
-        return {
-            "curve": curve,
-            "centre": centre,
-            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
-            "measured_tokens": 2 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
-            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
-            "base": {
-                "texts": [r[0] for r in replies],
-                "pm": scores["pm"][:, 0].tolist(),
-                "pm_judge": scores["pm_judge"][:, 0].tolist(),
-            },
-            "best": {
-                "texts": [r[k] for r, k in zip(replies, best, strict=True)],
-                "pm": [float(s[k]) for s, k in zip(scores["pm"], best, strict=True)],
-                "pm_judge": [float(s[k]) for s, k in zip(scores["pm_judge"], best, strict=True)],
-            },
-        }
+        scores = self._judged(replies)
+        candidates = JudgedScores(*(grid[:, 1:] for grid in scores))  # reply 0 is the plain sample
+        centre = MeanScores(
+            training_pm=float(candidates.training_pm.mean()), held_out_pm=float(candidates.held_out_pm.mean())
+        )
+        picks = candidates.training_pm.argmax(-1) + 1
+        return BestOfNResult(
+            curve=best_of_n_curve(candidates, centre, most),
+            centre=centre,
+            sampled_tokens=sampled_tokens(rollouts),
+            measured_tokens=2 * tokens_with_prompts(rollouts),
+            ended_share=ended_share(rollouts),
+            base=_scored(replies, scores, np.zeros_like(picks)),
+            best=_scored(replies, scores, picks),
+        )
 
-    def ppo(self) -> dict[str, Any]:
+    def train_policy(self) -> PolicyTrainingResult:
         """Train the policy against the first preference model."""
-        policy = self.models.role("policy")
+        policy = self.models.role(POLICY)
         config, label = self.config, METHODS[self.config.algorithm]
-        with self._engine(policy, "ppo", max_staleness=config.training.max_staleness) as engine:
-            task = PolicyTask(
-                policy=policy,
-                reference=self.models.reference,
-                scorer=self.models.scorer("pm"),
-                prompts=distinct_prompts([*self.comparisons.parts["train"], *self.comparisons.parts["judge"]]),
-                encoder=self.models.encoder,
-                seed=self.run.seed_of("ppo"),
-                score_offset=self.run.result("best_of_n")["centre"]["pm"],
-                engine=engine,
-                pretraining=pretraining_rows(
-                    self.run, self.models.encoder, config.pretraining, example_tokens=config.training.ptx.example_tokens
-                ),
+        with self._engine(policy, POLICY_STAGE, max_staleness=config.training.max_staleness) as engine:
+            task = self._policy_task(policy, engine)  # first: it loads the preference model that a value head reads
+            training = PolicyTraining(
+                task, policy_method(replace(config.training, sampling=config.sampling), self._value)
             )
-            method = policy_method(replace(config.training, sampling=config.sampling), self._value)
-            training = PolicyTraining(task, method)
-            run_policy_training(self.run, "ppo", label, training)
+            run_policy_training(self.run, POLICY_STAGE, label, training)
         averages = training.config.ema_decay is not None
         if averages:  # what is measured and exported from here on (Ouyang et al. 2022)
             self.run.save_weights("policy_last", policy.state())
-        self.run.save_weights("policy", training.ema_state() if averages else policy.state())
-        steps = self.run.metrics("ppo")
-        return {
-            "steps": len(steps),
-            "stopped": training.stopped,
-            "method": label,
-            "prompts": len(training.prompts),
-            "refused_prompts": training.n_refused,
-            "sampled_tokens": sum(s["sampled_tokens"] for s in steps),
-            "measured_tokens": sum(s["measured_tokens"] for s in steps),
-            "trained_tokens": sum(s.get("trained_tokens", 0) for s in steps),
-            "sampling_seconds": sum(s["sampling_seconds"] for s in steps),
-        }
+        self.run.save_weights(POLICY, training.ema_state() if averages else policy.state())
+        steps = self.run.metrics(POLICY_STAGE)
+        return PolicyTrainingResult(
+            steps=len(steps),
+            stopped=training.stopped,
+            method=label,
+            prompts=len(training.prompts),
+            refused_prompts=training.n_refused,
+            sampled_tokens=sum(line["sampled_tokens"] for line in steps),
+            measured_tokens=sum(line["measured_tokens"] for line in steps),
+            trained_tokens=sum(line.get("trained_tokens", 0) for line in steps),
+            sampling_seconds=sum(line["sampling_seconds"] for line in steps),
+        )
 
-    def measure(self) -> dict[str, Any]:
-        """Base against best-of-n and PPO on held-out prompts, judged by both models."""
-        from preflab.recipes.align.measure import compare
+    def _policy_task(self, policy: Role, engine: Engine) -> PolicyTask:
+        parts, ptx = self.comparisons.parts, self.config.training.ptx
+        return PolicyTask(
+            policy=policy,
+            reference=self.models.reference,
+            scorer=self.models.scorer(TRAINING_PM),
+            prompts=distinct_prompts([*parts[TRAIN], *parts[HELD_OUT_PM_TRAIN]]),
+            encoder=self.models.encoder,
+            seed=self.run.seed_of("ppo"),
+            score_offset=self.run.result("best_of_n", BestOfNResult).centre.training_pm,
+            engine=engine,
+            pretraining=pretraining_rows(
+                self.run, self.models.encoder, self.config.pretraining, example_tokens=ptx.example_tokens
+            ),
+        )
 
-        k = self.config.replies_per_prompt
-        policy = self.models.role("policy")
-        policy.load_state(self.run.load_weights("policy"))
-        rollouts = self.evaluation.rollouts("PPO replies", policy, k, "policy")
+    def measure(self) -> MeasureResult:
+        """Base against best-of-n and trained policy on held-out prompts, judged by both models."""
+        policy = self.models.trained_role(POLICY)
+        rollouts = self.evaluation.rollouts("PPO replies", policy, self.config.replies_per_prompt, "policy")
         texts = self.evaluation.texts(rollouts)
-        kl = self.evaluation.log_ratios(policy, self.models.reference, rollouts)
-        scores = {name: self.evaluation.scores(name, texts) for name in ("pm", "pm_judge")}
-        tokens = {
-            "sampled_tokens": sum(len(r.tokens) for rs in rollouts for r in rs),
-            "measured_tokens": 4 * sum(len(rs[0].prompt) + sum(len(r.tokens) for r in rs) for rs in rollouts),
-            "ended_share": float(np.mean([r.finished for rs in rollouts for r in rs])),
-        }
-        return tokens | compare(
-            [(prompt, category) for prompt, category, _ in self.evaluation.prompts],
-            self.run.result("best_of_n"),
-            {"texts": texts, **scores},
-            kl,
-            self.run.metrics("ppo"),
+        log_ratios = self.evaluation.log_ratios(policy, self.models.reference, rollouts)
+        trained = TrainedReplies(
+            texts=texts,
+            scores=self._judged(texts),
+            log_ratios=log_ratios,
+            counts=ReplyCounts(
+                sampled_tokens=sampled_tokens(rollouts),
+                measured_tokens=4 * tokens_with_prompts(rollouts),
+                ended_share=ended_share(rollouts),
+            ),
+        )
+        steps = self.run.metrics(POLICY_STAGE)
+        return compare_policies(
+            self.evaluation.prompts,
+            self.run.result("best_of_n", BestOfNResult),
+            trained,
+            root_kl_fit([line["kl"] for line in steps], [line["score"] for line in steps]),
             n=self.config.best_of_n,
             method=METHODS[self.config.algorithm],
         )
 
-    def suites(self) -> dict[str, Any]:
+    def suites(self) -> SuitesResult:
         """The starter suites, before and after."""
-        from preflab.recipes.align.suites import measure_suites
+        return measure_suites(self.run, self.models, self.models.trained_role(POLICY), self.config.suite_items)
 
-        policy = self.models.role("policy")
-        policy.load_state(self.run.load_weights("policy"))
-        return measure_suites(self, policy)
-
-    def export(self) -> dict[str, Any]:
+    def export(self) -> ExportResult:
         """Write what other libraries load: the policy and the preference model."""
-        folder, saved = self.run.folder, {}
-        with self.run.progress("saving models", 2 if self.run.is_done("ppo") else 1, "models") as advance:
-            pad = self.models.encoder.pad_id
-            template = self.models.encoder.scoring_template
+        has_policy = self.run.is_done(POLICY_STAGE)
+        folder, saved = self.run.folder, {"preference_model": "AutoModelForSequenceClassification"}
+        with self.run.progress("saving models", 2 if has_policy else 1, "models") as advance:
             save_preference_model(
-                self.models.trained_role("pm", head=True),
+                self.models.trained_role(TRAINING_PM, head=True),
                 folder / "preference_model",
-                pad_id=pad,
-                chat_template=template,
+                pad_id=self.models.encoder.pad_id,
+                chat_template=self.models.encoder.scoring_template,
             )
-            saved["preference_model"] = "AutoModelForSequenceClassification"
             advance()
-            if self.run.is_done("ppo"):
-                policy = self.models.role("policy")
-                policy.load_state(self.run.load_weights("policy"))
-                save_policy(policy, folder / "policy")
-                saved["policy"] = "AutoModelForCausalLM"
+            if has_policy:
+                save_policy(self.models.trained_role(POLICY), folder / POLICY)
+                saved[POLICY] = "AutoModelForCausalLM"
                 advance()
-        return {"saved": saved}
+        return ExportResult(saved)
+
+    def _judged(self, replies: list[list[str]]) -> JudgedScores:
+        """Scores of replies by both preference models, nats, [prompt, reply]."""
+        return JudgedScores(*(self.evaluation.scores(name, replies) for name in (TRAINING_PM, HELD_OUT_PM)))
 
     def _value(self) -> Role:
         """The value model, as the settings say."""
-        return value_role(
-            self.models.trunk, "value", preference_model="pm", is_separate=self.config.value_model == "model"
-        )
+        is_separate = self.config.value_model == "model"
+        return value_role(self.models.trunk, "value", preference_model=TRAINING_PM, is_separate=is_separate)
 
     def _engine(self, role: Role, purpose: str, *, max_staleness: int = 0) -> AbstractContextManager[Engine]:
         """In this process, or on the server that the settings name."""
@@ -204,6 +216,17 @@ class Stages:
         return sampling_engine(self.run, self.models.encoder, role, purpose, sampler=self.config.sampler, vllm=vllm)
 
 
-def _powers(total: int) -> list[int]:
-    """1, 2, 4 ... up to ``total``, which is always there."""
-    return sorted({2**k for k in range(total.bit_length()) if 2**k <= total} | {total})
+def _scored(replies: list[list[str]], scores: JudgedScores, picks: np.ndarray) -> ScoredReplies:
+    """One reply of each prompt.
+
+    Args:
+        replies  [prompt][reply].
+        scores   of them, [prompt, reply].
+        picks    number of the reply, [prompt].
+    """
+    prompts = np.arange(len(picks))
+    return ScoredReplies(
+        texts=[texts[k] for texts, k in zip(replies, picks.tolist(), strict=True)],
+        training_pm=scores.training_pm[prompts, picks].tolist(),
+        held_out_pm=scores.held_out_pm[prompts, picks].tolist(),
+    )

@@ -1,12 +1,11 @@
-"""The report of the main job: right numbers in words; nothing runs, nothing is loaded, nothing breaks it."""
+"""The outcome of the main job: right numbers in words; nothing runs, nothing is loaded, nothing breaks it."""
 
-import json
 import math
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -14,134 +13,28 @@ from preflab.conversion import to_json
 from preflab.errors import RunError
 from preflab.maths.statistics import Estimate
 from preflab.recipes.align import Config, report
-from preflab.recipes.align.report import command, examples, read_facts, status, write_report
+from preflab.recipes.align.report import (
+    command_of,
+    finite_steps,
+    first_replies,
+    run_status,
+    stage_costs,
+    summarise,
+    write_report,
+)
 from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.reporting.format import DASH, MINUS, nats, number, points, sample, share
-
-ATTACK = '<script>alert("x")</script><img src="http://evil.example/a.png" onerror=alert(1)>'
-STAGES = ("data", "preference", "preference_judge", "best_of_n", "ppo", "measure", "suites", "export")
-PARTS = ("train", "judge", "held_out")
-
-
-def estimate(value: float, half: float, n: int = 100, clusters: int | None = 40) -> dict[str, Any]:
-    return {"value": value, "low": value - half, "high": value + half, "n": n, "clusters": clusters, "level": 0.95}
-
-
-def preference(accuracy: float) -> dict[str, Any]:
-    bins = [{"low": p, "high": p, "mean_prob": p, "frequency": p, "n": 10} for p in (0.2, 0.5, 0.8)]
-    return {
-        "accuracy": estimate(accuracy, 0.05),
-        "by_category": {"helpfulness": estimate(0.7, 0.1, 50), "$x^2$ <b>": estimate(0.6, 0.2, 50)},
-        "calibration": bins,
-        "calibration_error": 0.05,
-        "loss": 0.6,
-        "baselines": {"length": estimate(0.55, 0.05), "bag of words": estimate(0.6, 0.05)},
-        "lead": {"length": estimate(0.15, 0.06), "bag of words": estimate(0.02, 0.06)},
-        "baseline_notes": {"length": "the longer reply wins", "bag of words": "9 words"},
-        "steps": 8,
-        "trained_tokens": 900,
-        "measured_tokens": 100,
-        "without_pairs": 0,
-        "seconds": 3.0,
-    }
-
-
-def best_of_n() -> dict[str, Any]:
-    curve = [
-        {
-            "n": n,
-            "kl": math.log(n) - (n - 1) / n,
-            "score": estimate(0.4 * k, 0.2),
-            "judge_score": estimate(0.2 * k, 0.3),
-        }
-        for k, n in enumerate((1, 2, 4, 8, 16))
-    ]
-    return {"curve": curve, "centre": {"pm": -1.0, "pm_judge": 0.0}, "base": {}, "best": {}, "seconds": 2.0}
-
-
-def measure(n: int, *, judge_gain: float = 0.4, commonest: float = 0.01) -> dict[str, Any]:
-    fact = {"n": n, "mean_words": 20.0, "median_words": 19.0, "empty_share": 0.0, "distinct_1": 0.5, "distinct_2": 0.8}
-    fact |= {"distinct_3": 0.9, "commonest_share": 0.01}
-    gain = {"pm": estimate(0.5, 0.1), "pm_judge": estimate(judge_gain, 0.1)}
-    win = {"pm": estimate(0.7, 0.1), "pm_judge": estimate(0.5 + judge_gain / 4, 0.08, n)}
-    shown = [
-        {
-            "prompt": [{"role": "user", "content": f"Question {i}?\r\nPlease."}],
-            "category": "helpfulness",
-            "base": ATTACK,
-            "best_of_n": "A plain reply\x00 with \u202e odd \ud800 characters.",
-            "ppo": f"Reply {i}. " + "It goes on for a while, as replies do. " * 4,
-            "judge": {"base": 0.0, "best_of_n": 0.1, "ppo": (i - n / 2) / 10},
-        }
-        for i in range(n)
-    ]
-    verdict = {"claim": "PPO wins", "outcome": "holds", "estimate": win["pm_judge"], "threshold": 0.5, "unit": "share"}
-    return {
-        "n": 16,
-        "gain": {"best_of_n": gain, "ppo": gain},
-        "win_rate": {"best_of_n": win, "ppo": win},
-        "win_rate_by_category": {"helpfulness": win["pm_judge"]},
-        "kl": {"best_of_n": 1.8, "ppo": estimate(4.0, 0.5)},
-        "facts": {"base": fact, "best_of_n": fact, "ppo": fact | {"commonest_share": commonest}},
-        "root_kl_fit": {"slope": 1.0, "intercept": -1.0, "r_squared": 0.93, "r_squared_in_kl": 0.81, "n": 24},
-        "examples": shown,
-        "verdicts": [verdict | {"source": "Bai et al. 2022"}],
-        "seconds": 4.0,
-    }
-
-
-def suite() -> dict[str, Any]:
-    """One starter suite, before and after."""
-    own = {"low": 0.4, "high": 0.6, "n": 48, "clusters": 12, "level": 0.95}
-    gap = own | {"value": 0.05, "low": 0.01, "high": 0.09}
-    found = {"a": {"value": 0.5} | own, "b": {"value": 0.55} | own, "gap": gap}
-    measure = {"name": "accuracy", "unit": "share", "better": "higher", "outcome": "better"}
-    failed = {"before": {}, "after": {"the model said nothing": 2}}
-    return {"title": "Suite <X>", "summary": "", "items": 48, "failed": failed, "differences": [measure | found]}
-
-
-def make_run(folder: Path, *, upto: str = "export", until: str = "measure", n: int = 12, **replies: float) -> Path:
-    """A run folder by hand, with the stages up to ``upto``."""
-    (folder / "results").mkdir(parents=True)
-    config = to_json(Config()) | {"until": until}
-    (folder / "config.json").write_text(json.dumps({"recipe": "align", "config": config}))
-    counts = {"counts": {"train": {"shortened": 0, "refused": ["row 3: too long"]}}}
-    record = {
-        "data": {"source": "starter", "format": "f", "digest": "sha256:abc", "records": 60, "refused": {"tie": 2}}
-    }
-    typed = {"command": ["preflab", "align", "--name", "my run"]}
-    (folder / "record.json").write_text(json.dumps(record | counts | typed))
-    tokens = dict.fromkeys(PARTS, 1000)
-    data = dict.fromkeys(("comparisons", "pairs", "tokens", "tokens_pair_by_pair", "shortened", "refused"), tokens)
-    ppo = {"steps": 24, "stopped": "", "prompts": 48, "refused_prompts": 0, "sampled_tokens": 192.0, "seconds": 61.0}
-    results = {
-        "data": data | {"evaluation_prompts": n, "stop_token": "<|end|>", "seconds": 0.2},
-        "preference": preference(0.7),
-        "preference_judge": preference(0.68),
-        "best_of_n": best_of_n(),
-        "ppo": ppo,
-        "measure": measure(n, **replies),
-        "suites": {"suites": {"starter_x": suite()}, "measured_tokens": 900, "seconds": 2.0},
-        "export": {"saved": {"policy": "AutoModelForCausalLM"}, "seconds": 1.0},
-    }
-    left_out = {
-        "best-of-n": {"ppo", "measure", "suites"},
-        "preference": {"best_of_n", "ppo", "measure", "suites"},
-    }.get(until, set())
-    for name in STAGES[: STAGES.index(upto) + 1]:
-        if name not in left_out:
-            (folder / "results" / f"{name}.json").write_text(json.dumps(results[name]))
-    fitting = [{"stage": "preference", "step": i, "loss": 0.7 - i / 100, "accuracy": 0.6} for i in range(1, 9)]
-    steps = [{"stage": "ppo", "step": i, **ppo_step(i)} for i in range(1, 25)] if "ppo" not in left_out else []
-    lines = [json.dumps(line) for line in (*fitting, *steps)]
-    (folder / "metrics.jsonl").write_text("\n".join(lines) + '\n{"stage": "ppo", "st')  # the last one cut off by a kill
-    return folder
-
-
-def ppo_step(i: int) -> dict[str, Any]:
-    same = dict.fromkeys(("entropy", "reply_tokens", "ended_share", "explained_variance", "sampler_gap"), 0.5)
-    return same | {"score": i / 12 - 1, "score_std": 0.8, "reward": i / 20 - 1, "kl": i / 6, "kl_error": 0.1,
-                   "kl_coefficient": 0.05, "clip_fraction": None if i == 24 else 0.1}  # fmt: skip
+from preflab.reporting.report import Facts, read_facts
+from tests.recipes.align.results_of import (
+    ATTACK,
+    STAGES,
+    make_run,
+    measure,
+    policy_replies,
+    policy_training,
+    preference,
+    write_results,
+)
 
 
 class Page(HTMLParser):
@@ -173,7 +66,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Page]:
 @pytest.fixture
 def no_plots(monkeypatch: pytest.MonkeyPatch) -> None:
     """For tests of words alone: drawing takes most of the time."""
-    monkeypatch.setattr(report, "plots", lambda facts: {})
+    monkeypatch.setattr(report, "report_plots", lambda results, metrics, config: {})
 
 
 def words(page: Page) -> str:
@@ -257,7 +150,7 @@ def test_the_summary_says_what_the_numbers_say(whole: tuple[str, Page]) -> None:
 
 
 def test_a_gain_that_the_second_model_does_not_see_is_called_over_optimisation(tmp_path: Path, no_plots: None) -> None:
-    said = words(render(make_run(tmp_path / "run", judge_gain=0.0))[1])
+    said = words(render(make_run(tmp_path / "run", held_out_gain=0.0))[1])
     assert "in 50.0 % [42.0, 58.0] of cases, which is no clear change" in said
     assert (
         said.count("PPO raised the score of the first model (+0.50 [+0.40, +0.60] nats)") == 2
@@ -270,25 +163,12 @@ def test_a_commonest_reply_above_a_fifth_is_called_collapse(tmp_path: Path, no_p
     assert "Collapse. 35 % of the PPO replies are one and the same text (base policy: 1 %)." in said
 
 
-def test_examples_are_the_extremes_and_the_middle() -> None:
-    found = examples({"measure": measure(12)})  # gains -0.6, -0.5 ... 0.5 for prompts 1 to 12
-    shown = [[e["number"] for e in stratum["examples"]] for stratum in found["strata"]]
-    assert shown == [[12, 11, 10], [8, 7, 6], [3, 2, 1]]
-    assert [e["number"] for e in found["rest"]] == [9, 5, 4]
-
-
-@pytest.mark.parametrize(("n", "each", "rest"), [(9, 3, 0), (8, 2, 2), (3, 1, 0), (2, 0, 2)])
-def test_few_examples_are_never_shown_twice(n: int, each: int, rest: int) -> None:
-    found = examples({"measure": measure(n)})
-    assert [len(s["examples"]) for s in found["strata"]] == ([each] * 3 if each else [])
-    assert len(found["rest"]) == rest
-
-
 @pytest.mark.parametrize("upto", STAGES)
 def test_the_status_names_what_is_missing(tmp_path: Path, upto: str) -> None:
-    found = status(read_facts(make_run(tmp_path / "run", upto=upto)))
-    assert found["finished"] == (upto == "export")
-    assert list(found["missing"]) == list(STAGES[STAGES.index(upto) + 1 :])
+    facts = read_facts(make_run(tmp_path / "run", upto=upto), "align", report.STAGES)
+    status = run_status(facts.results.keys(), facts.metrics, "measure")
+    assert status.finished == (upto == "export")
+    assert list(status.missing) == list(STAGES[STAGES.index(upto) + 1 :])
 
 
 @pytest.mark.parametrize("upto", ["data", "best_of_n"])
@@ -308,8 +188,8 @@ def test_a_run_without_any_stage_has_a_report(tmp_path: Path, no_plots: None) ->
 
 def test_stages_not_asked_for_are_not_called_missing(tmp_path: Path, no_plots: None) -> None:
     folder = make_run(tmp_path / "run", until="best-of-n")
-    found = status(read_facts(folder))
-    assert found["finished"] and set(found["missing"]) == {"ppo", "measure", "suites"}
+    status = run_status(read_facts(folder, "align", report.STAGES).results.keys(), {}, "best-of-n")
+    assert status.finished and set(status.missing) == {"ppo", "measure", "suites"}
     assert "The run is complete, up to where it was told to stop (best-of-n)." in words(render(folder)[1])
 
 
@@ -328,7 +208,8 @@ def test_the_command_names_the_nearest_scale_and_what_differs(monkeypatch: pytes
     expected = (
         "preflab align --scale few --seed 3 --name x-again --set 'data.comparisons=my data.jsonl' --set best_of_n=2"
     )
-    assert command({"record": {}, "config": config, "name": "x"}) == expected
+    facts = Facts(folder=Path("x"), recipe="align", config=config, record={}, results={})
+    assert command_of(facts, "x") == expected
 
 
 def test_a_recorded_command_is_shown_as_it_was(whole: tuple[str, Page]) -> None:
@@ -347,6 +228,73 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"recipe": "other", "config": {}}')
     with pytest.raises(RunError, match="'other'"):
         write_report(tmp_path)
+
+
+def test_costs_are_summed_over_the_stages_that_count_them() -> None:
+    results = {
+        "preference": {"seconds": 60.0, "trained_tokens": 900, "measured_tokens": 100},
+        "export": {"seconds": 1.5},
+        "data": {"seconds": 0.5},
+    }
+    costs = stage_costs(results)
+    assert [(cost.label, cost.seconds, list(cost.counts)) for cost in costs] == [
+        ("data", 0.5, [None, None, None]),
+        ("first preference model", 60.0, [900, 100, None]),
+        ("export", 1.5, [None, None, None]),
+        ("All of these", 62.0, [900, 100, 0]),
+    ]
+
+
+def test_a_step_that_came_to_nan_has_no_place() -> None:
+    lines = [{"step": 1, "kl": 0.1, "score": 0.5}, {"step": 2, "kl": None, "score": 0.5}, {"step": 3, "score": None}]
+    steps = finite_steps({"ppo": lines, "preference": [{"step": 1, "loss": 0.7}]})
+    assert [line["step"] for line in steps["ppo"]] == [1]
+    assert (len(steps["preference"]), steps["preference_judge"]) == (1, [])
+
+
+def test_the_commonest_reply_is_of_one_reply_a_prompt() -> None:
+    texts = ("yes", "no ", "no", "maybe")
+    examples = [policy_replies(i, 4, trained=text) for i, text in enumerate(texts)]
+    replies = first_replies(replace(measure(4), examples=examples))
+    assert (replies.commonest, replies.facts.n, replies.facts.commonest_share) == ("no", 4, 0.5)
+
+
+def test_every_headline_number_is_there_with_its_interval(tmp_path: Path) -> None:
+    unbounded = replace(preference(0.625), baselines={"length": Estimate(0.5, -math.inf, math.inf, 20)})
+    results = {"preference": unbounded, "measure": measure(16), "ppo": policy_training()}
+    write_results(tmp_path, results, seconds=1220.4)
+    (tmp_path / "report.html").touch()
+    lines = {label: (text, remark) for label, text, remark in summarise(tmp_path)}
+    assert lines["held-out accuracy"] == ("62.5 % [57.5, 67.5]", "100 pairs")
+    assert lines["  by length alone"] == (f"50.0 % [{MINUS}∞, ∞]", "the longer reply wins")
+    assert lines["PPO: gain by its own model"][0] == "+0.50 [+0.40, +0.60] nats"
+    assert lines["best of 16: wins by the second model"][0] == "60.0 % [52.0, 68.0]"
+    assert lines["best of 16: KL"] == ("1.80 nats", "log n - (n - 1)/n")
+    assert lines["PPO: KL"] == ("4.00 [3.50, 4.50] nats", "per reply")
+    assert lines["time"][0] == "1 h 1 min"  # 3 x 1220.4 seconds
+    assert lines["report"][0] == str(tmp_path / "report.html")
+    assert "policy" not in lines and "PPO stopped early" not in lines
+    assert list(lines)[2:7] == [
+        "best of 16: gain by its own model",
+        "best of 16: wins by its own model",
+        "best of 16: gain by the second model",
+        "best of 16: wins by the second model",
+        "best of 16: KL",
+    ]
+
+
+def test_stages_that_were_not_run_have_no_lines(tmp_path: Path) -> None:
+    write_results(tmp_path, {"preference": preference()}, seconds=61.2)
+    labels = [label for label, _, _ in summarise(tmp_path)]
+    assert labels == ["held-out accuracy", "  by length alone", "  by bag of words alone", "time"]
+    assert ("time", "1 min 1 s", "") in summarise(tmp_path)
+
+
+def test_an_early_stop_is_told(tmp_path: Path) -> None:
+    stopped = "KL 31 is above the limit of 30"
+    write_results(tmp_path, {"ppo": policy_training(stopped, "RLOO")}, seconds=5.0)
+    assert ("RLOO stopped early", stopped, "") in summarise(tmp_path)
+    assert ("time", "5.0 s", "") in summarise(tmp_path)
 
 
 def test_numbers_in_words() -> None:

@@ -8,9 +8,6 @@ from typing import Any
 import pytest
 
 from preflab.cli import main
-from preflab.errors import ConfigError
-from preflab.recipes.align import Config
-from preflab.rollouts.servers.vllm import VLLMConfig
 from tests.fake_vllm import FakeVLLM
 
 SMOKE = ["align", "--scale", "smoke", "--max-comparisons", "24"]
@@ -64,10 +61,3 @@ def test_a_run_whose_server_goes_away_says_so_and_goes_on_where_it_stood(
     fake.start()  # and it knows no adapter any more
     assert run(tmp_path, "broken", fake, "--until", "ppo") == 0
     assert metrics(tmp_path / "broken") == unbroken
-
-
-def test_a_sampler_that_is_neither_here_nor_an_address_is_refused() -> None:
-    with pytest.raises(ConfigError, match="'vllm' is no address"):
-        Config(sampler="vllm")
-    with pytest.raises(ConfigError, match=r"set ppo\.max_staleness"):
-        Config(vllm=VLLMConfig(max_staleness=2))
