@@ -1,4 +1,4 @@
-"""Tables of README.md and docs/, made from results/: nothing in them is typed by hand.
+"""Tables of README.md, docs/ and recipes, made from results/: nothing in them is typed by hand.
 
     python -m scripts.tables            rewrite them
     python -m scripts.tables --check    say which are out of date; exit code 1 if any is
@@ -20,7 +20,13 @@ from preflab.runner.published import PublishedRun, PublishedVerdict, published_r
 from preflab.runner.sources import Claim, Source, sources
 
 ROOT = Path(__file__).parents[1]
-PAGES = ("README.md", "docs/papers.md", "docs/baselines.md", "docs/performance.md")
+PAGES = (
+    "README.md",
+    "docs/papers.md",
+    "docs/baselines.md",
+    "docs/performance.md",
+    *(f"preflab/recipes/{recipe}/README.md" for recipe in ("align", "rafailov2023_dpo", "sft")),
+)
 BLOCK = re.compile(r"(<!-- generated: ([^>]+?) -->\n).*?(<!-- end -->)", re.DOTALL)
 Json = Mapping[str, Any]
 

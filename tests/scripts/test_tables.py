@@ -43,8 +43,8 @@ def test_a_number_typed_by_hand_and_a_changed_result_are_found(
     assert "71.0 %" in page
     assert rendered(page.replace("71.0 %", "81.0 %"), evidence) == page
     shutil.copytree(ROOT / "results", tmp_path / "results")
-    (tmp_path / "docs").mkdir()
     for name in PAGES:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(ROOT / name, tmp_path / name)
     monkeypatch.setattr(tables, "ROOT", tmp_path)
     monkeypatch.setattr("sys.argv", ["tables", "--check"])
