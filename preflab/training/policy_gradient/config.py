@@ -10,7 +10,7 @@ from preflab.rollouts.generate import SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.ptx import PtxConfig
 
-FILTERS = ("top_k", "top_p", "min_p", "repetition_penalty", "no_repeat_ngram")
+FILTERS = ("top_k", "top_p", "repetition_penalty", "no_repeat_ngram")
 """Sampling settings that change the distribution in a way the trainer's log-probabilities do not follow."""
 
 

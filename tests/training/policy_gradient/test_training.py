@@ -21,7 +21,6 @@ from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.ema import weights_of
 from preflab.training.optimiser import OptimiserConfig
-from preflab.training.policy_gradient.config import PolicyGradientConfig, check_sampling
 from preflab.training.policy_gradient.ppo import PPO, PPOConfig
 from preflab.training.policy_gradient.ptx import PtxConfig
 from preflab.training.policy_gradient.reinforce import Reinforce, ReinforceConfig
@@ -216,31 +215,6 @@ def test_without_kl_there_is_no_reference_pass_and_no_kl_in_the_log() -> None:
     assert theirs["reward"] == pytest.approx(ours["reward"])
     with pytest.raises(ConfigError, match="reference"):
         make(reference=False)
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"kl_coefficient": -0.1}, "pays for KL"),
-        ({"measure_kl": False}, "kl_coefficient cannot do without"),
-        ({"measure_kl": False, "kl_coefficient": 0.0, "kl_limit": 3.0}, "kl_limit cannot do without"),
-        ({"kl_coefficient": 0.0, "kl_target": 3.0}, "start above 0"),
-        ({"steps": 0}, "at least 1"),
-        ({"max_staleness": -1}, "max_staleness"),
-        ({"sampling": SamplingConfig(temperature=0.0)}, "temperature must be above 0"),
-    ],
-)
-def test_impossible_settings_are_refused(changes: dict[str, Any], message: str) -> None:
-    with pytest.raises(ConfigError, match=message):
-        PolicyGradientConfig(**changes)
-
-
-def test_sampling_from_another_distribution_is_refused_where_the_settings_have_it() -> None:
-    check_sampling(SamplingConfig(max_new_tokens=3, temperature=0.7, max_batch=2))
-    for name, value in (("top_k", 5), ("top_p", 0.9), ("repetition_penalty", 1.2)):
-        if hasattr(SamplingConfig(), name):
-            with pytest.raises(ConfigError, match=f"{name}=.*another distribution"):
-                PolicyGradientConfig(sampling=SamplingConfig(**{name: value}))
 
 
 def test_a_reply_without_an_end_has_its_score_cut_or_replaced() -> None:
