@@ -6,8 +6,13 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from statistics import mean
 
+import numpy as np
+
 from preflab.data.comparison import Comparison
+from preflab.data.split import prompt_key
 from preflab.interfaces import Labeller
+from preflab.maths.bootstrap import win_rate
+from preflab.maths.statistics import Estimate
 
 SAME_TEXT = "all replies are the same text"
 NO_LABEL = "no pair of its replies was labelled"
@@ -29,6 +34,17 @@ class LabelledComparisons:
     """Reason -> comparisons of which nothing could be said."""
     replies_left_out: int
     """Replies without a label, of comparisons that judged two others or more."""
+    agreement: Estimate | None
+    """Share of the pairs with a winner before on which the judge names the same one, where it ties half; resampled by
+    prompt. None where no such pair was labelled."""
+    changed: Estimate | None
+    """Share of the labelled pairs of which the judge says something else than was said before: the other winner, a tie
+    in place of one, or one in place of a tie; resampled by prompt. None where no pair was labelled."""
+
+
+def pairs_of(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """What a judge is asked about comparisons: every two different texts of each, in order, without any label."""
+    return [query.pair for k, comparison in enumerate(comparisons) for query in _queries(k, comparison)]
 
 
 def label_comparisons(
@@ -46,11 +62,12 @@ def label_comparisons(
     """
     queries = [query for k, comparison in enumerate(comparisons) for query in _queries(k, comparison)]
     labels = labeller([query.pair for query in queries])
+    answers = zip(queries, labels.prob_first.tolist(), strict=True)
+    answered = [(query, prob) for i, (query, prob) in enumerate(answers) if i not in labels.abstained]
     probs: list[dict[tuple[str, str], float]] = [{} for _ in comparisons]
-    for i, (query, prob) in enumerate(zip(queries, labels.prob_first.tolist(), strict=True)):
-        if i not in labels.abstained:
-            first, second = query.pair.replies
-            probs[query.comparison] |= {(first, second): prob, (second, first): 1 - prob}
+    for query, prob in answered:
+        first, second = query.pair.replies
+        probs[query.comparison] |= {(first, second): prob, (second, first): 1 - prob}
     left_out: Counter[str] = Counter()
     labelled: list[Comparison] = []
     replies_left_out = 0
@@ -60,7 +77,16 @@ def label_comparisons(
             continue
         labelled.append(_relabel(comparison, pair_probs, labeller.name, tolerance))
         replies_left_out += len(comparison.replies) - len(labelled[-1].replies)
-    return LabelledComparisons(labelled, len(queries), dict(labels.reasons()), dict(left_out), replies_left_out)
+    agreement, changed = _beside_before(answered, tolerance)
+    return LabelledComparisons(
+        comparisons=labelled,
+        pairs=len(queries),
+        abstained=dict(labels.reasons()),
+        left_out=dict(left_out),
+        replies_left_out=replies_left_out,
+        agreement=agreement,
+        changed=changed,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,13 +97,46 @@ class _Query:
     """Index of the comparison they are of."""
     pair: Comparison
     """Without any label."""
+    prob_before: float
+    """What the comparison says of the pair so far."""
 
 
 def _queries(index: int, comparison: Comparison) -> Iterable[_Query]:
     """Every two different texts of a comparison."""
     positions = [comparison.replies.index(text) for text in dict.fromkeys(comparison.replies)]
     for i, j in combinations(positions, 2):
-        yield _Query(index, _keep(comparison, (i, j)))
+        yield _Query(index, _keep(comparison, (i, j)), _prob_before(comparison, i, j))
+
+
+def _prob_before(comparison: Comparison, i: int, j: int) -> float:
+    """The probability that reply ``i`` is better than reply ``j``, by the label that the comparison has."""
+    if comparison.prob_first is not None:
+        return comparison.prob_first
+    first, second = comparison.ranks[i], comparison.ranks[j]
+    return 0.5 if first == second else float(first < second)
+
+
+def _beside_before(
+    answered: Sequence[tuple[_Query, float]], tolerance: float
+) -> tuple[Estimate | None, Estimate | None]:
+    """Agreement with the labels before, and the share of labels that changed; see `LabelledComparisons`."""
+    if not answered:
+        return None, None
+    before = np.array([_side(query.prob_before, tolerance) for query, _ in answered])
+    after = np.array([_side(prob, tolerance) for _, prob in answered])
+    prompts = np.array([prompt_key(query.pair.prompt) for query, _ in answered])
+    changed = win_rate(before != after, np.full(len(before), 0.5), prompts)
+    is_clear = before != 0
+    if not is_clear.any():
+        return None, changed
+    same = (before * after)[is_clear]  # 1 the same winner, 0 a tie, -1 the other winner
+    return win_rate(same, np.zeros(len(same)), prompts[is_clear]), changed
+
+
+def _side(prob_first: float, tolerance: float) -> int:
+    """1 where the first of two is better, -1 where the second is, 0 where they tie."""
+    gap = 2 * prob_first - 1
+    return 0 if abs(gap) <= tolerance else 1 if gap > 0 else -1
 
 
 def _keep(comparison: Comparison, positions: Sequence[int]) -> Comparison:

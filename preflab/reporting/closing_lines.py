@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from preflab.reporting.format import duration
+from preflab.reporting.format import duration, sample, share
 
 Line = tuple[str, str, str]
 """What was measured, the number with its 95 % interval, a remark."""
@@ -14,7 +14,7 @@ PRODUCTS = (("report", "report.html"), ("policy", "policy"), ("preference model"
 
 
 def closing_lines(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> list[Line]:
-    """Wall time of all stages, then a line for every product that is there.
+    """How far a judge agrees with the labels before, where there is one; wall time; every product that is there.
 
     Args:
         folder   of the run.
@@ -22,4 +22,13 @@ def closing_lines(folder: Path, results: Mapping[str, Mapping[str, Any]]) -> lis
     """
     seconds = sum(float(result.get("seconds", 0)) for result in results.values())
     files = [(title, str(folder / name), "") for title, name in PRODUCTS if (folder / name).exists()]
-    return [("time", duration(seconds), ""), *files]
+    return [*_judge_line(results.get("data", {})), ("time", duration(seconds), ""), *files]
+
+
+def _judge_line(data: Mapping[str, Any]) -> list[Line]:
+    """Of the stage ``data``, where a judge labelled the comparisons."""
+    judge = data.get("judge")
+    if judge is None:
+        return []
+    agreement = judge["agreement"]
+    return [("judge agrees with the labels before", share(agreement), f"{sample(agreement)} prompts; {judge['judge']}")]

@@ -47,19 +47,23 @@ def resolve(
             config = apply_overrides(config, settings)
         except ConfigError as error:
             raise ConfigError(f"{file}: {error}") from error
-    config = apply_overrides(apply_overrides(config, flags or {}), parse_assignments(assignments))
+    assigned = parse_assignments(assignments)
+    flagged = {name: value for name, value in (flags or {}).items() if name not in assigned}
+    config = apply_overrides(config, flagged | assigned)  # at once: one may be refused without the other
     if isinstance(config, HasUnread):
         refuse_changes_unread(start, config)
     return config
 
 
 def default_name(recipe: Recipe, scale: str, config: Any) -> str:
-    """``align-starter-smollm2``; with the scale and the seed where they are not the usual ones."""
+    """``align-starter-smollm2``; with the kind of judge, the scale and the seed where they are not the usual ones."""
     parts = [recipe.name]
     for name in ("data.comparisons", "model.policy", "policy"):
         outer, _, field = name.rpartition(".")
         holder = getattr(config, outer, None) if outer else config
         parts += [_stem(getattr(holder, field))] if hasattr(holder, field) else []
+    judge = getattr(getattr(config, "data", None), "judge", None)
+    parts += [f"judged-by-{judge.partition(':')[0]}"] if judge else []
     parts += [scale] if scale != "default" else []
     parts += [f"seed{config.seed}"] if getattr(config, "seed", 0) else []
     return "-".join(part for part in parts if part)
@@ -121,7 +125,8 @@ def discard(folder: Path) -> bool:
 def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) -> bool:
     """Run a recipe in its folder, taking up what is there. False when it was already finished.
 
-    A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind.
+    A folder in which nothing was finished is removed again, so that a mistyped setting leaves nothing behind. Pieces
+    of a stage that are kept, such as a judge's answers, stay: they may have cost money.
 
     Raises:
         RunError: the folder is of an earlier layout, belongs to other settings, or is in use.
@@ -136,12 +141,19 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
         try:
             recipe.load().main(config, run)
         except BaseException:
-            if is_new and distributed.is_rank_zero() and not (folder / "state.json").exists():
+            if is_new and distributed.is_rank_zero() and not _holds_work(folder):
                 shutil.rmtree(folder, ignore_errors=True)
             raise
         finished = finished_stages(folder)
         run.record("ended", stages=finished)  # what 'preflab publish' asks for: the recipe came to its end
         return finished != before
+
+
+def _holds_work(folder: Path) -> bool:
+    """Whether a stage of a run has finished, or left pieces or answers of models to go on from."""
+    return (folder / "state.json").exists() or any(
+        any(folder.glob(pieces)) for pieces in ("results/*.jsonl", "answers/*.jsonl")
+    )
 
 
 def _announce(folder: Path, finished: list[str], *, resumed: bool) -> None:

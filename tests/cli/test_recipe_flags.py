@@ -6,7 +6,7 @@ import pytest
 
 from preflab.cli.parser import Parser
 from preflab.cli.recipe_flags import add_setting_flags, help_of, setting_flags
-from preflab.cli.runs import align
+from preflab.cli.runs import align, run
 from preflab.cli.tools import eval
 from preflab.config_overrides import apply_overrides
 from preflab.errors import ConfigError
@@ -25,11 +25,11 @@ def test_help_is_the_docstring_and_the_defaults_of_every_scale() -> None:
     assert help_of(setting) == "Use n, at 50 %%. Default: none; scale smoke: 60."
 
 
-@pytest.mark.parametrize(("recipe", "flags"), [("align", align.FLAGS), ("evaluate", eval.FLAGS)])
+@pytest.mark.parametrize(("recipe", "flags"), [("align", align.FLAGS), ("online", run.FLAGS), ("evaluate", eval.FLAGS)])
 def test_every_flag_sets_the_setting_that_it_names(recipe: str, flags: tuple[tuple[str, str], ...]) -> None:
     assert setting_flags(parse(recipe, flags), flags) == {}
     config = recipe_named(recipe).load().SCALES["default"]()
-    texts = {"until": "ppo"}
+    texts = {"until": "ppo", "judge": "rules:starter"}
     for option, name in flags:
         given = texts.get(name.split(".")[-1], "3")
         arguments = (option, given) if option.startswith("-") else (given,)

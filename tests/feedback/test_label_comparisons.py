@@ -7,7 +7,7 @@ import torch
 
 from preflab.data.comparison import Comparison, Provenance
 from preflab.data.dialogue import Dialogue
-from preflab.feedback.label_comparisons import NO_LABEL, SAME_TEXT, label_comparisons, ranks_of
+from preflab.feedback.label_comparisons import NO_LABEL, SAME_TEXT, label_comparisons, pairs_of, ranks_of
 from preflab.feedback.labellers.oracle import OracleLabeller
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
 from preflab.interfaces import Labels
@@ -105,3 +105,49 @@ def test_an_oracle_without_errors_orders_by_its_criterion() -> None:
         shortest_first = sorted(new.replies, key=by_length)
         assert new.ranks == tuple(shortest_first.index(reply) for reply in new.replies)
         assert new.strength == pytest.approx(1 / 3) and new.provenance.annotator == "oracle:brief"
+
+
+def of_prompt(prompt: str, replies: str, **more: object) -> Comparison:
+    ranks = more.pop("ranks", tuple(range(len(replies))))
+    return Comparison(prompt=Dialogue.of(prompt), replies=tuple(replies), ranks=ranks, **more)  # type: ignore[arg-type]
+
+
+def test_agreement_with_the_labels_before_counts_pairs_with_a_winner() -> None:
+    table = Table({"ab": 0.9, "cd": 0.2, "ef": 0.5, "gh": 0.8, "ij": 0.7})
+    before = [
+        of_prompt("1", "ab"),  # a before, a now: 1
+        of_prompt("2", "cd"),  # c before, d now: 0
+        of_prompt("3", "ef"),  # e before, a tie now: 1/2
+        of_prompt("4", "gh", ranks=(0, 0)),  # a tie before: no winner to agree with, yet changed
+        of_prompt("5", "ij", ranks=(1, 0), prob_first=0.6),  # the probability overrides the ranks: i before, i now
+        of_prompt("6", "xy"),  # not labelled: says nothing of either
+    ]
+    labelled = label_comparisons(before, table)
+    assert labelled.agreement is not None and labelled.changed is not None
+    assert labelled.agreement.value == pytest.approx((1 + 0 + 0.5 + 1) / 4) and labelled.agreement.n == 4
+    assert labelled.changed.value == pytest.approx(3 / 5) and labelled.changed.n == 5
+    assert labelled.agreement.low < labelled.agreement.value < labelled.agreement.high
+
+
+def test_agreement_counts_prompts_once_in_its_interval_and_full_agreement_is_not_certain() -> None:
+    table = Table({"ab": 1.0, "ac": 1.0, "bc": 1.0})
+    same = label_comparisons([of_prompt("q", "abc"), of_prompt("Q ", "abc"), of_prompt("other", "abc")], table)
+    assert same.agreement is not None and same.changed is not None
+    assert (same.agreement.value, same.agreement.n, same.agreement.clusters) == (1.0, 9, 2)
+    assert same.agreement.low < 0.5 and same.agreement.high == 1.0  # Wilson's for two prompts
+    assert same.changed.value == 0.0
+    turned = label_comparisons([of_prompt("q", "abc", ranks=(2, 1, 0))], table)
+    assert turned.agreement is not None and turned.agreement.value == 0.0
+
+
+def test_without_labels_there_is_no_agreement() -> None:
+    none = label_comparisons([of_prompt("q", "xy")], Table({}))
+    assert none.agreement is None and none.changed is None
+    ties = label_comparisons([of_prompt("q", "ab", ranks=(0, 0))], Table({"ab": 0.5}))
+    assert ties.agreement is None and ties.changed is not None and ties.changed.value == 0.0
+
+
+def test_a_judge_is_asked_about_every_two_texts_without_labels() -> None:
+    pairs = pairs_of([of_prompt("q", "aab", ranks=(0, 0, 1)), of_prompt("q", "cde")])
+    assert [pair.replies for pair in pairs] == [("a", "b"), ("c", "d"), ("c", "e"), ("d", "e")]
+    assert all(set(pair.ranks) == {0} and pair.prob_first is None for pair in pairs)

@@ -10,8 +10,8 @@ import pytest
 from preflab.errors import ConfigError, DataError, RunError
 from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
 from preflab.run import Run
-from preflab.runner.catalogue import Recipe
-from preflab.runner.launch import default_name, discard, find_run, launch, recipe_of, run_folder
+from preflab.runner.catalogue import Recipe, recipe_named
+from preflab.runner.launch import default_name, discard, find_run, launch, recipe_of, resolve, run_folder
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,11 @@ ALIGN = Recipe("align", "preflab.recipes.align", "", ("default", "smoke"))
                 data=ComparisonDataConfig(comparisons="Anthropic/hh-rlhf"),
             ),
             "align-hh-rlhf-qwen2.5-1.5b",
+        ),
+        (
+            "smoke",
+            Config(seed=3, data=ComparisonDataConfig(judge="pm:runs/other,temperature=2")),
+            "align-starter-smollm2-judged-by-pm-smoke-seed3",
         ),
         (
             "default",
@@ -129,6 +134,32 @@ def test_a_run_is_taken_up_where_it_stopped_and_told(
     assert again.worked == ["two"]
     assert "taking up this run where it stopped; finished so far: one\n" in capsys.readouterr().err
     assert not start(Steps(), folder, monkeypatch)  # nothing left to do
+
+
+@pytest.mark.parametrize("piece", ["results/labels.jsonl", "answers/0a1b-1.jsonl"])
+def test_pieces_of_a_stage_are_kept_even_where_none_finished(
+    piece: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Paid(Steps):
+        def _work(self, name: str) -> dict[str, object]:
+            (tmp_path / "run" / piece).parent.mkdir(exist_ok=True)
+            (tmp_path / "run" / piece).write_text("{}\n")
+            return super()._work(name)
+
+    with pytest.raises(DataError):
+        start(Paid(fail_before="one"), tmp_path / "run", monkeypatch)
+    assert (tmp_path / "run" / piece).read_text() == "{}\n"
+
+
+def test_flags_and_settings_are_taken_together() -> None:
+    """A judge is refused beside a preference that the scale sets, and accepted where the same command unsets that."""
+    online = recipe_named("online")
+    unset = ["true_preference=null", "annotators=people", "study=mine"]
+    flags = {"data.judge": "oracle:brief", "study": "theirs"}
+    config = resolve(online, scale="smoke", flags=flags, assignments=unset)
+    assert (config.data.judge, config.true_preference, config.study) == ("oracle:brief", None, "mine")
+    with pytest.raises(ConfigError, match="set one of them"):
+        resolve(online, scale="smoke", flags=flags)
 
 
 def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

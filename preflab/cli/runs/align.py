@@ -14,6 +14,7 @@ FLAGS: tuple[Flag, ...] = (
     ("--format", "data.format"),
     ("--split", "data.split"),
     ("--max-comparisons", "data.max_comparisons"),
+    ("--judge", "data.judge"),
     ("--until", "until"),
 )
 """Option and setting; every other setting is reached by ``--set``."""
@@ -21,7 +22,7 @@ FLAGS: tuple[Flag, ...] = (
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the settings that are changed most, then those of every run."""
-    metavars = {"--policy": "NAME", "--comparisons": "NAME", "--until": "STAGE"}
+    metavars = {"--policy": "NAME", "--comparisons": "NAME", "--judge": "SPEC", "--until": "STAGE"}
     add_setting_flags(parser, NAME, FLAGS, metavars=metavars)
     add_run_options(parser, NAME)
 

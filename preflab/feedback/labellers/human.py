@@ -115,7 +115,11 @@ class HumanLabeller:
                 shares = [voted[name].prob_first for name in names]
                 return Labels.of([ERASED if share is None else share for share in shares])
             if not self.wait:
-                raise StillWaiting(f"{n_judged} of {len(names)} comparisons of study {self.study!r} are judged so far")
+                raise StillWaiting(
+                    f"{n_judged} of {len(names)} comparisons of study {self.study!r} are judged so far, "
+                    f"{len(names) - n_judged} wait for people ('preflab collect' on the same store shows them). "
+                    "Nothing is lost: start the same command again when they are judged"
+                )
             time.sleep(self.poll_seconds)
 
     def ask(self, pairs: Sequence[Comparison]) -> int:
@@ -157,14 +161,14 @@ class HumanLabeller:
 
 def open_from_spec(subject: str, settings: Mapping[str, str], openers: Openers) -> HumanLabeller:
     """``human:STUDY``; a study that is not there yet is made."""
-    del openers
     chosen = read_settings(HumanSettings(), settings, "human")
     study = subject or "judge"
     store = open_store(chosen.store)
     if study not in {record.name for record in list_studies(store)}:
         definition = StudyDefinition(name=study, title="Which reply is better?", slots=chosen.slots)
         sync_study(store, StudyFile(definition, ()))
-    return HumanLabeller(store, study, wait=chosen.wait, poll_seconds=chosen.poll_seconds)
+    on_progress = openers.on_progress
+    return HumanLabeller(store, study, wait=chosen.wait, poll_seconds=chosen.poll_seconds, on_progress=on_progress)
 
 
 def _content(pair: Comparison) -> dict[str, Any]:

@@ -155,8 +155,10 @@ def _mean_of_readable(probs: Sequence[float | str]) -> float | str:
 
 
 def open_from_spec(subject: str, settings: Mapping[str, str], openers: Openers) -> LanguageModelLabeller:
-    """``model:NAME_OR_URL``."""
+    """``model:NAME_OR_URL``; of an address, ``served_name`` says what the server calls the model."""
     chosen = read_settings(LanguageModelSettings(), settings, "model")
+    if subject.startswith(("http://", "https://")) and chosen.served_name is None:
+        raise ConfigError(f"model:{subject}: say what the server calls the model: model:{subject},served_name=NAME")
     responder = openers.responder(subject, chosen.served_name)
     name = labeller_name(f"model:{subject}", responder.digest, QUESTIONS[chosen.criterion], asdict(chosen))
     return LanguageModelLabeller(responder, name=name, settings=chosen, cache=openers.cache)

@@ -26,6 +26,8 @@ class Openers:
     """A name or an address, and what a server calls the model -> the language model."""
     cache: ResponseCache
     """Where responses are kept, so that a second pass asks nothing twice."""
+    on_progress: Callable[[int, int], None] | None = None
+    """Hears of pairs that are judged, and of pairs that were asked, from a labeller that waits for its answers."""
 
 
 def read_settings(defaults: S, settings: Mapping[str, str], kind: str) -> S:

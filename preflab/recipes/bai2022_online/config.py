@@ -99,6 +99,10 @@ class Config:
                 self.annotators == "people" or self.true_preference is not None,
                 "annotators=scripted needs true_preference: what they like",
             ),
+            (
+                self.data.judge is None or self.true_preference is None,
+                "data.judge and true_preference both label the static comparisons anew: set one of them",
+            ),
             (self.annotators == "people" or self.topics_share > 0, "annotators=scripted needs topics_share above 0"),
             (
                 "://" not in self.store or urlsplit(self.store).password is None,

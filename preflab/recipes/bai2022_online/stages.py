@@ -58,7 +58,9 @@ class Stages:
         relabel = config.true_preference.label if config.true_preference else None
         self.config, self.run = config, run
         self.models = ModelRoles(run, config.model, scoring_tokens=config.training.max_tokens)
-        self.comparisons = ComparisonParts(run, config.data, self.models, shares, transform=relabel)
+        self.comparisons = ComparisonParts(
+            run, config.data, self.models, shares, transform=relabel, unlabelled=(TOPICS,)
+        )
         held_out_prompts = self.comparisons.held_out_prompts
         self.evaluation = ReplyEvaluation(
             run, self.models, held_out_prompts, config.sampling, config.evaluation_prompts

@@ -1,9 +1,10 @@
 """The comparisons of a run in parts that share no prompt, as text and as rows."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from typing import TypeVar
 
 import torch
@@ -15,14 +16,40 @@ from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
 from preflab.data.split import split_by_prompt
 from preflab.errors import ConfigError
+from preflab.feedback.label_comparisons import LabelledComparisons, label_comparisons, pairs_of
+from preflab.feedback.recorded_labels import RecordedLabeller
+from preflab.maths.statistics import Estimate
 from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.recipes.common.model_roles import ModelRoles
+from preflab.recipes.common.open_models import open_judge
 from preflab.rollouts.encode import Encoded, encode_comparisons
 from preflab.run import Run
 
 T = TypeVar("T")
+Parts = dict[str, list[Comparison]]
 HELD_OUT = "held_out"
 """The part for measuring, in every recipe."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class JudgeResult:
+    """What came of it that a judge labelled the comparisons anew; see `LabelledComparisons`."""
+
+    judge: str
+    """Its name: the specification, and a digest of what else its labels depend on."""
+    pairs: dict[str, int]
+    """Part -> pairs of replies that it was asked about."""
+    abstained: dict[str, int]
+    """Reason -> pairs of all parts that it did not label."""
+    left_out: dict[str, int]
+    """Reason -> comparisons of all parts of which nothing could be said."""
+    replies_left_out: int
+    agreement: Estimate | None
+    """With the labels that the comparisons came with: share of the same winner."""
+    changed: Estimate | None
+    """Share of labels that say something else than those."""
+    agreement_by_part: dict[str, Estimate]
+    """The same by part, where a part has a pair with a winner."""
 
 
 @dataclass(frozen=True)
@@ -42,14 +69,21 @@ class DataResult:
     """Comparisons that do not fit the context at all."""
     evaluation_prompts: int
     stop_token: str
+    judge: JudgeResult | None = None
+    """Of ``data.judge``; None where the comparisons keep the labels that they came with."""
 
 
 class ComparisonParts:
-    """Comparisons loaded, drawn and split, when first asked for.
+    """Comparisons loaded, drawn, split, and labelled anew where there is a judge, when first asked for.
+
+    A judge labels the held-out part too: what is fitted is measured against the labels that it is to learn, and a
+    preference model is not called wrong where it follows its judge. How far the judge agrees with the labels before
+    stands beside, by part (`JudgeResult`).
 
     Args:
-        shares     name of each part and its share; `HELD_OUT` is for measuring.
-        transform  applied to every comparison after the split (a judge that labels anew).
+        shares      name of each part and its share; `HELD_OUT` is for measuring.
+        transform   applied to every comparison after the split, where there is no judge.
+        unlabelled  parts that the judge is not asked about, since their prompts alone are used.
     """
 
     def __init__(
@@ -60,12 +94,27 @@ class ComparisonParts:
         shares: Mapping[str, float],
         *,
         transform: Callable[[Comparison], Comparison] | None = None,
+        unlabelled: Collection[str] = (),
     ) -> None:
-        self.run, self.config, self.models, self.shares, self.transform = run, config, models, shares, transform
+        self.run, self.config, self.models, self.shares = run, config, models, shares
+        self.transform, self.unlabelled = transform, unlabelled
 
     @cached_property
-    def parts(self) -> dict[str, list[Comparison]]:
-        """Comparisons of each part; no prompt is in two of them."""
+    def parts(self) -> Parts:
+        """Comparisons of each part; no prompt is in two of them.
+
+        Raises:
+            ConfigError: the judge leaves nothing in a part that it labels.
+        """
+        if self.config.judge is not None:
+            return self._judged[0]
+        if self.transform is None:
+            return self._loaded
+        return {part: [self.transform(comparison) for comparison in self._loaded[part]] for part in self._loaded}
+
+    @cached_property
+    def _loaded(self) -> Parts:
+        """With the labels that they come with."""
         config = self.config
         loaded = load_comparisons(config.comparisons, format=config.format, split=config.split)
         chosen = draw_subset(loaded.comparisons, config.max_comparisons, self.run)
@@ -79,10 +128,33 @@ class ComparisonParts:
             refused=loaded.refused,
             first_refused=loaded.first_refused,
         )
-        parts = split_by_prompt(chosen, self.shares, seed=self.run.seed_of("split"))
-        if self.transform is None:
-            return parts
-        return {part: [self.transform(comparison) for comparison in parts[part]] for part in parts}
+        return split_by_prompt(chosen, self.shares, seed=self.run.seed_of("split"))
+
+    @cached_property
+    def _judged(self) -> tuple[Parts, JudgeResult]:
+        """With the judge's labels, read back from the run as far as it holds them; and what came of it."""
+        spec, run = self.config.judge, self.run
+        assert spec is not None
+        device = self.models.config.device
+        judge = RecordedLabeller(run, lambda on_progress: open_judge(spec, run, device=device, on_progress=on_progress))
+        to_label = {part: self._loaded[part] for part in self._loaded if part not in self.unlabelled}
+        judge(pairs_of(list(chain(*to_label.values()))))  # at once: people see all that is to be judged
+        labelled = {part: label_comparisons(comparisons, judge) for part, comparisons in to_label.items()}
+        in_all = label_comparisons(list(chain(*to_label.values())), judge)
+        result = JudgeResult(
+            judge=judge.name,
+            pairs={part: labels.pairs for part, labels in labelled.items()},
+            abstained=in_all.abstained,
+            left_out=in_all.left_out,
+            replies_left_out=in_all.replies_left_out,
+            agreement=in_all.agreement,
+            changed=in_all.changed,
+            agreement_by_part={part: ls.agreement for part, ls in labelled.items() if ls.agreement is not None},
+        )
+        run.record("judge", spec=spec, **vars(result))
+        for part, labels in labelled.items():
+            _check_labels(labels, part, spec)
+        return self._loaded | {part: labels.comparisons for part, labels in labelled.items()}, result
 
     @cached_property
     def encoded(self) -> dict[str, Encoded]:
@@ -121,7 +193,16 @@ class ComparisonParts:
             refused={part: len(e.refused) for part, e in parts.items()},
             evaluation_prompts=evaluation_prompts,
             stop_token=encoder.tokenizer.convert_ids_to_tokens(encoder.end_id),
+            judge=None if self.config.judge is None else self._judged[1],
         )
+
+
+def _check_labels(labels: LabelledComparisons, part: str, spec: str) -> None:
+    """Whether a part has something to learn from or to measure on."""
+    if not any(True for comparison in labels.comparisons for _ in comparison.pairs(ties=False)):
+        reasons = {**labels.abstained, **labels.left_out}
+        because = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "all its labels are ties"
+        raise ConfigError(f"judge {spec!r} finds no reply better than another in part {part!r}: {because}")
 
 
 def draw_subset(items: Sequence[T], most: int | None, run: Run) -> list[T]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from preflab.checks import check_at_least
 from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
+from preflab.feedback.labellers.specs import parse_spec
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import Precision
 
@@ -48,9 +49,15 @@ class ComparisonDataConfig:
     """Use only so many, drawn at random by the seed."""
     held_out_share: float = 0.2
     """Share of the comparisons kept for measuring; no prompt is on both sides."""
+    judge: str | None = None
+    """Who labels the comparisons anew before anything is fitted: ``human[:STUDY]``, ``pm:FOLDER_OR_RUN``,
+    ``model:NAME_OR_URL``, ``rules:FILE`` or ``oracle:CRITERION``, with ``,setting=value`` behind it; none: the labels
+    that they come with. docs/judges.md."""
 
     def __post_init__(self) -> None:
         check_types(self)
         check_at_least(self, 1, "max_comparisons")
+        if self.judge is not None:
+            parse_spec(self.judge)
         if not 0 < self.held_out_share < 1:
             raise ConfigError(f"held_out_share must lie between 0 and 1, got {self.held_out_share}")

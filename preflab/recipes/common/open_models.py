@@ -1,20 +1,30 @@
-"""Models of an evaluation by name: a run, a model or a server; and a run's preference model."""
+"""Models by name: a run, a model or a server; a run's preference model; a judge of comparisons."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
+from preflab import distributed
+from preflab.data.comparison import Comparison
 from preflab.errors import ConfigError, ModelError, RunError
+from preflab.feedback.labellers.settings import Openers
+from preflab.feedback.labellers.specs import open_labeller, parse_spec
+from preflab.feedback.recorded_labels import OnProgress
+from preflab.interfaces import Labeller
 from preflab.models.load import Precision, load_language_model
 from preflab.models.preference_model import load_preference_model
 from preflab.models.roles import Trunk
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.requests.responders import BestOfN, LocalPolicy, Responder, ScorerResponder, ServerPolicy
+from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.score import PreferenceScorer
 from preflab.rollouts.servers.chat_backends import policy_folder
+from preflab.run import Run
 from preflab.runner.launch import find_run
 
 PREFERENCE_MODEL = "preference_model"
 """Folder of a run in which its preference model was exported."""
+JUDGE_RESPONSES = "answers"
+"""Folder of a run in which a judge's responses are kept as they come."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,3 +123,35 @@ def has_preference_model(name: str, runs: str) -> bool:
     """Whether the name is that of a run that has exported a preference model."""
     run = run_named(name, runs)
     return run is not None and (run / PREFERENCE_MODEL).is_dir()
+
+
+def open_judge(spec: str, run: Run, *, device: str, on_progress: OnProgress | None = None) -> Labeller[Comparison]:
+    """The judge of a specification, as ``--judge`` takes it; runs are looked for beside this one.
+
+    Args:
+        run          keeps what models answer, so that a kill costs no answer twice.
+        device       of its models.
+        on_progress  hears of pairs that are judged, and of pairs that were asked, where people are waited for.
+
+    Raises:
+        ConfigError: a setting is wrong, or people or a server are to judge for several processes.
+        ModelError, StoreError: a model or a store cannot be opened.
+    """
+    parsed, is_shared = parse_spec(spec), distributed.world_size() > 1
+    if is_shared and (parsed.kind == "human" or is_address(parsed.subject)):
+        raise ConfigError(
+            f"judge {spec!r} is asked by one process alone: start the run without torchrun until its labels are there, "
+            "then go on with several"
+        )
+    loading = ModelLoading(runs=str(run.folder.parent), device=device)
+    openers = Openers(
+        scorer=lambda name: open_scorer(name, loading),
+        responder=lambda name, served_name: open_policy(name, loading, served_name=served_name),
+        # several processes ask in step: a file that one of them reads a moment later than another would part them
+        cache=ResponseCache(None if is_shared else run.folder / JUDGE_RESPONSES),
+        on_progress=on_progress,
+    )
+    try:
+        return open_labeller(spec, openers)
+    except ModelError as error:
+        raise ModelError(f"judge {spec!r}: {error}") from error

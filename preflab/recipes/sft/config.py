@@ -44,7 +44,9 @@ class Config:
         if self.dialogues is None:
             dead["last_turn_only"] = "dialogues=null"
         else:
-            dead |= dict.fromkeys(("data.comparisons", "data.format", "data.split"), f"dialogues={self.dialogues}")
+            dead |= dict.fromkeys(
+                ("data.comparisons", "data.format", "data.split", "data.judge"), f"dialogues={self.dialogues}"
+            )
         return dead
 
 

@@ -97,6 +97,7 @@ def test_people_are_asked_in_a_study_that_is_made_for_it(tmp_path: Path) -> None
         ("oracle:brief,criterion=wordy", "the criterion stands behind the colon"),
         ("pm:a,temperature=-1", "pm: temperature must not be negative"),
         ("rules:nowhere.yaml", "nowhere.yaml: no such file"),
+        ("model:http://host:8000", "model:http://host:8000,served_name=NAME"),
     ],
 )
 def test_every_wrong_spelling_is_told_what_is_right(spec: str, message: str) -> None:

@@ -19,6 +19,9 @@ def test_something_is_held_out_and_something_is_left(share: float) -> None:
     [
         (ModelConfig, {"max_context_tokens": 0}, "max_context_tokens must be at least 1, got 0"),
         (ComparisonDataConfig, {"max_comparisons": 0}, "max_comparisons must be at least 1, got 0"),
+        (ComparisonDataConfig, {"judge": "orcale:brief"}, "unknown judge 'orcale:brief'; did you mean 'oracle'"),
+        (ComparisonDataConfig, {"judge": "pm"}, "expected pm:FOLDER_OR_RUN"),
+        (ComparisonDataConfig, {"judge": "oracle:brief,noise"}, "expected setting=value, found 'noise'"),
     ],
 )
 def test_values_out_of_range_are_refused(kind: type, settings: dict[str, Any], complaint: str) -> None:

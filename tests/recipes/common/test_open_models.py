@@ -4,16 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from preflab import distributed
+from preflab.data.comparison import Comparison
+from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, ModelError
 from preflab.recipes.common.open_models import (
     ModelLoading,
     has_preference_model,
     is_address,
+    open_judge,
     open_policy,
     open_scorer,
     run_named,
 )
 from preflab.rollouts.requests.responders import LocalPolicy, ServerPolicy
+from preflab.run import Run
 
 
 @pytest.fixture
@@ -50,3 +55,42 @@ def test_a_run_without_a_preference_model(loading: ModelLoading) -> None:
     assert not has_preference_model("r", loading.runs)
     with pytest.raises(ModelError, match="has exported no preference model"):
         open_scorer("r", loading)
+
+
+def test_what_a_judge_answers_lies_in_the_run(tmp_path: Path) -> None:
+    pair = Comparison(prompt=Dialogue.of("q"), replies=("a", "b"), ranks=(0, 0))
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        labels = open_judge("model:tiny", run, device="cpu")([pair])
+        (answers,) = (run.folder / "answers").iterdir()
+        lines = answers.read_text()
+        assert len(lines.splitlines()) == 2  # both orders
+        again = open_judge("model:tiny", run, device="cpu")([pair])
+    assert again.prob_first.nan_to_num().tolist() == labels.prob_first.nan_to_num().tolist()
+    assert again.abstained == labels.abstained and answers.read_text() == lines
+
+
+@pytest.mark.parametrize(
+    ("judge", "complaint"),
+    [
+        ("pm:r", "judge 'pm:r': .*this run has exported no preference model"),
+        ("pm:nowhere", "judge 'pm:nowhere': nowhere: cannot be loaded as a preference model"),
+        ("model:nowhere", "judge 'model:nowhere': .*nowhere"),
+    ],
+)
+def test_a_judge_that_cannot_be_opened_is_named(
+    judge: str, complaint: str, loading: ModelLoading, tmp_path: Path
+) -> None:
+    """The run with nothing in it lies beside the one that asks."""
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run, pytest.raises(ModelError, match=complaint):
+        open_judge(judge, run, device="cpu")
+
+
+@pytest.mark.parametrize("judge", ["human:s", "model:http://host:1,served_name=m"])
+def test_people_and_servers_are_asked_by_one_process(
+    judge: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        monkeypatch.setattr(distributed, "world_size", lambda: 2)
+        with pytest.raises(ConfigError, match="is asked by one process alone"):
+            open_judge(judge, run, device="cpu")
+        assert open_judge("oracle:brief", run, device="cpu").name == "oracle:brief"
