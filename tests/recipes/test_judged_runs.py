@@ -169,6 +169,6 @@ def test_a_run_killed_after_labelling_ends_as_the_unbroken_one_without_asking_ag
         return open_judge(spec, run, **more)
 
     monkeypatch.setattr(comparison_parts, "open_judge", open_and_note)
-    cut, whole = killed_and_whole(rafailov2023_dpo.main, config, "rafailov2023_dpo", tmp_path, monkeypatch, at=1)
-    assert opened == [whole, cut]  # the second start of the one that was cut off opened no judge
-    assert results(cut) == results(whole)
+    cut, unbroken = killed_and_whole(rafailov2023_dpo.main, config, "rafailov2023_dpo", tmp_path, monkeypatch, at=1)
+    assert opened == [unbroken, cut]  # the second start of the one that was cut off opened no judge
+    assert results(cut) == results(unbroken)

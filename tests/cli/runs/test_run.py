@@ -26,9 +26,9 @@ def test_fresh_deletes_the_run_of_that_name_and_says_so(tmp_path: Path) -> None:
 
 
 def test_a_judge_is_refused_by_a_recipe_that_compares_nothing(tmp_path: Path) -> None:
-    done = preflab("run", "christiano2017_horizon", "--judge", "oracle:brief", cwd=tmp_path)
-    assert done.returncode == 2
-    assert done.stderr == "error: --judge: recipe christiano2017_horizon has no setting data.judge\n"
+    refused = preflab("run", "christiano2017_horizon", "--judge", "oracle:brief", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert refused.stderr == "error: --judge: recipe christiano2017_horizon has no setting data.judge\n"
     assert not (tmp_path / "runs").exists()
 
 
