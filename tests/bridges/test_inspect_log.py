@@ -8,7 +8,6 @@ import pytest
 from preflab.atomic_files import write_json
 from preflab.bridges import inspect_log
 from preflab.bridges.inspect_log import export, logs_of
-from preflab.cli import main
 from preflab.conversion import to_json
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, RunError
@@ -85,12 +84,3 @@ def test_inspect_reads_what_was_written(tmp_path: Path) -> None:
     assert own["messages"]["q0"] == ["question 0?", " A"]
     assert sorted(own["summaries"]) == ["q0", "q1", "q2"]
     assert own["outcomes"]["q2"] is None
-
-
-def test_the_command_line_exports_a_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
-    monkeypatch.setattr(inspect_log, "export", lambda run, out: asked.append((run, out)) or [run / "one.eval"])
-    run = finished_run(tmp_path)
-    assert main(["export", "inspect", str(run), "--out", str(tmp_path / "logs")]) == 0
-    assert asked == [(run, tmp_path / "logs")]
-    assert main(["export", "inspect", str(tmp_path / "nothing")]) == 5

@@ -1,4 +1,4 @@
-"""``preflab store`` and ``preflab collect``: what they refuse before anything is made."""
+"""``preflab store``: what it refuses before anything is made."""
 
 from pathlib import Path
 
@@ -20,13 +20,3 @@ def test_without_a_command_the_commands_are_shown(capsys: pytest.CaptureFixture[
     shown = capsys.readouterr().out
     for command in ("verify", "info", "backup", "restore", "export", "token"):
         assert command in shown
-
-
-def test_a_study_that_is_not_there_makes_no_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    pytest.importorskip("sqlalchemy", reason="needs the extra 'web'")
-    monkeypatch.chdir(tmp_path)
-    assert main(["collect", "none.yaml"]) == 2
-    assert "none.yaml" in capsys.readouterr().err
-    assert list(tmp_path.iterdir()) == []
