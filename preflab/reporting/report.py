@@ -104,6 +104,12 @@ class Facts:
     results: Json
     metrics: dict[str, list[Json]] = field(default_factory=dict)
 
+    @property
+    def model_name(self) -> str | None:
+        """Of the model that was loaded; None before it was."""
+        name: str | None = self.record["model"].get("name")
+        return name
+
     def settings(self, kind: type[T]) -> T:
         """The settings as the recipe's dataclass.
 

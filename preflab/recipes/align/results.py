@@ -12,14 +12,12 @@ from preflab.conversion import stored_as
 from preflab.evals.metrics.reply_stats import ReplyFacts
 from preflab.maths.statistics import Estimate
 from preflab.recipes.common.comparison_parts import DataResult
-from preflab.recipes.common.results import ExportResult, PreferenceResult
+from preflab.recipes.common.results import HELD_OUT_PM, ExportResult, PreferenceResult
 from preflab.reporting.verdicts import Verdict
 from preflab.run import read_result
 
 TRAINING_PM = "pm"
 """Role and weights of the preference model that best-of-n and the policy are optimised against."""
-HELD_OUT_PM = "pm_judge"
-"""Role and weights of the one that was fitted to other comparisons; nothing is optimised against it."""
 
 
 # best-of-n -----------------------------------------------------------------------------------------------

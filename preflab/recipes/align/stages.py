@@ -17,7 +17,6 @@ from preflab.recipes.align.measure import (
     root_kl_fit,
 )
 from preflab.recipes.align.results import (
-    HELD_OUT_PM,
     TRAINING_PM,
     BestOfNResult,
     MeanScores,
@@ -28,7 +27,7 @@ from preflab.recipes.align.results import (
     SuitesResult,
 )
 from preflab.recipes.align.suites import measure_suites
-from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, DataResult
+from preflab.recipes.common.comparison_parts import HELD_OUT, HELD_OUT_PM_TRAIN, TRAIN, ComparisonParts, DataResult
 from preflab.recipes.common.fitting import Workbench, fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import (
@@ -40,14 +39,12 @@ from preflab.recipes.common.policy_optimisation import (
     value_role,
 )
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation, ended_share, sampled_tokens, tokens_with_prompts
-from preflab.recipes.common.results import ExportResult, PreferenceResult
+from preflab.recipes.common.results import HELD_OUT_PM, ExportResult, PreferenceResult
 from preflab.rollouts.engine import Engine
 from preflab.run import Run
 from preflab.training.policy_gradient.task import PolicyTask
 from preflab.training.policy_gradient.training import PolicyTraining
 
-TRAIN, HELD_OUT_PM_TRAIN = "train", "judge"
-"""Parts of the comparisons that the two preference models learn from."""
 POLICY = "policy"
 """Role, weights and exported folder of the trained policy."""
 POLICY_STAGE = "ppo"

@@ -1,5 +1,6 @@
 """``report.html`` of the recipe ``bai2022_online``: all rounds in one page."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from preflab.maths.statistics import Estimate
@@ -28,7 +29,7 @@ from preflab.reporting.report import (
     read_facts,
     write_report_page,
 )
-from preflab.reporting.run_files import read_run
+from preflab.reporting.run_files import read_results
 
 COLLAPSE_SHARE = 0.2
 """Share of replies that are one text, above which the report warns."""
@@ -57,15 +58,15 @@ def write_report(folder: Path) -> Path:
     Raises:
         RunError: the folder is not a run of this recipe, or one of its files is damaged.
     """
-    settings = read_run(folder).config
-    stages = stages_of(int(settings["rounds"]), int(settings["final_judgements"]))
-    facts = read_facts(folder, "bai2022_online", stages)
+    facts = read_facts(folder, "bai2022_online", {})
     config = facts.settings(Config)
+    stages = stages_of(config.rounds, config.final_judgements)
+    facts = replace(facts, results=read_results(folder, stages))
     return write_report_page(facts, stages, _report(facts, config, read_rounds(folder, config.rounds)), SCALES)
 
 
 def _report(facts: Facts, config: Config, results: RoundResults) -> Report:
-    model = facts.record["model"].get("name") or config.model.policy
+    model = facts.model_name or config.model.policy
     sections = [
         _rounds(config, results),
         _elo(results),

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from preflab.conversion import stored_as
 from preflab.evals.metrics.reply_stats import ReplyFacts
@@ -183,7 +183,7 @@ def read_rounds(folder: Path, rounds: int) -> RoundResults:
     )
 
 
-def newest_rated(ratings: Mapping[str, Any], numbers: Sequence[int]) -> str | None:
+def newest_rated(ratings: Mapping[str, object], numbers: Sequence[int]) -> str | None:
     """The newest trained policy that has a rating."""
     names = (f"round-{number}" for number in sorted(numbers, reverse=True))
     return next((name for name in names if name in ratings), None)

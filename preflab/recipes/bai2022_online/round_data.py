@@ -5,12 +5,12 @@ from preflab.data.prompts import distinct_prompts
 from preflab.data.split import split_by_prompt
 from preflab.errors import ConfigError
 from preflab.recipes.bai2022_online.online_study import OnlineStudy
-from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts
+from preflab.recipes.common.comparison_parts import HELD_OUT, TRAIN, ComparisonParts
 from preflab.rollouts.encode import Encoded, encode_comparisons
 from preflab.run import Run
 
 Parts = dict[str, list[Comparison]]
-TRAIN, TOPICS = "train", "topics"
+TOPICS = "topics"
 
 
 class RoundData:

@@ -2,7 +2,6 @@
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -28,9 +27,9 @@ from preflab.recipes.bai2022_online.results import (
     TruePreferenceGain,
     data_name,
 )
-from preflab.recipes.bai2022_online.round_data import TOPICS, TRAIN, RoundData
+from preflab.recipes.bai2022_online.round_data import TOPICS, RoundData
 from preflab.recipes.bai2022_online.synthetic_annotators import SyntheticAnnotators
-from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, DataResult
+from preflab.recipes.common.comparison_parts import HELD_OUT, TRAIN, ComparisonParts, DataResult
 from preflab.recipes.common.fitting import run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import policy_method, run_policy_training, value_role
@@ -86,18 +85,19 @@ class Stages:
     def _deployed_policies(self, number: int) -> list[PolicySpec]:
         """The start policy and those of earlier rounds, as many of the newest as the settings say."""
         config = self.config
-        sampling: dict[str, Any] = {
-            "temperature": config.sampling.temperature,
-            "max_new_tokens": config.sampling.max_new_tokens,
-        }
+        start = PolicySpec(
+            name=START,
+            model=config.model.policy,
+            temperature=config.sampling.temperature,
+            max_new_tokens=config.sampling.max_new_tokens,
+        )
         folders = {f"round-{k}": str(self.study.folder(k).resolve()) for k in range(number)}
-        policies = [PolicySpec(name=START, model=config.model.policy, **sampling)]
-        policies += [PolicySpec(name=name, run=folder, **sampling) for name, folder in folders.items()]
-        deployed = policies[-config.snapshots :]
+        trained = [replace(start, name=name, model=None, run=folder) for name, folder in folders.items()]
+        deployed = [start, *trained][-config.snapshots :]
         if config.best_of > 1:
-            name, folder = list(folders.items())[-1]
-            best_name = f"{name}, best of {config.best_of}"
-            deployed.append(PolicySpec(name=best_name, run=folder, best_of=config.best_of, scorer=folder, **sampling))
+            newest = trained[-1]
+            name = f"{newest.name}, best of {config.best_of}"
+            deployed.append(replace(newest, name=name, best_of=config.best_of, scorer=newest.run))
         return deployed
 
     def is_judged(self, number: int) -> bool:

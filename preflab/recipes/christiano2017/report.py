@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from preflab.maths.statistics import Estimate
 from preflab.recipes.christiano2017.arms import NOISE, TRUE, VARIANTS, describe, is_budget
@@ -66,7 +66,7 @@ def write_experiment_report(
     recipe: str,
     kind: type[E],
     wording_of: Callable[[E], Wording],
-    scales: Mapping[str, Callable[[], Any]],
+    scales: Mapping[str, Callable[[], object]],
 ) -> Path:
     """Write ``report.html`` into a run folder, from whatever stages have finished.
 

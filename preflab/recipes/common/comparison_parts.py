@@ -27,6 +27,10 @@ from preflab.run import Run
 
 T = TypeVar("T")
 Parts = dict[str, list[Comparison]]
+TRAIN = "train"
+"""The part that is learned from, in every recipe."""
+HELD_OUT_PM_TRAIN = "judge"
+"""The part that a held-out preference model learns from, and nothing else does."""
 HELD_OUT = "held_out"
 """The part for measuring, in every recipe."""
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -34,6 +34,20 @@ class Workbench:
     """Held-out prompts, and what policies reply to them."""
 
 
+class FitStep(Protocol):
+    """A dataclass of what one step saw and did; all its fields are logged."""
+
+    @property
+    def step(self) -> int:
+        """Number of the step, from 1."""
+        ...
+
+    @property
+    def loss(self) -> float:
+        """Before the update."""
+        ...
+
+
 @runtime_checkable
 class Fit(Protocol):
     """A training in progress, as those of `preflab.training` that fit to given rows are."""
@@ -41,8 +55,8 @@ class Fit(Protocol):
     total_steps: int
     optimiser: Optimiser
 
-    def __iter__(self) -> Iterator[Any]:
-        """Steps with a ``loss``, from wherever the state stands."""
+    def __iter__(self) -> Iterator[FitStep]:
+        """Steps from wherever the state stands."""
         ...
 
     def state(self) -> dict[str, Tensor]:

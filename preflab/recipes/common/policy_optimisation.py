@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
-from typing import Any
+from typing import TypedDict
 
 from preflab.data.rows import Row
 from preflab.data.text_corpus import load_texts
@@ -25,15 +25,27 @@ from preflab.training.policy_gradient.training import PolicyTraining
 METHODS = {"ppo": "PPO", "rloo": "RLOO", "reinforce": "REINFORCE"}
 """What each algorithm is called."""
 
-SMALL_BATCH: dict[str, Any] = {
-    "prompts_per_step": 16,
-    "samples_per_prompt": 4,
-    "kl_coefficient": 0.02,
-    "kl_limit": 30.0,
-    "missing_eos_penalty": 0.5,
-    "policy": OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
-}
-"""What the three methods have alike at the size of one small machine: adapters on the embedded model."""
+
+class SmallBatch(TypedDict):
+    """What the three methods have alike at the size of one small machine."""
+
+    prompts_per_step: int
+    samples_per_prompt: int
+    kl_coefficient: float
+    kl_limit: float
+    missing_eos_penalty: float
+    policy: OptimiserConfig
+
+
+SMALL_BATCH = SmallBatch(
+    prompts_per_step=16,
+    samples_per_prompt=4,
+    kl_coefficient=0.02,
+    kl_limit=30.0,
+    missing_eos_penalty=0.5,
+    policy=OptimiserConfig(learning_rate=1.5e-3, schedule="constant", warmup_steps=2),
+)
+"""For adapters on the embedded model."""
 VALUE = OptimiserConfig(learning_rate=2e-3, schedule="constant")
 
 

@@ -6,6 +6,9 @@ from preflab.conversion import stored_as
 from preflab.evals.metrics.preference import PreferenceReport
 from preflab.maths.statistics import Estimate
 
+HELD_OUT_PM = "pm_judge"
+"""Role and weights of a held-out preference model, which nothing is optimised against."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class PreferenceResult(PreferenceReport):

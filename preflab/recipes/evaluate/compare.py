@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from preflab.conversion import to_json
 from preflab.errors import DataError, RunError
@@ -37,7 +36,7 @@ class RunComparison:
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Suites that could not be compared, and why."""
 
-    def to_json(self) -> dict[str, Any]:
+    def to_json(self) -> dict[str, object]:
         """Plain values."""
         suites = {
             name: {

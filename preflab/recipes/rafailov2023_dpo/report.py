@@ -99,7 +99,7 @@ def _report(facts: Facts, config: Config) -> Report:
     sections += [] if dpo is None else [_unseen(dpo, name)]
     sections += [] if measure is None else [_policies(measure)]
     return Report(
-        title=f"Fitting {facts.record['model'].get('name') or config.model.policy} to preferences with {name}",
+        title=f"Fitting {facts.model_name or config.model.policy} to preferences with {name}",
         summary=_summary(name, dpo, measure),
         warnings=[] if measure is None else list(_warnings(measure)),
         sections=sections,

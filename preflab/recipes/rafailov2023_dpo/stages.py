@@ -15,11 +15,11 @@ from preflab.maths.bootstrap import win_rate
 from preflab.maths.statistics import Estimate, mean_with_interval
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
-from preflab.recipes.common.comparison_parts import ComparisonParts, DataResult
+from preflab.recipes.common.comparison_parts import HELD_OUT, HELD_OUT_PM_TRAIN, TRAIN, ComparisonParts, DataResult
 from preflab.recipes.common.fitting import Workbench, fit_preference_model, run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation, ended_share, sampled_tokens, tokens_with_prompts
-from preflab.recipes.common.results import ExportResult, PreferenceResult, SFTResult
+from preflab.recipes.common.results import HELD_OUT_PM, ExportResult, PreferenceResult, SFTResult
 from preflab.recipes.common.supervised import at_ends_of_epochs, loss_change, prompt_groups, token_losses
 from preflab.recipes.rafailov2023_dpo.claims import implicit_reward_verdicts, policy_verdicts
 from preflab.recipes.rafailov2023_dpo.config import Config
@@ -31,8 +31,6 @@ from preflab.training.dpo import DPOTraining
 from preflab.training.row_pairs import Judgements
 from preflab.training.sft import SFTTraining
 
-HELD_OUT_PM = "pm_judge"
-"""Role and weights of the held-out preference model."""
 LogProbs = Sequence[Sequence[Tensor]]
 """Of every token of every reply, nats, [comparison][reply]."""
 
@@ -51,11 +49,11 @@ class Stages:
     def __init__(self, config: Config, run: Run) -> None:
         training_share = 1 - config.data.held_out_share
         shares = {
-            "train": training_share * (1 - config.held_out_pm_share),
-            "judge": training_share * config.held_out_pm_share,
+            TRAIN: training_share * (1 - config.held_out_pm_share),
+            HELD_OUT_PM_TRAIN: training_share * config.held_out_pm_share,
         }
         shares = {part: share for part, share in shares.items() if share > 0}
-        shares["held_out"] = config.data.held_out_share
+        shares[HELD_OUT] = config.data.held_out_share
         models = ModelRoles(run, config.model, scoring_tokens=2 * config.dpo.max_tokens)
         comparisons = ComparisonParts(run, config.data, models, shares)
         evaluation = ReplyEvaluation(
@@ -72,17 +70,17 @@ class Stages:
     def preference(self) -> PreferenceResult:
         """Fit the held-out preference model, which nothing is optimised against."""
         return fit_preference_model(
-            self.bench, self.config.preference, name=HELD_OUT_PM, part="judge", stage="preference_judge"
+            self.bench, self.config.preference, name=HELD_OUT_PM, part=HELD_OUT_PM_TRAIN, stage="preference_judge"
         )
 
     def sft(self) -> SFTResult:
         """Fine-tune on the best replies of the train part."""
         train, held_out = (
             encode_replies(self.models.encoder, [(c.prompt, c.best()) for c in self.comparisons.parts[part]])
-            for part in ("train", "held_out")
+            for part in (TRAIN, HELD_OUT)
         )
         role = self.models.role("sft")
-        groups = prompt_groups([c.prompt for c in self.comparisons.parts["held_out"]], held_out)
+        groups = prompt_groups([c.prompt for c in self.comparisons.parts[HELD_OUT]], held_out)
         before = token_losses(self.models.reference, held_out.rows, groups)
         training = SFTTraining(role, train.rows, self.config.sft, seed=self.run.seed_of("order of sft"))
 
@@ -126,7 +124,7 @@ class Stages:
 
         run_fit(self.run, "dpo", self.config.dpo.loss.upper(), training, prepare=prepare)
         self.run.save_weights("policy", policy.state())
-        held_out = self.comparisons.encoded["held_out"]
+        held_out = self.comparisons.encoded[HELD_OUT]
         policy_logprobs, reference_logprobs = (
             logprob_rows(role, held_out.rows, max_tokens=self.models.scoring_tokens) for role in (policy, reference)
         )
@@ -146,7 +144,7 @@ class Stages:
 
     def _rows(self) -> tuple[list[Row], list[Judgements]]:
         """The train part, each dialogue that was judged several times in one row."""
-        train = self.comparisons.encoded["train"]
+        train = self.comparisons.encoded[TRAIN]
         if not self.config.trees:
             return train.rows, list(train.comparisons)
         trees = encode_conversations(self.models.encoder, group_by_conversation(train.comparisons))
@@ -163,7 +161,7 @@ class Stages:
 
     def _baselines(self, reference_logprobs: LogProbs) -> list[BaselineResult]:
         """Rules that need no fit to preferences, on held-out pairs."""
-        train, held_out = self.comparisons.encoded["train"], self.comparisons.encoded["held_out"]
+        train, held_out = self.comparisons.encoded[TRAIN], self.comparisons.encoded[HELD_OUT]
         likelihoods = [[float(logp.mean()) for logp in replies] for replies in reference_logprobs]
         return [
             length_baseline(train.comparisons, held_out.comparisons),

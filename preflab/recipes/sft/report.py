@@ -53,7 +53,7 @@ def _report(facts: Facts) -> Report:
             f"Held-out replies cost {number(sft.before.value, '.3f')} nats a token before and "
             f"{number(sft.after.value, '.3f')} after: a gain of {nats(sft.gain)} nats a token."
         ]
-    model = facts.record["model"].get("name") or facts.settings(Config).model.policy
+    model = facts.model_name or facts.settings(Config).model.policy
     return Report(title=f"Fine-tuning {model} on good replies", summary=summary, sections=sections)
 
 

@@ -9,7 +9,7 @@ from preflab.errors import ConfigError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
-from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, draw_subset
+from preflab.recipes.common.comparison_parts import HELD_OUT, TRAIN, ComparisonParts, draw_subset
 from preflab.recipes.common.fitting import Workbench, run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
@@ -22,14 +22,14 @@ from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_r
 from preflab.run import Run
 from preflab.training.sft import SFTTraining
 
-PARTS = ("train", "held_out")
+PARTS = (TRAIN, HELD_OUT)
 
 
 class Stages:
     """Those of supervised fine-tuning."""
 
     def __init__(self, config: Config, run: Run) -> None:
-        shares = {"train": 1 - config.data.held_out_share, "held_out": config.data.held_out_share}
+        shares = {TRAIN: 1 - config.data.held_out_share, HELD_OUT: config.data.held_out_share}
         self.shares = shares
         models = ModelRoles(run, config.model, scoring_tokens=2 * config.sft.max_tokens)
         comparisons = ComparisonParts(run, config.data, models, shares)
@@ -114,7 +114,7 @@ class Stages:
         """Learn the train part; nats per token on the held-out part before, after, and after each pass."""
         config, held_out = self.config.sft, self.encoded[HELD_OUT]
         policy = self.models.role("policy")
-        training = SFTTraining(policy, self.encoded["train"].rows, config, seed=self.run.seed_of("order of sft"))
+        training = SFTTraining(policy, self.encoded[TRAIN].rows, config, seed=self.run.seed_of("order of sft"))
 
         def held_out_losses(role: Role) -> TokenLosses:
             return token_losses(role, held_out.rows, self.groups, max_tokens=self.models.scoring_tokens)

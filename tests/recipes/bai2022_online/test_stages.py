@@ -16,6 +16,7 @@ from preflab.data.load import load_comparisons
 from preflab.data.store import judgements, people
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import find_study, revise_study
+from preflab.errors import RunError
 from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.study import StudyDefinition
 from preflab.recipes.bai2022_online.report import stages_of, write_report
@@ -201,3 +202,9 @@ def test_a_run_stops_to_wait_for_people_and_goes_on_when_they_have_judged(nurser
     assert find_study(store, "online").definition["instructions"] == "Be strict."
     assert "The run is complete." in write_report(folder).read_text()
     store.close()
+
+
+def test_a_folder_of_another_recipe_has_no_report(tmp_path: Path) -> None:
+    (tmp_path / "config.json").write_text('{"recipe": "sft", "config": {}}')
+    with pytest.raises(RunError, match="is a run of 'sft'; this report is of the recipe 'bai2022_online'"):
+        write_report(tmp_path)
