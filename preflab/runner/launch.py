@@ -19,6 +19,7 @@ from preflab.errors import ConfigError, RunError
 from preflab.run import Run
 from preflab.runner.catalogue import Recipe, recipe_named
 from preflab.runner.earlier_layout import refuse_earlier_layout
+from preflab.runner.inputs import check_inputs
 
 _ENDINGS = re.compile(r"(\.(jsonl|json|parquet|gguf|gz))+$")
 
@@ -85,6 +86,11 @@ def run_folder(runs: str, name: str) -> Path:
     return Path(runs).expanduser() / name
 
 
+def is_run(folder: Path) -> bool:
+    """Whether a folder is a run: it has a record. A saved model has a ``config.json`` too, and none."""
+    return (folder / "record.json").is_file() and (folder / "config.json").is_file()
+
+
 def find_run(name: str, runs: str) -> Path:
     """The folder of a run that exists, by its name in ``runs`` or by its path.
 
@@ -93,9 +99,9 @@ def find_run(name: str, runs: str) -> Path:
     """
     home = Path(runs).expanduser()
     for folder in (home / name, Path(name).expanduser()):
-        if (folder / "config.json").is_file():
+        if is_run(folder):
             return folder
-    names = sorted(path.parent.name for path in home.glob("*/config.json"))
+    names = sorted(path.parent.name for path in home.glob("*/record.json"))
     near = did_you_mean(name, names) or (f"; runs in {home}: {', '.join(names[:8])}" if names else "")
     raise RunError(f"no run {name!r}, neither in {home} nor as a path{near}")
 
@@ -129,12 +135,16 @@ def launch(recipe: Recipe, config: Any, folder: Path, *, quiet: bool = False) ->
     of a stage that are kept, such as a judge's answers, stay: they may have cost money.
 
     Raises:
-        RunError: the folder is of an earlier layout, belongs to other settings, or is in use.
+        RunError: the folder is of an earlier layout, belongs to other settings or to data or weights that have changed
+            since, or is in use.
     """
     is_new = distributed.broadcast(not folder.exists())
     if (folder / "config.json").exists():
+        if "recipe" not in read_json(folder / "config.json"):
+            raise RunError(f"{folder} is no run folder: its config.json names no recipe. --name gives the run another")
         refuse_earlier_layout(folder)
     with _open(recipe, folder, config, quiet=quiet) as run:
+        check_inputs(run)
         before = finished_stages(folder)
         if not run.quiet:
             _announce(folder, before, resumed=run.resumed)

@@ -7,10 +7,12 @@ from types import SimpleNamespace
 
 import pytest
 
+from preflab.data.sources.files import digest_of
 from preflab.errors import ConfigError, DataError, RunError
 from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
 from preflab.run import Run
 from preflab.runner.catalogue import Recipe, recipe_named
+from preflab.runner.inputs import guard_data
 from preflab.runner.launch import default_name, discard, find_run, launch, recipe_of, resolve, run_folder
 
 
@@ -75,6 +77,17 @@ def test_a_run_is_found_by_name_and_by_path(tmp_path: Path) -> None:
     assert recipe_of(folder).name == "align"
     with pytest.raises(RunError, match="did you mean 'first'"):
         find_run("frist", str(tmp_path / "runs"))
+
+
+def test_a_saved_model_is_no_run_and_no_run_begins_in_its_folder(tmp_path: Path) -> None:
+    model = tmp_path / "runs" / "model"
+    model.mkdir(parents=True)
+    (model / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(RunError, match="no run 'model'"):
+        find_run("model", str(tmp_path / "runs"))
+    with pytest.raises(RunError, match=r"is no run folder: its config.json names no recipe"):
+        launch(ALIGN, Config(), model)
+    assert [path.name for path in model.iterdir()] == ["config.json"]
 
 
 def test_only_a_run_folder_is_deleted(tmp_path: Path) -> None:
@@ -160,6 +173,35 @@ def test_flags_and_settings_are_taken_together() -> None:
     assert (config.data.judge, config.true_preference, config.study) == ("oracle:brief", None, "mine")
     with pytest.raises(ConfigError, match="set one of them"):
         resolve(online, scale="smoke", flags=flags)
+
+
+def test_data_that_changed_under_a_run_are_refused_before_anything_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the middle of a run, and when all of it is finished: reading results back would hide the change."""
+    folder, data = tmp_path / "run", tmp_path / "data.jsonl"
+    data.write_text('{"label": "first"}\n')
+
+    class Reads(Steps):
+        def main(self, config: Config, run: Run) -> None:
+            guard_data(run, "comparisons", source=str(data), digest=digest_of([data]))
+            super().main(config, run)
+
+    with pytest.raises(DataError):
+        start(Reads(fail_before="two"), folder, monkeypatch)
+    began_with = (folder / "record.json").read_text()
+    data.write_text('{"label": "second"}\n')
+    again = Reads()
+    with pytest.raises(RunError, match=r"its comparisons changed since it began: .*data\.jsonl was sha256:"):
+        start(again, folder, monkeypatch)
+    assert again.worked == []
+    assert (folder / "record.json").read_text() == began_with
+    data.write_text('{"label": "first"}\n')  # put back: the run goes on
+    assert start(again, folder, monkeypatch)
+    assert again.worked == ["two"]
+    data.write_text('{"label": "second"}\n')
+    with pytest.raises(RunError, match="another name"):
+        start(Reads(), folder, monkeypatch)
 
 
 def test_a_run_that_finished_nothing_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,6 +24,7 @@ from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.open_models import open_judge
 from preflab.rollouts.encode import Encoded, encode_comparisons
 from preflab.run import Run
+from preflab.runner.inputs import guard_data
 
 T = TypeVar("T")
 Parts = dict[str, list[Comparison]]
@@ -108,6 +109,7 @@ class ComparisonParts:
         """Comparisons of each part; no prompt is in two of them.
 
         Raises:
+            RunError: the run began with other comparisons.
             ConfigError: the judge leaves nothing in a part that it labels.
         """
         if self.config.judge is not None:
@@ -121,6 +123,14 @@ class ComparisonParts:
         """With the labels that they come with."""
         config = self.config
         loaded = load_comparisons(config.comparisons, format=config.format, split=config.split)
+        guard_data(
+            self.run,
+            "comparisons",
+            source=loaded.source,
+            digest=loaded.digest,
+            split=config.split,
+            before=self.run.recorded("data").get("digest"),
+        )
         chosen = draw_subset(loaded.comparisons, config.max_comparisons, self.run)
         self.run.record(
             "data",

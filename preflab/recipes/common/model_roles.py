@@ -3,13 +3,13 @@
 from functools import cached_property
 from pathlib import Path
 
-from preflab.errors import RunError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.recipes.common.configs import ModelConfig
 from preflab.rollouts.encode import Encoder
 from preflab.rollouts.score import PreferenceScorer
 from preflab.run import Run
+from preflab.runner.inputs import guard_input, model_files, text_digest
 
 
 class ModelRoles:
@@ -32,12 +32,14 @@ class ModelRoles:
         """
         config = self.config
         source = load_language_model(config.policy, precision=config.precision, device=config.device)
-        recorded_sha256 = self.run.recorded("model").get("sha256")
-        if recorded_sha256 not in (None, source.sha256):
-            raise RunError(
-                f"the run began with weights {recorded_sha256[:12]}..., but {source.name} now loads "
-                f"{source.sha256[:12]}... from {source.location}; what was measured before would not belong to it"
-            )
+        guard_input(
+            self.run,
+            "weights",
+            source=source.location,
+            digest=source.sha256,
+            files=model_files(config.policy),
+            before=self.run.recorded("model").get("sha256"),
+        )
         trunk = Trunk(source, None if config.full_finetune else config.adapters, seed=self.run.seed_of("roles"))
         self.run.record(
             "model",
@@ -51,8 +53,14 @@ class ModelRoles:
 
     @cached_property
     def encoder(self) -> Encoder:
-        """Tokens for the trunk."""
+        """Tokens for the trunk.
+
+        Raises:
+            RunError: the run began with another chat template.
+        """
         source = self.trunk.source
+        template = str(getattr(source.tokenizer, "chat_template", None) or "")
+        guard_input(self.run, "chat template", source=source.location, digest=text_digest(template))
         return Encoder(source.tokenizer, max_tokens=min(self.config.max_context_tokens, source.context_tokens))
 
     @property

@@ -5,9 +5,10 @@ from pathlib import Path
 
 from preflab import distributed
 from preflab.data.comparison import Comparison
+from preflab.data.sources.files import digest_of
 from preflab.errors import ConfigError, ModelError, RunError
 from preflab.feedback.labellers.settings import Openers
-from preflab.feedback.labellers.specs import open_labeller, parse_spec
+from preflab.feedback.labellers.specs import LabellerSpec, open_labeller, parse_spec
 from preflab.feedback.recorded_labels import OnProgress
 from preflab.interfaces import Labeller
 from preflab.models.load import Precision, load_language_model
@@ -19,6 +20,7 @@ from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.score import PreferenceScorer
 from preflab.rollouts.servers.chat_backends import policy_folder
 from preflab.run import Run
+from preflab.runner.inputs import BUILT_IN, guard_input, model_files
 from preflab.runner.launch import find_run
 
 PREFERENCE_MODEL = "preference_model"
@@ -50,6 +52,26 @@ def run_named(name: str, runs: str) -> Path | None:
         return None
 
 
+def model_path(name: str, runs: str) -> str:
+    """What a model is loaded by: the exported policy of a run, a saved model's folder, or the name as it is.
+
+    A folder is looked for as a path and in ``runs``: ``RUN/policy`` is the policy of that run.
+
+    Raises:
+        ModelError: the run has exported no policy.
+    """
+    run = run_named(name, runs)
+    return _saved_model(name, runs) if run is None else str(policy_folder(str(run)))
+
+
+def _saved_model(name: str, runs: str) -> str:
+    """The folder of a saved model by its path, or by its path in ``runs``; the name as it is where there is none."""
+    if name in BUILT_IN:
+        return name
+    folders = (Path(name).expanduser(), Path(runs).expanduser() / name)
+    return next((str(folder) for folder in folders if (folder / "config.json").is_file()), name)
+
+
 def is_address(name: str) -> bool:
     """Whether the name is that of a server."""
     return name.startswith(("http://", "https://"))
@@ -66,8 +88,9 @@ def open_policy(
     """The policy of that name.
 
     Args:
-        name         a run (its exported policy), ``smollm2``, ``tiny``, a folder, a .gguf file, a hub id, or the
-                     address of a server that speaks OpenAI's chat protocol.
+        name         a run (its exported policy), ``smollm2``, ``tiny``, the folder of a saved model (``RUN/policy``,
+                     what another trainer wrote), a .gguf file, a hub id, or the address of a server that speaks
+                     OpenAI's chat protocol.
         served_name  what a server calls the model.
         best_of      replies drawn of which the preference model ``pm`` chooses the best.
         pm           as for `open_scorer`.
@@ -83,8 +106,7 @@ def open_policy(
             raise ConfigError("best_of above 1 needs a policy in this process, not a server")
         return ServerPolicy(name, served_name)
     run = run_named(name, loading.runs)
-    model = name if run is None else str(policy_folder(str(run)))
-    source = load_language_model(model, precision=loading.precision, device=loading.device)
+    source = load_language_model(model_path(name, loading.runs), precision=loading.precision, device=loading.device)
     encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
     label = name if run is None else run.name
     policy = LocalPolicy(Trunk(source, None).reference(), encoder, name=label, weights=source.sha256)
@@ -107,7 +129,8 @@ def open_scorer(name: str, loading: ModelLoading = DEFAULT_LOADING) -> tuple[Pre
     run = run_named(name, loading.runs)
     if run is not None and not (run / PREFERENCE_MODEL).is_dir():
         raise ModelError(f"{run}: this run has exported no preference model")
-    role = load_preference_model(str(run / PREFERENCE_MODEL) if run is not None else name, device=loading.device)
+    folder = _saved_model(name, loading.runs) if run is None else str(run / PREFERENCE_MODEL)
+    role = load_preference_model(folder, device=loading.device)
     source = role.trunk.source
     encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
     return PreferenceScorer(role, encoder), source.sha256
@@ -144,6 +167,7 @@ def open_judge(spec: str, run: Run, *, device: str, on_progress: OnProgress | No
             "then go on with several"
         )
     loading = ModelLoading(runs=str(run.folder.parent), device=device)
+    _guard_judge(run, parsed, loading.runs)
     openers = Openers(
         scorer=lambda name: open_scorer(name, loading),
         responder=lambda name, served_name: open_policy(name, loading, served_name=served_name),
@@ -155,3 +179,21 @@ def open_judge(spec: str, run: Run, *, device: str, on_progress: OnProgress | No
         return open_labeller(spec, openers)
     except ModelError as error:
         raise ModelError(f"judge {spec!r}: {error}") from error
+
+
+def _guard_judge(run: Run, parsed: LabellerSpec, runs: str) -> None:
+    """Refuse to go on with another file of rules, or other weights, than a judge of this run had.
+
+    Raises:
+        RunError: one of its files changed.
+    """
+    name = parsed.subject
+    if parsed.kind not in ("pm", "model", "rules") or is_address(name):
+        return  # people's answers are a log of their own, and an oracle reads nothing
+    judging_run = None if parsed.kind == "rules" else run_named(name, runs)
+    if judging_run is None:
+        files = model_files(_saved_model(name, runs))
+    else:
+        files = model_files(str(judging_run / (PREFERENCE_MODEL if parsed.kind == "pm" else "policy")))
+    if files:
+        guard_input(run, "judge", source=name, digest=digest_of(files), files=files)

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from typing import TypedDict
 
 from preflab.data.rows import Row
+from preflab.data.sources.files import digest_of
 from preflab.data.text_corpus import load_texts
 from preflab.errors import ConfigError, SamplerError
 from preflab.models.roles import Role, Trunk
@@ -13,6 +14,7 @@ from preflab.rollouts.engine import IN_PROCESS, Engine, InProcess
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine
 from preflab.run import Run
+from preflab.runner.inputs import guard_data, record_files
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.config import PolicyGradientConfig
 from preflab.training.policy_gradient.method import PolicyGradientMethod
@@ -135,6 +137,7 @@ def pretraining_rows(run: Run, encoder: Encoder, path: str | None, *, example_to
     if path is None:
         return []
     texts = list(load_texts(path))
+    guard_data(run, "pretraining", source=path, digest=digest_of(record_files(path)))
     rows = rows_of_text(encoder, texts, example_tokens=example_tokens)
     run.record("pretraining", documents=len(texts), rows=len(rows), tokens=sum(len(row) for row in rows))
     return rows

@@ -14,6 +14,7 @@ from preflab.recipes.common.open_models import (
     ModelLoading,
     has_preference_model,
     is_address,
+    model_path,
     open_policy,
     open_rater,
     run_named,
@@ -138,11 +139,12 @@ class Stages:
         """Name of the model in a role, with the time of its weights where it is a folder. Loads nothing."""
         c = self.config
         name = {"policy": c.policy, "judge": c.judge or "", "pm": c.pm or c.policy}[role]
-        run = None if is_address(name) or not name else run_named(name, c.runs)
-        folder = Path(name) if run is None else run / (PREFERENCE_MODEL if role == "pm" else "policy")
-        if not folder.is_dir():
+        if is_address(name) or not name:
             return name
-        return f"{name} of {max(file.stat().st_mtime_ns for file in folder.iterdir())}"
+        run = run_named(name, c.runs)
+        path = run / PREFERENCE_MODEL if run and role == "pm" else Path(model_path(name, c.runs)).expanduser()
+        files = list(path.iterdir()) if path.is_dir() else [path] * path.is_file()
+        return f"{name} of {max(file.stat().st_mtime_ns for file in files)}" if files else name
 
 
 def _scored_tokens(responders: Mapping[ResponderRole, Responder]) -> int:

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TypeVar
 
 from preflab.conversion import to_json
+from preflab.data.sources.files import digest_of
 from preflab.evals.core.runner import ItemResult, run_items, write_items
 from preflab.evals.suites.bias.prompt_templates import Benchmark
 from preflab.recipes.common.item_records import ItemRecord
-from preflab.recipes.common.open_models import ModelLoading, open_policy
+from preflab.recipes.common.open_models import ModelLoading, is_address, model_path, open_policy
 from preflab.recipes.ganguli2023_self_correction.checkpoints import Checkpoint, condition_key, slug
 from preflab.recipes.ganguli2023_self_correction.claims import MeasuredStudy, compare_checkpoints
 from preflab.recipes.ganguli2023_self_correction.conditions import condition_variant
@@ -35,6 +36,7 @@ from preflab.rollouts.requests.responders import LocalPolicy, Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import Generation
 from preflab.run import Run
+from preflab.runner.inputs import guard_input, model_files
 
 OverCheckpoints = TypeVar("OverCheckpoints", ComparisonResult, ExportResult)
 
@@ -53,6 +55,7 @@ class Stages:
         return self.run.stage(DATA, self._data, DataResult)
 
     def _data(self) -> DataResult:
+        self._guard_data()
         result = DataResult(
             benchmarks={benchmark: self._benchmark_data(benchmark) for benchmark in self.config.benchmarks}
         )
@@ -60,6 +63,20 @@ class Stages:
         digest = hashlib.sha256(text.encode()).hexdigest()[:24]
         self.run.record("data", digest=digest, source=", ".join(self.config.data))
         return result
+
+    def _guard_data(self) -> None:
+        """Refuse other items or templates than the run began with.
+
+        Raises:
+            RunError: a benchmark's files or the wording changed.
+        """
+        for benchmark in self.config.benchmarks:
+            items = self.study.items(benchmark)
+            files = [Path(source) for source in items.sources]
+            guard_input(self.run, benchmark, source=", ".join(items.sources), digest=items.digest, files=files)
+        if self.config.wording:
+            path = Path(self.config.wording)
+            guard_input(self.run, "wording", source=self.config.wording, digest=digest_of([path]), files=[path])
 
     def _benchmark_data(self, benchmark: Benchmark) -> BenchmarkData:
         items, selected = self.study.items(benchmark), self.study.selected_items(benchmark)
@@ -88,6 +105,7 @@ class Stages:
         self._policy = None
 
     def _measure(self, checkpoint: Checkpoint, benchmark: Benchmark) -> CheckpointResult:
+        self._guard_data()
         policy, items = self._open_policy(checkpoint), self.study.selected_items(benchmark)
         tokens_before = _scored_tokens(policy)
         sampling = self.config.sampling == "always" or "choose" not in policy.kinds
@@ -127,6 +145,10 @@ class Stages:
                 runs=c.runs, precision=c.precision, device=c.device, max_context_tokens=c.max_context_tokens
             )
             self._policy = open_policy(checkpoint.name, loading, served_name=c.served_name)
+            if not is_address(checkpoint.name):
+                path = model_path(checkpoint.name, c.runs)
+                name = f"policy {slug(checkpoint)}"
+                guard_input(self.run, name, source=path, digest=self._policy.digest, files=model_files(path))
         return self._policy
 
     def _condition_result(self, benchmark: Benchmark, results: Sequence[ItemResult]) -> ConditionResult:

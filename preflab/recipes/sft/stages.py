@@ -20,6 +20,7 @@ from preflab.recipes.sft.config import Config
 from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult
 from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_replies
 from preflab.run import Run
+from preflab.runner.inputs import guard_data
 from preflab.training.sft import SFTTraining
 
 PARTS = (TRAIN, HELD_OUT)
@@ -43,6 +44,13 @@ class Stages:
         """Dialogues of each part; no two parts hold dialogues that begin alike."""
         assert self.config.dialogues is not None
         loaded = load_dialogues(self.config.dialogues)
+        guard_data(
+            self.run,
+            "dialogues",
+            source=loaded.source,
+            digest=loaded.digest,
+            before=self.run.recorded("data").get("digest"),
+        )
         drawn = draw_subset(loaded.dialogues, self.config.data.max_comparisons, self.run)
         self.run.record(
             "data",

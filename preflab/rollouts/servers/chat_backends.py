@@ -58,12 +58,14 @@ def open_chat_backend(spec: PolicySpec) -> ChatBackend:
 
 
 def policy_folder(run: str) -> Path:
-    """Where a run keeps the policy that it exported.
+    """Where a run keeps the policy that it exported; a folder that is no run but a saved model is that model.
 
     Raises:
         ModelError: the run is not there or has exported none yet.
     """
     folder = Path(run) / "policy"
+    if (Path(run) / "config.json").is_file() and not (Path(run) / "record.json").exists():
+        return Path(run)
     if not folder.is_dir():
         missing = "no such run" if not Path(run).is_dir() else "this run has exported no policy yet; let it finish"
         raise ModelError(f"{run}: {missing}")

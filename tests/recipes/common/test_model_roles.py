@@ -41,5 +41,14 @@ def test_the_context_is_the_settings_or_the_models_own(tmp_path: Path) -> None:
 def test_other_weights_than_the_run_began_with_are_refused(tmp_path: Path) -> None:
     with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
         run.record("model", sha256="0" * 64)
-        with pytest.raises(RunError, match=r"the run began with weights 000000000000\.\.\., but tiny now loads"):
+        with pytest.raises(RunError, match=r"its weights changed since it began: .* was 000000000000\.\.\., and is"):
             _ = ModelRoles(run, TINY).trunk
+
+
+def test_another_chat_template_than_the_run_began_with_is_refused(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        _ = ModelRoles(run, TINY).encoder
+        again = ModelRoles(run, TINY)
+        again.trunk.source.tokenizer.chat_template += "{# the same text, another template #}"
+        with pytest.raises(RunError, match="its chat template changed since it began"):
+            _ = again.encoder
