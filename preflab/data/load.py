@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from importlib.resources import as_file, files
@@ -11,6 +11,7 @@ from pathlib import Path
 
 from preflab.data.comparison import Comparison
 from preflab.data.sources import get_source, hub, recognise
+from preflab.data.sources.columns import ColumnMap, reading_of, unread_columns
 from preflab.data.sources.files import SUFFIXES, LocatedRecord, digest_of, holds_records, read_records
 from preflab.data.sources.source import Source
 from preflab.errors import ConfigError, DataError, RecordRefused
@@ -35,35 +36,55 @@ class LoadedComparisons:
     """Reason -> how many records were refused for it."""
     first_refused: dict[str, str]
     """Reason -> ``path:line`` of the first of them."""
+    columns: dict[str, str]
+    """Column -> what it was read as, or ``not used`` and what it might be; all that any record has."""
+
+    @property
+    def unused(self) -> list[str]:
+        """Columns that were not read. None of them changes what a record means, by its name and its content."""
+        return [name for name, reading in self.columns.items() if reading.startswith("not used")]
 
     def render(self) -> str:
         """One line for what was kept, one for each reason something was not."""
-        lines = [f"{self.source} ({self.format}): {len(self.comparisons)} of {self.records} records kept"]
+        lines = [
+            f"{self.source} ({self.format}): {self.records - sum(self.refused.values())} of {self.records} records kept"
+        ]
+        if len(self.comparisons) + sum(self.refused.values()) != self.records:
+            lines[0] += f", {len(self.comparisons)} comparisons of them"
+        if self.unused:
+            lines.append(f"  columns not used: {', '.join(self.unused)}")
         lines += [f"  {n} refused: {why}, first at {self.first_refused[why]}" for why, n in self.refused.items()]
         return "\n".join(lines)
 
 
 def load_comparisons(
-    name: str | Path, *, format: str | None = None, split: str | None = None, limit: int | None = None
+    name: str | Path,
+    *,
+    format: str | None = None,
+    split: str | None = None,
+    limit: int | None = None,
+    columns: Sequence[str] = (),
 ) -> LoadedComparisons:
     """Read comparisons, whatever they are stored as.
 
     Args:
-        name    ``starter``; a file (.jsonl, .json, either with .gz, .parquet); a folder of such files, or one that
-                ``datasets`` saved; or ``owner/name`` of a data set on the hub.
-        format  one of ``sources.SOURCES``; recognised by the first record when not given.
-        split   which part of a set that has parts; in a folder of files, those called ``<split>.*`` or ``<split>-*``.
-        limit   stop after this many comparisons were kept.
+        name     ``starter``; a file (.jsonl, .ndjson, .json, .csv, .tsv, any of them with .gz or .zst, .parquet); a
+                 folder of such files, or one that ``datasets`` saved; or ``owner/name`` of a data set on the hub.
+        format   one of ``sources.SOURCES``; recognised by the first record when not given.
+        split    which part of a set that has parts; in a folder of files, those called ``<split>.*`` or ``<split>-*``.
+        limit    stop after this many records were kept.
+        columns  columns under other names, or left out: ``prompt=instruction``, ``ignore=notes``.
 
-    Records whose content is unusable are counted in ``refused``; repeated prompts are kept.
+    Records whose content is unusable, or that hold something in a column that would change their meaning and that the
+    format does not read, are counted in ``refused``; repeated prompts are kept.
 
     Raises:
         DataError: nothing is there, a record is not of the format, or every record was refused.
-        ConfigError: the format or split is unknown, or the limit below one.
+        ConfigError: the format or split is unknown, the limit below one, or ``columns`` not of its form.
     """
     if limit is not None and limit < 1:
         raise ConfigError(f"limit must be at least 1, got {limit}")
-    source = None if format is None else get_source(format)
+    source, column_map = None if format is None else get_source(format), ColumnMap(columns)
     with ExitStack() as stack:
         if name == STARTER:
             packaged = stack.enter_context(as_file(files("preflab.data") / "starter" / "starter.jsonl"))
@@ -72,7 +93,7 @@ def load_comparisons(
             records, digest = _open_file(packaged, split)
         else:
             records, digest = _open(name, split)
-        return _read(records, source, str(name), digest, limit)
+        return _Reading(source, column_map).run(records, str(name), digest, limit)
 
 
 def _open(name: str | Path, split: str | None) -> tuple[Iterator[LocatedRecord], str]:
@@ -113,39 +134,69 @@ def _open_folder(folder: Path, split: str | None) -> tuple[Iterator[LocatedRecor
     return chain.from_iterable(map(read_records, chosen)), digest_of(chosen)
 
 
-def _read(
-    records: Iterator[LocatedRecord], source: Source | None, name: str, digest: str, limit: int | None
-) -> LoadedComparisons:
-    """Every record turned into a comparison or a counted refusal."""
-    comparisons: list[Comparison] = []
-    refused: Counter[str] = Counter()
-    first_refused: dict[str, str] = {}
-    for located in records:
-        try:
-            if source is None:
-                source = recognise(located.record)
-            comparisons.append(_with_origin(source.read(located.record), located))
-        except RecordRefused as refusal:
-            refused[refusal.message] += 1
-            first_refused.setdefault(refusal.message, f"{located.path}:{located.number}")
-        except DataError as error:
-            raise _with_place(error, located, source) from error
-        if len(comparisons) == limit:
-            break
-    if source is None:
-        raise DataError("is empty; expected at least one record", path=name)
-    loaded = LoadedComparisons(
-        comparisons=comparisons,
-        source=name,
-        format=source.name,
-        digest=digest,
-        records=len(comparisons) + refused.total(),
-        refused=dict(refused),
-        first_refused=first_refused,
-    )
-    if not comparisons:
-        raise DataError(f"nothing usable\n{loaded.render()}", path=name)
-    return loaded
+class _Reading:
+    """Every record turned into comparisons or a counted refusal."""
+
+    def __init__(self, source: Source | None, column_map: ColumnMap) -> None:
+        self.source, self.column_map = source, column_map
+        self.comparisons: list[Comparison] = []
+        self.refused: Counter[str] = Counter()
+        self.first_refused: dict[str, str] = {}
+        self.columns: dict[str, str] = {}
+        self.n_kept = 0
+
+    def run(self, records: Iterator[LocatedRecord], name: str, digest: str, limit: int | None) -> LoadedComparisons:
+        """All records, or until so many were kept.
+
+        Raises:
+            DataError: as `load_comparisons`.
+        """
+        for located in records:
+            try:
+                self.comparisons += self._comparisons(located)
+                self.n_kept += 1
+            except RecordRefused as refusal:
+                self.refused[refusal.message] += 1
+                self.first_refused.setdefault(refusal.message, f"{located.path}:{located.number}")
+            except DataError as error:
+                raise _with_place(error, located, self.source) from error
+            if self.n_kept == limit:
+                break
+        if self.source is None:
+            raise DataError("is empty; expected at least one record", path=name)
+        loaded = LoadedComparisons(
+            comparisons=self.comparisons,
+            source=name,
+            format=self.source.name,
+            digest=digest,
+            records=self.n_kept + self.refused.total(),
+            refused=dict(self.refused),
+            first_refused=self.first_refused,
+            columns=self.columns,
+        )
+        if not self.comparisons:
+            raise DataError(f"nothing usable\n{loaded.render()}", path=name)
+        return loaded
+
+    def _comparisons(self, located: LocatedRecord) -> list[Comparison]:
+        """What one record holds.
+
+        Raises:
+            DataError: it is not of the format.
+            RecordRefused: its content cannot be used, or a column that matters would not be read.
+        """
+        if self.column_map and not self.columns:
+            self.column_map.check(located.record)
+        record = self.column_map.apply(located.record)
+        source = self.source = self.source or recognise(record)
+        if not record.keys() <= self.columns.keys():
+            readings = reading_of(record, source.reads, sides=source.reads_sides)
+            self.columns |= {k: reading for k, reading in readings.items() if k not in self.columns}
+        read = source.read(record)
+        for name in unread_columns(record, source.reads, sides=source.reads_sides):
+            raise RecordRefused(f"column {name!r} holds something that format {source.name} does not read", field=name)
+        comparisons = [read] if isinstance(read, Comparison) else list(read)
+        return [_with_origin(comparison, located) for comparison in comparisons]
 
 
 def _with_place(error: DataError, located: LocatedRecord, source: Source | None) -> DataError:

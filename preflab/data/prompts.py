@@ -5,9 +5,10 @@ from pathlib import Path
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.sources import hh
-from preflab.data.sources.files import open_text, read_records
-from preflab.data.sources.record import column, prompt_messages
+from preflab.data.sources.files import read_records, text_lines
+from preflab.data.sources.formats import hh
+from preflab.data.sources.messages import prompt_messages
+from preflab.data.sources.record import column
 from preflab.errors import DataError
 
 
@@ -27,7 +28,7 @@ def load_prompts(path: str | Path) -> list[Dialogue]:
     path = Path(path)
     if not path.is_file():
         raise DataError("no such file; expected prompts as .txt, one a line, or records with a 'prompt'", path=path)
-    if path.name.endswith((".txt", ".txt.gz")):
+    if path.name.lower().endswith((".txt", ".txt.gz")):
         return _lines(path)
     prompts = []
     for located in read_records(path):
@@ -40,24 +41,28 @@ def load_prompts(path: str | Path) -> list[Dialogue]:
 
 def _lines(path: Path) -> list[Dialogue]:
     """A prompt from each line that is not blank."""
-    try:
-        with open_text(path) as lines:
-            prompts = [Dialogue.of(line.strip()) for line in lines if line.strip()]
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
+    prompts = [Dialogue.of(line.strip()) for _, line in text_lines(path) if line.strip()]
     if not prompts:
         raise DataError("is empty; expected one prompt a line", path=path)
     return prompts
 
 
-def _prompt(value: object) -> Dialogue:
-    """One prompt in any of its forms."""
+def prompt_turns(value: object) -> tuple[Message, ...]:
+    """The turns of a prompt in any of its forms: text, messages, or a dialogue in the notation of hh-rlhf.
+
+    Raises:
+        DataError: it is none of these.
+        RecordRefused: a message holds something else than text, or nobody knows its role.
+    """
     if isinstance(value, str) and hh.has_markers(value):
         turns = hh.parse_turns(value)
-        if turns[-1] == Message("assistant", ""):  # the marker behind which the reply would stand
-            turns = turns[:-1]
-    else:
-        turns = prompt_messages(value, "prompt")
+        return turns[:-1] if turns[-1] == Message("assistant", "") else turns  # the marker before the reply to come
+    return prompt_messages(value, "prompt")
+
+
+def _prompt(value: object) -> Dialogue:
+    """One prompt that awaits a reply."""
+    turns = prompt_turns(value)
     if not any(turn.text.strip() for turn in turns):
         raise DataError("the prompt is empty", field="prompt")
     prompt = Dialogue(turns)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from preflab.data.sources.files import SUFFIXES, holds_records, open_text, read_records
+from preflab.data.sources.files import SUFFIXES, holds_records, read_records, read_text
 from preflab.data.sources.record import text
 from preflab.errors import DataError
 
@@ -42,15 +42,11 @@ def load_texts(path: str | Path) -> Iterator[str]:
 
 def _read_document(path: Path) -> str:
     """A file that is one document."""
-    try:
-        with open_text(path) as stream:
-            document = stream.read()
-    except (OSError, EOFError, UnicodeDecodeError) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
+    document = read_text(path)
     if not document.strip():
         raise DataError("is empty; expected text", path=path)
     return document
 
 
 def _holds_text(path: Path) -> bool:
-    return holds_records(path) or path.name.endswith(TEXT_SUFFIXES)
+    return holds_records(path) or path.name.lower().endswith(TEXT_SUFFIXES)

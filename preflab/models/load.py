@@ -78,6 +78,23 @@ def load_language_model(
     return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
 
 
+def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
+    """The tokenizer of a model alone, by the names of `load_language_model`.
+
+    Raises:
+        ModelError: nothing is found under that name, or it has no tokenizer that can be read.
+    """
+    if name == "tiny":
+        return tiny_tokenizer()
+    location = _locate(name)
+    try:
+        with quiet_loading():
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location)
+    except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
+        raise ModelError(_explain(name, location, error)) from error
+    return tokenizer
+
+
 def torch_device(device: str) -> torch.device:
     """The device of that name; ``auto`` takes a GPU if there is one.
 

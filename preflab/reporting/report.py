@@ -243,6 +243,8 @@ def data_section(facts: Facts, columns: Mapping[str, Mapping[str, int]] | None) 
     parts = next(iter(columns.values()))
     rows = [[part.replace("_", " "), *(f"{counts[part]:,}" for counts in columns.values())] for part in parts]
     after = [f"Left out when reading: {n:,} x {reason}." for reason, n in (data.get("refused") or {}).items()]
+    if unused := data.get("columns_not_used"):
+        after.append(f"Columns not used: {', '.join(unused)}.")
     for part, part_counts in facts.record["counts"].items():
         if refused := part_counts.get("refused"):
             after.append(f"Left out of {part.replace('_', ' ')}: {len(refused)}; {'; '.join(refused[:3])}.")

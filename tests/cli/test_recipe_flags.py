@@ -29,7 +29,7 @@ def test_help_is_the_docstring_and_the_defaults_of_every_scale() -> None:
 def test_every_flag_sets_the_setting_that_it_names(recipe: str, flags: tuple[tuple[str, str], ...]) -> None:
     assert setting_flags(parse(recipe, flags), flags) == {}
     config = recipe_named(recipe).load().SCALES["default"]()
-    texts = {"until": "ppo", "judge": "rules:starter"}
+    texts = {"until": "ppo", "judge": "rules:starter", "columns": "prompt=title"}
     for option, name in flags:
         given = texts.get(name.split(".")[-1], "3")
         arguments = (option, given) if option.startswith("-") else (given,)

@@ -10,7 +10,7 @@ from preflab.cli.start import add_run_options, quiet_libraries, show_outcome
 
 
 def test_scales_are_those_of_the_recipe_and_settings_pile_up() -> None:
-    parser = Parser(prog="test")
+    parser = Parser(prog="test", add_help=False)
     add_run_options(parser, "sft")
     args = parser.parse_args(["--scale", "smoke", "--set", "a=1", "--set", "b=2"])
     assert (args.scale, args.set, args.runs, args.seed) == ("smoke", ["a=1", "b=2"], "runs", None)

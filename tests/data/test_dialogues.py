@@ -10,6 +10,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.dialogues import load_dialogues
 from preflab.errors import DataError
 
+GREETING = Dialogue.of("hi", "hello")
 TURNS = [{"role": "user", "content": "hi"}, {"role": "assistant", "content": "hello"}]
 
 
@@ -27,6 +28,12 @@ def written(folder: Path, *records: Any) -> Path:
         ({"prompt": "hi", "reply": "hello"}, Dialogue.of("hi", "hello")),
         ({"prompt": "hi", "completion": "hello"}, Dialogue.of("hi", "hello")),
         ({"prompt": TURNS[:1], "response": "hello"}, Dialogue.of("hi", "hello")),
+        ({"prompt": TURNS[:1], "completion": TURNS[1:]}, Dialogue.of("hi", "hello")),
+        ({"conversations": [{"from": "human", "value": "hi"}, {"from": "gpt", "value": "hello"}]}, GREETING),
+        ({"messages": json.dumps(TURNS)}, GREETING),
+        ({"instruction": "hi", "input": "", "output": "hello"}, GREETING),
+        ({"question": "hi", "answer": "hello", "system": "be kind"}, Dialogue.of("hi", "hello", system="be kind")),
+        ({"prompt": "\n\nHuman: hi\n\nAssistant:", "reply": "hello"}, GREETING),
     ],
 )
 def test_dialogues_are_read_in_every_form(record: Any, expected: Dialogue, tmp_path: Path) -> None:
@@ -46,6 +53,17 @@ def test_dialogues_in_which_the_assistant_says_nothing_are_refused_and_counted(t
     assert loaded.first_refused == {"the assistant says nothing": f"{path}:1"}
     with pytest.raises(DataError, match="every record was refused"):
         load_dialogues(written(tmp_path, silent))
+
+
+def test_columns_that_matter_are_read_refused_or_named_by_hand(tmp_path: Path) -> None:
+    record = {"prompt": "hi", "reply": "hello", "context": "a shop", "notes": "n"}
+    with pytest.raises(DataError, match=r"column 'context' \(perhaps part of the prompt\) is not read"):
+        load_dialogues(written(tmp_path, record))
+    loaded = load_dialogues(written(tmp_path, record), columns=["ignore=context"])
+    assert loaded.dialogues == [GREETING]
+    assert loaded.columns == {"prompt": "the prompt", "reply": "the reply", "notes": "not used"}
+    with pytest.raises(DataError, match="expected one reply, found reply, answer; leave one out with ignore=answer"):
+        load_dialogues(written(tmp_path, {"prompt": "hi", "reply": "hello", "answer": "bye"}))
 
 
 def test_what_is_no_dialogue_stops_the_load_with_its_place(tmp_path: Path) -> None:

@@ -100,12 +100,75 @@ def test_a_named_format_is_not_second_guessed(tmp_path: Path) -> None:
     text = {"chosen": "\n\nHuman: a b\n\nAssistant: c", "rejected": "\n\nHuman: a b\n\nAssistant: d"}
     path = jsonl(tmp_path / "a.jsonl", [text])
     assert load_comparisons(path).format == "hh"
-    plain = load_comparisons(path, format="trl")
-    assert plain.comparisons[0].prompt == Dialogue.of("\n\nHuman: a b\n\nAssistant: ")
+    with pytest.raises(DataError, match=r"a.jsonl:1 \[prompt\]: missing; this record has chosen, rejected"):
+        load_comparisons(path, format="trl")
     with pytest.raises(DataError, match=r"a.jsonl:1 \[replies\]: missing"):
         load_comparisons(path, format="preflab_jsonl")
     with pytest.raises(ConfigError, match="unknown format 'csv'"):
         load_comparisons(path, format="csv")
+
+
+ALPACA = {"instruction": "Name a bird.", "input": "", "chosen": "A wren.", "rejected": "A brick."}
+
+
+def test_the_prompt_is_read_from_the_column_it_stands_in(tmp_path: Path) -> None:
+    loaded = load_comparisons(jsonl(tmp_path / "a.jsonl", [ALPACA, ALPACA | {"input": "In a wood."}]))
+    assert loaded.format == "instruction"
+    assert [comparison.prompt for comparison in loaded.comparisons] == [
+        Dialogue.of("Name a bird."),
+        Dialogue.of("Name a bird.\nIn a wood."),
+    ]
+
+
+def test_a_column_that_matters_and_is_not_read_stands_in_the_way(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [pair(1, context="Birds")])
+    with pytest.raises(DataError, match=r"a.jsonl:1: looks like format trl, which would not read 'context' \(perhaps"):
+        load_comparisons(path)
+    assert load_comparisons(path, columns=["ignore=context"]).comparisons[0].prompt == Dialogue.of("q1")
+    renamed = load_comparisons(path, columns=["ignore=prompt", "instruction=context"])
+    assert (renamed.format, renamed.comparisons[0].prompt) == ("instruction", Dialogue.of("Birds"))
+    with pytest.raises(DataError, match=r"1 refused: column 'context' holds something that format trl does not read"):
+        load_comparisons(path, format="trl")
+
+
+def test_a_column_that_begins_to_matter_later_refuses_that_record(tmp_path: Path) -> None:
+    records = [pair(1, context=""), pair(2, context="Birds"), pair(3, context=None)]
+    loaded = load_comparisons(jsonl(tmp_path / "a.jsonl", records))
+    reason = "column 'context' holds something that format trl does not read"
+    assert (len(loaded.comparisons), loaded.refused) == (2, {reason: 1})
+    assert loaded.first_refused[reason].endswith("a.jsonl:2")
+
+
+def test_columns_that_do_not_matter_are_named_once(tmp_path: Path) -> None:
+    loaded = load_comparisons(jsonl(tmp_path / "a.jsonl", [pair(1, notes="n"), pair(2, lang="en")]))
+    assert loaded.columns == {
+        "prompt": "the prompt",
+        "chosen": "the better reply",
+        "rejected": "the worse reply",
+        "notes": "not used",
+        "lang": "not used: bookkeeping",
+    }
+    assert loaded.render().splitlines()[1] == "  columns not used: notes, lang"
+
+
+def test_a_record_with_several_rejected_replies_counts_once(tmp_path: Path) -> None:
+    loaded = load_comparisons(jsonl(tmp_path / "a.jsonl", [pair(1, rejected=["b", "c"]), pair(2, chosen="")]))
+    assert (len(loaded.comparisons), loaded.records, sum(loaded.refused.values())) == (2, 2, 1)
+    assert loaded.render().splitlines()[0].endswith("1 of 2 records kept, 2 comparisons of them")
+
+
+def test_a_table_of_text_is_loaded(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("question,system,chosen,rejected,margin\nName a bird.,Be brief.,A wren.,A brick.,2.5\n")
+    (comparison,) = load_comparisons(path).comparisons
+    assert comparison.prompt == Dialogue.of("Name a bird.", system="Be brief.")
+    assert comparison.strength == 2.5
+
+
+def test_two_texts_without_a_prompt_are_an_unknown_format(tmp_path: Path) -> None:
+    path = jsonl(tmp_path / "a.jsonl", [{"chosen": "The sky is blue.", "rejected": "The sky is black."}])
+    with pytest.raises(DataError, match=r"unknown format; found columns chosen, rejected(.|\n)*--columns prompt=NAME"):
+        load_comparisons(path)
 
 
 def test_a_limit_stops_the_reading(tmp_path: Path) -> None:

@@ -44,7 +44,8 @@ def test_records_have_prompts_of_three_forms(tmp_path: Path) -> None:
         ("p.jsonl", '{"prompt": []}\n', r"p.jsonl:1 \[prompt\]: the prompt is empty"),
         ("p.jsonl", '{"prompt": 3}\n', r"p.jsonl:1 \[prompt\]: expected a list of messages"),
         ("p.jsonl", '{"prompt": [{"role": "assistant", "content": "x"}]}\n', "already ends with a reply"),
-        ("p.csv", "prompt\n", "expected a file ending in"),
+        ("p.xlsx", "prompt\n", "expected a file ending in"),
+        ("p.csv", "prompt\n", "is empty"),
     ],
 )
 def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, name: str, content: str, complaint: str) -> None:
@@ -56,6 +57,6 @@ def test_a_bad_file_is_refused_with_the_place(tmp_path: Path, name: str, content
 def test_a_missing_file_and_one_that_is_no_text_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no such file"):
         load_prompts(tmp_path / "none.txt")
-    (tmp_path / "p.txt").write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(DataError, match="cannot be read"):
+    (tmp_path / "p.txt").write_bytes(b"one\n\xff\xfe")
+    with pytest.raises(DataError, match=r"p.txt:2: byte 0xff at column 1 is not UTF-8"):
         load_prompts(tmp_path / "p.txt")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
-from preflab.data.split import prompt_key, split_by_prompt, split_dialogues
+from preflab.data.split import opening_groups, prompt_key, split_by_prompt, split_dialogues, split_keys
 from preflab.errors import ConfigError
 
 THIRDS = {"train_a": 0.4, "train_b": 0.4, "held_out": 0.2}
@@ -110,8 +110,45 @@ def test_impossible_fractions_are_refused(fractions: dict[str, float]) -> None:
 
 
 def test_too_few_prompts_for_the_parts_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"nothing left for .*: 1 distinct prompts are too few"):
+    with pytest.raises(
+        ConfigError, match=r"nothing left for .*kept apart by how their dialogues begin .* 3 there are begin in 1 ways"
+    ):
         split_by_prompt([one("a", "x"), one("A ", "y"), one("a", "z")], THIRDS, seed=0)
+
+
+def greeted(n: int, *, alike: int) -> list[Comparison]:
+    """Comparisons whose dialogues open with a greeting, the first ``alike`` of them with the same."""
+    openings = ["Hello!" if k < alike else f"Hello number {k}" for k in range(n)]
+    prompts = [Dialogue.of(opening, "How can I help?", f"Question {k}?") for k, opening in enumerate(openings)]
+    return [Comparison.chosen_rejected(prompt, "good", "bad") for prompt in prompts]
+
+
+@pytest.mark.parametrize("alike", [60, 54, 36])
+def test_behind_a_greeting_that_most_dialogues_open_with_the_next_turn_counts(alike: int) -> None:
+    comparisons = greeted(60, alike=alike)
+    parts = split_by_prompt(comparisons, THIRDS, seed=0)
+    assert {name: len(part) for name, part in parts.items()} == {"train_a": 24, "train_b": 24, "held_out": 12}
+    keys, crowded = split_keys([comparison.prompt for comparison in comparisons], THIRDS)
+    assert crowded == {"hello!": alike}
+    assert len(set(keys)) == 60
+    assert opening_groups([comparison.prompt for comparison in comparisons]) == list(range(60))
+
+
+def test_an_opening_that_few_have_is_not_divided() -> None:
+    comparisons = greeted(60, alike=20)
+    keys, crowded = split_keys([comparison.prompt for comparison in comparisons], THIRDS)
+    assert (len(set(keys)), crowded) == (41, {})
+    parts = split_by_prompt(comparisons, THIRDS, seed=0)
+    assert sum(any(c.prompt.messages[0].text == "Hello!" for c in part) for part in parts.values()) == 1
+
+
+def test_a_greeting_of_several_turns_and_prompts_that_are_one_turn_alone() -> None:
+    chat = ["Hi", "Hello", "How are you?", "Fine"]
+    prompts = [*(Dialogue.of(*chat, f"Question {k}") for k in range(8)), Dialogue.of("Hi"), Dialogue.of("Hi")]
+    keys, crowded = split_keys(prompts, {"a": 0.5, "b": 0.5})
+    assert len(set(keys)) == 9
+    assert keys[-1] == keys[-2] == "hi"
+    assert crowded == {"hi": 10, "hi\nhello\nhow are you?": 8}
 
 
 def test_dialogues_that_begin_alike_stay_together_and_none_is_lost() -> None:

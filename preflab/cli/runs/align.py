@@ -12,6 +12,7 @@ FLAGS: tuple[Flag, ...] = (
     ("--policy", "model.policy"),
     ("--comparisons", "data.comparisons"),
     ("--format", "data.format"),
+    ("--columns", "data.columns"),
     ("--split", "data.split"),
     ("--max-comparisons", "data.max_comparisons"),
     ("--judge", "data.judge"),
@@ -23,6 +24,7 @@ FLAGS: tuple[Flag, ...] = (
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Flags of the settings that are changed most, then those of every run."""
     metavars = {"--policy": "NAME", "--comparisons": "NAME", "--judge": "SPEC", "--until": "STAGE"}
+    metavars["--columns"] = "NAME=COLUMN"
     add_setting_flags(parser, NAME, FLAGS, metavars=metavars)
     add_run_options(parser, NAME)
 

@@ -5,11 +5,14 @@ where text belongs) raises DataError and stops the load. A record of the right f
 raises RecordRefused with a fixed reason, which the load counts.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any, cast
+import math
+from collections.abc import Sequence
+from typing import Any
 
 from preflab.data.comparison import Comparison, Provenance
-from preflab.data.dialogue import ROLES, Dialogue, Message
+from preflab.data.dialogue import Dialogue, Message
+from preflab.data.sources.columns import is_empty
+from preflab.data.sources.messages import wrong_type
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 
@@ -19,11 +22,6 @@ def column(record: Record, name: str) -> object:
     if name not in record:
         raise DataError(f"missing; this record has {', '.join(record) or 'no columns'}", field=name)
     return record[name]
-
-
-def wrong_type(name: str, expected: str, value: object) -> DataError:
-    """The error for a column that holds something else than it should."""
-    return DataError(f"expected {expected}, found {type(value).__name__} {value!r:.60}", field=name)
 
 
 def text(record: Record, name: str) -> str:
@@ -45,55 +43,35 @@ def optional_text(record: Record, name: str) -> str:
 
 
 def optional_number(record: Record, name: str) -> float | None:
-    """A column with a number that may be missing or null."""
-    value = record.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise wrong_type(name, "a number", value)
-    return float(value)
-
-
-def is_messages(value: object) -> bool:
-    """Whether this looks like OpenAI-style messages."""
-    return isinstance(value, list) and bool(value) and all(isinstance(m, Mapping) and "role" in m for m in value)
-
-
-def messages(value: object, name: str) -> tuple[Message, ...]:
-    """OpenAI-style messages; a content made of text parts is joined.
+    """A column with a number, or the digits of one, that may be missing or null.
 
     Raises:
-        DataError: this is not a list of messages.
-        RecordRefused: it is one, but with a role or a content that a dialogue of text cannot hold.
+        DataError: it holds something else.
+        RecordRefused: it is no number that can be reckoned with (NaN, infinite, beyond what a float holds).
     """
-    complete = isinstance(value, list) and all(
-        isinstance(m, Mapping) and {"role", "content"} <= m.keys() for m in value
-    )
-    if not complete:
-        raise wrong_type(name, "a list of messages with 'role' and 'content'", value)
-    parsed = []
-    for message in cast(list[Mapping[str, object]], value):
-        if message["role"] not in ROLES:
-            raise RecordRefused(f"a message has another role than {', '.join(ROLES)}", field=name)
-        parsed.append(Message(message["role"], _content(message["content"], name)))
-    return tuple(parsed)
+    value = record.get(name)
+    if is_empty(value) and not isinstance(value, float):
+        return None
+    return finite_number(value, name)
 
 
-def _content(value: object, name: str) -> str:
-    """The text of one message: a string, or OpenAI's list of ``{"type": "text", "text"}`` parts."""
-    if isinstance(value, str):
-        return value
-    texts = (
-        [part.get("text") if isinstance(part, Mapping) else None for part in value] if isinstance(value, list) else []
-    )
-    if texts and all(isinstance(text, str) for text in texts):
-        return "".join(cast(list[str], texts))
-    raise RecordRefused("a message holds something else than text", field=name)
+def finite_number(value: object, name: str) -> float:
+    """A number, or the digits of one.
 
-
-def prompt_messages(value: object, name: str) -> tuple[Message, ...]:
-    """A prompt: one string, which the user says, or messages."""
-    return (Message("user", value),) if isinstance(value, str) else messages(value, name)
+    Raises:
+        DataError, RecordRefused: as `optional_number`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        raise wrong_type(name, "a number", value)
+    try:
+        number = float(value)
+    except OverflowError as error:
+        raise RecordRefused(f"{name} is a number beyond what a float holds", field=name) from error
+    except ValueError as error:
+        raise wrong_type(name, "a number", value) from error
+    if not math.isfinite(number):
+        raise RecordRefused(f"{name} is not a finite number", field=name)
+    return number
 
 
 def comparison(
@@ -158,7 +136,24 @@ def full_dialogue(prompt: Sequence[Message], side: Sequence[Message]) -> tuple[M
         return (*prompt, *side)
     if len(prompt) == 1 and prompt[0] in side:  # a system message stands before the prompt that we were given
         return tuple(side)
-    raise RecordRefused("a side does not continue the prompt")
+    if len(side) == 1:
+        raise RecordRefused(f"a side is a turn of the {side[0].role}; expected the assistant's reply")
+    raise RecordRefused("a side neither repeats the prompt nor begins with the assistant's reply")
+
+
+def with_system(dialogue: Sequence[Message], system: str) -> tuple[Message, ...]:
+    """The dialogue under a system message that stands in a column of its own; empty: none.
+
+    Raises:
+        RecordRefused: the dialogue has another one already.
+    """
+    if not system.strip():
+        return tuple(dialogue)
+    if dialogue and dialogue[0].role == "system":
+        if dialogue[0].text != system:
+            raise RecordRefused("the system column and the system message of the dialogue differ", field="system")
+        return tuple(dialogue)
+    return (Message("system", system), *dialogue)
 
 
 def provenance(record: Record, id_column: str = "id") -> Provenance:

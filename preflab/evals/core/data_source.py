@@ -4,21 +4,18 @@ Published sets come as JSON lines, JSON, Parquet, CSV or TSV. What cannot be use
 first; what is not of the format at all ends the reading with the file, the line and the field.
 """
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.resources import files as packaged_files
 from pathlib import Path
 
-from preflab.data.sources.files import LocatedRecord, digest_of, holds_records, open_text, read_records
+from preflab.data.sources.files import LocatedRecord, digest_of, holds_records, read_records
 from preflab.data.sources.hub import read_hub_set
 from preflab.data.sources.record import is_unicode
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core.items import Item, Items
-
-TABLES = {".csv": ",", ".tsv": "\t"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,26 +138,9 @@ def _is_text(value: object) -> bool:
 
 
 def _is_readable(path: Path) -> bool:
-    return path.is_file() and (holds_records(path) or path.suffix in TABLES)
+    return path.is_file() and holds_records(path)
 
 
 def _all_records(paths: Sequence[Path]) -> Iterator[LocatedRecord]:
     for path in paths:
-        yield from _table_records(path) if path.suffix in TABLES else read_records(path)
-
-
-def _table_records(path: Path) -> Iterator[LocatedRecord]:
-    """Rows of a CSV or TSV file with a line of heads; the number is that of the row's last line."""
-    try:
-        with open_text(path) as lines:
-            reader = csv.DictReader(lines, delimiter=TABLES[path.suffix])
-            for row in reader:
-                if None in row or None in row.values():
-                    raise DataError(
-                        f"expected {len(reader.fieldnames or ())} cells as in the first line, found another number",
-                        path=path,
-                        line=reader.line_num,
-                    )
-                yield LocatedRecord(dict(row), str(path), reader.line_num)
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"cannot be read: {error}", path=path) from error
+        yield from read_records(path)

@@ -3,7 +3,8 @@
 import hashlib
 from collections.abc import Sequence
 
-from preflab.data.sources.record import column, optional_text, text, wrong_type
+from preflab.data.sources.messages import wrong_type
+from preflab.data.sources.record import column, optional_text, text
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 

@@ -13,7 +13,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from preflab.data.comparison import Comparison
-from preflab.data.split import prompt_key
+from preflab.data.split import opening_groups
 from preflab.errors import DataError
 
 _REGULARISATIONS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0)
@@ -41,11 +41,8 @@ class BaselineResult:
 
 def pair_groups(comparisons: Sequence[Comparison]) -> Int[np.ndarray, " pair"]:
     """For each decided pair the number of its prompt; prompts that a split keeps together share one."""
-    number_of: dict[str, int] = {}
-    groups = []
-    for comparison in comparisons:
-        group = number_of.setdefault(prompt_key(comparison.prompt), len(number_of))
-        groups += [group for _ in comparison.pairs(ties=False)]
+    prompts = opening_groups([comparison.prompt for comparison in comparisons])
+    groups = [g for g, comparison in zip(prompts, comparisons, strict=True) for _ in comparison.pairs(ties=False)]
     return np.array(groups, dtype=np.int64)
 
 

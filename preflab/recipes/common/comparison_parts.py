@@ -14,7 +14,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.load import load_comparisons
 from preflab.data.prompts import distinct_prompts
 from preflab.data.rows import Row
-from preflab.data.split import split_by_prompt
+from preflab.data.split import split_by_prompt, split_keys
 from preflab.errors import ConfigError
 from preflab.feedback.label_comparisons import LabelledComparisons, label_comparisons, pairs_of
 from preflab.feedback.recorded_labels import RecordedLabeller
@@ -122,7 +122,7 @@ class ComparisonParts:
     def _loaded(self) -> Parts:
         """With the labels that they come with."""
         config = self.config
-        loaded = load_comparisons(config.comparisons, format=config.format, split=config.split)
+        loaded = load_comparisons(config.comparisons, format=config.format, split=config.split, columns=config.columns)
         guard_data(
             self.run,
             "comparisons",
@@ -141,7 +141,9 @@ class ComparisonParts:
             used=len(chosen),
             refused=loaded.refused,
             first_refused=loaded.first_refused,
+            columns_not_used=loaded.unused,
         )
+        record_openings(self.run, [comparison.prompt for comparison in chosen], self.shares)
         return split_by_prompt(chosen, self.shares, seed=self.run.seed_of("split"))
 
     @cached_property
@@ -217,6 +219,13 @@ def _check_labels(labels: LabelledComparisons, part: str, spec: str) -> None:
         reasons = {**labels.abstained, **labels.left_out}
         because = "; ".join(f"{count} x {reason}" for reason, count in reasons.items()) or "all its labels are ties"
         raise ConfigError(f"judge {spec!r} finds no reply better than another in part {part!r}: {because}")
+
+
+def record_openings(run: Run, prompts: Sequence[Dialogue], shares: Mapping[str, float]) -> None:
+    """Keep on record which openings (greetings) were too common to tell prompts apart; nothing where none was."""
+    _, crowded = split_keys(prompts, shares)
+    if crowded:
+        run.record("split", openings_told_apart_by_later_turns=crowded)
 
 
 def draw_subset(items: Sequence[T], most: int | None, run: Run) -> list[T]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from preflab.checks import check_at_least
 from preflab.config_overrides import check_types
+from preflab.data.sources.columns import ColumnMap
 from preflab.errors import ConfigError
 from preflab.feedback.labellers.specs import parse_spec
 from preflab.models.adapters import AdapterConfig
@@ -43,6 +44,8 @@ class ComparisonDataConfig:
     """``starter``, a file or folder of comparisons, or a hub data set."""
     format: str | None = None
     """Of the comparisons; recognised by their columns when not given."""
+    columns: tuple[str, ...] = ()
+    """Columns under other names or left out, where the data call them otherwise: ``prompt=title``, ``ignore=notes``."""
     split: str | None = None
     """Which part of a data set that has parts."""
     max_comparisons: int | None = None
@@ -59,5 +62,6 @@ class ComparisonDataConfig:
         check_at_least(self, 1, "max_comparisons")
         if self.judge is not None:
             parse_spec(self.judge)
+        ColumnMap(self.columns)
         if not 0 < self.held_out_share < 1:
             raise ConfigError(f"held_out_share must lie between 0 and 1, got {self.held_out_share}")

@@ -8,7 +8,7 @@ import numpy as np
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
-from preflab.data.split import prompt_key
+from preflab.data.split import opening_groups
 from preflab.maths.bootstrap import clustered_bootstrap, paired_difference
 from preflab.maths.statistics import Estimate
 from preflab.models.roles import Role
@@ -40,8 +40,7 @@ class TokenLosses:
 
 def prompt_groups(dialogues: Sequence[Dialogue], encoded: EncodedDialogues) -> list[int]:
     """For each row the number of its prompt; dialogues that a split keeps together share one."""
-    number_of: dict[str, int] = {}
-    dialogue_groups = [number_of.setdefault(prompt_key(dialogue), len(number_of)) for dialogue in dialogues]
+    dialogue_groups = opening_groups(dialogues)
     return [dialogue_groups[n] for n in encoded.dialogue_of]
 
 

@@ -9,7 +9,7 @@ from preflab.errors import ConfigError
 from preflab.evals.metrics.reply_stats import reply_facts
 from preflab.models.roles import Role
 from preflab.models.save import save_policy
-from preflab.recipes.common.comparison_parts import HELD_OUT, TRAIN, ComparisonParts, draw_subset
+from preflab.recipes.common.comparison_parts import HELD_OUT, TRAIN, ComparisonParts, draw_subset, record_openings
 from preflab.recipes.common.fitting import Workbench, run_fit
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import ReplyEvaluation
@@ -43,7 +43,7 @@ class Stages:
     def dialogues(self) -> dict[str, list[Dialogue]]:
         """Dialogues of each part; no two parts hold dialogues that begin alike."""
         assert self.config.dialogues is not None
-        loaded = load_dialogues(self.config.dialogues)
+        loaded = load_dialogues(self.config.dialogues, columns=self.config.data.columns)
         guard_data(
             self.run,
             "dialogues",
@@ -61,7 +61,9 @@ class Stages:
             used=len(drawn),
             refused=loaded.refused,
             first_refused=loaded.first_refused,
+            columns_not_used=loaded.unused,
         )
+        record_openings(self.run, drawn, self.shares)
         return split_dialogues(drawn, self.shares, seed=self.run.seed_of("split"))
 
     @cached_property

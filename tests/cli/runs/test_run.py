@@ -9,7 +9,7 @@ from tests.cli.commands import preflab
 def test_a_recipe_runs_in_a_folder_named_after_it_and_shows_its_outcome(tmp_path: Path) -> None:
     done = preflab("run", "christiano2017_horizon", "--scale", "smoke", "--quiet", "--name", "h", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("christiano2017_horizon: runs/h\n")
+    assert done.stdout.splitlines()[0].rstrip() == "christiano2017_horizon: runs/h"
     assert done.stderr == ""
     assert "claims" in done.stdout
     record = json.loads((tmp_path / "runs/h/record.json").read_text())

@@ -3,11 +3,11 @@
 import pytest
 
 from preflab.data.dialogue import Message
+from preflab.data.sources.messages import messages
 from preflab.data.sources.record import (
     comparison,
     full_dialogue,
     last_replies_compared,
-    messages,
     optional_number,
     optional_text,
     text,
@@ -99,5 +99,5 @@ def test_a_side_may_repeat_the_prompt_or_continue_it() -> None:
     assert full_dialogue([ASK], [YES]) == (ASK, YES)
     assert full_dialogue([ASK], [ASK, YES]) == (ASK, YES)
     assert full_dialogue([ASK], [system, ASK, YES]) == (system, ASK, YES)
-    with pytest.raises(RecordRefused, match="does not continue the prompt"):
+    with pytest.raises(RecordRefused, match="a side neither repeats the prompt nor begins"):
         full_dialogue([ASK], [Message("user", "other"), YES])

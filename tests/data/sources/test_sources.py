@@ -1,10 +1,11 @@
 """Which format a record is taken for, where several would fit."""
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from preflab.data.sources import SOURCES, get_source, recognise
+from preflab.data.sources import SOURCES, formats, get_source, recognise
 from preflab.errors import ConfigError, DataError
 
 USER, REPLY = {"role": "user", "content": "hi"}, {"role": "assistant", "content": "yo"}
@@ -15,7 +16,10 @@ SCORED = {"prompt": "hi", "score_chosen": 2, "score_rejected": 1}
 @pytest.mark.parametrize(
     ("record", "name"),
     [
-        ({"prompt": "q", "replies": ["a", "b"], "ranks": [0, 1], "chosen": "a", "rejected": "b"}, "preflab_jsonl"),
+        ({"prompt": "q", "replies": ["a", "b"], "ranks": [0, 1]}, "preflab_jsonl"),
+        ({"prompt": "q", "responses": ["a", "b"], "ratings": [0, 1]}, "rated"),
+        ({"conversations": [USER], "chosen": REPLY, "rejected": REPLY}, "sharegpt"),
+        ({"question": "q", "system": "s", "chosen": "a", "rejected": "b"}, "instruction"),
         ({**SIDES, **SCORED, "messages": [USER, REPLY]}, "ultrafeedback"),
         ({**SIDES, "messages": [USER]}, "openai_chat"),
         ({"chosen": "\n\nHuman: a\n\nAssistant: b", "rejected": "\n\nHuman: a\n\nAssistant: c"}, "hh"),
@@ -36,5 +40,21 @@ def test_an_unknown_form_is_answered_with_the_known_ones() -> None:
 
 
 def test_an_unknown_name_is_answered_with_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match="'csv'; known are preflab_jsonl, ultrafeedback, openai_chat, hh, trl"):
+    with pytest.raises(
+        ConfigError,
+        match="'csv'; known are preflab_jsonl, rated, ultrafeedback, openai_chat, hh, sharegpt, instruction, trl",
+    ):
         get_source("csv")
+
+
+def test_a_format_that_would_leave_out_what_matters_is_not_taken() -> None:
+    with pytest.raises(DataError, match=r"like format preflab_jsonl, which would not read 'chosen' \(perhaps"):
+        recognise({"prompt": "q", "replies": ["a", "b"], "ranks": [0, 1], "chosen": "a"})
+    with pytest.raises(DataError, match=r"--columns NAME=persona\), or .*--columns ignore=persona\)"):
+        recognise({"prompt": "q", "chosen": "a", "rejected": "b", "persona": "a pirate"})
+
+
+def test_every_file_of_formats_is_a_format_and_says_what_it_reads() -> None:
+    folder = Path(formats.__path__[0])
+    assert len(SOURCES) == len(list(folder.glob("[a-z]*.py")))
+    assert all(source.reads for source in SOURCES.values())

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from preflab.data.dialogue import Dialogue
-from preflab.data.sources.record import wrong_type
+from preflab.data.sources.messages import wrong_type
 from preflab.data.sources.source import Record
 from preflab.errors import DataError, RecordRefused
 from preflab.evals.core import record_fields

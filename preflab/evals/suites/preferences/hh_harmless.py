@@ -5,7 +5,7 @@ The better reply is the less harmful one; on these data it is more often the sho
 length alone would score. ``policy`` compares log-probabilities of a language model in place of scores.
 """
 
-from preflab.data.sources import hh
+from preflab.data.sources.formats import hh
 from preflab.data.sources.source import Record
 from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource

@@ -9,8 +9,8 @@ of the Constitutional AI paper are published. Earlier turns inside a prompt stan
 from collections.abc import Mapping, Sequence
 
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.sources import hh
-from preflab.data.sources.record import wrong_type
+from preflab.data.sources.formats import hh
+from preflab.data.sources.messages import wrong_type
 from preflab.data.sources.source import Record
 from preflab.errors import RecordRefused
 from preflab.evals.core import record_fields

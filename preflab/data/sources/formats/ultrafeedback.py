@@ -1,4 +1,4 @@
-"""UltraFeedback-binarized: full_dialogue dialogues as messages, each with the score a model gave it.
+"""UltraFeedback-binarized: whole dialogues as messages, each with the score a model gave it.
 
 The strength of the preference is the difference of the scores. Equal scores are a tie, whatever the columns
 are called: the released data pick a ``chosen`` there all the same.
@@ -8,48 +8,31 @@ from collections.abc import Iterator
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Message
-from preflab.data.sources.record import (
-    column,
-    full_dialogue,
-    last_replies_compared,
-    messages,
-    optional_number,
-    prompt_messages,
-    provenance,
-    wrong_type,
-)
+from preflab.data.sources.columns import is_empty
+from preflab.data.sources.messages import messages, prompt_messages
+from preflab.data.sources.pairs import SIDES, judged_pairs
+from preflab.data.sources.record import column, finite_number
 from preflab.data.sources.source import Record, Source
 from preflab.errors import RecordRefused
 
 
 def recognise(record: Record) -> bool:
-    """Nothing else scores both sides."""
+    """Both sides are scored under these names."""
     return {"prompt", "chosen", "rejected", "score_chosen", "score_rejected"} <= record.keys()
 
 
-def read(record: Record) -> Comparison:
-    """One record."""
-    prompt = prompt_messages(column(record, "prompt"), "prompt")
-    chosen, rejected = (full_dialogue(prompt, messages(column(record, side), side)) for side in ("chosen", "rejected"))
-    strength = _score(record, "score_chosen") - _score(record, "score_rejected")
-    if not strength >= 0:
-        raise RecordRefused("rejected has the higher score")
-    return last_replies_compared(
-        chosen,
-        rejected,
-        ranks=(0, 1) if strength > 0 else (0, 0),
-        strength=strength,
-        provenance=provenance(record, "prompt_id"),
-    )
+def read(record: Record) -> list[Comparison]:
+    """One record.
 
-
-def _score(record: Record, name: str) -> float:
-    """A score that must be there."""
-    value = column(record, name)
-    score = optional_number(record, name)
-    if score is None:
-        raise wrong_type(name, "a number", value)
-    return score
+    Raises:
+        RecordRefused: also where ``messages``, which repeats the chosen side in the released data, does not.
+    """
+    for name in ("score_chosen", "score_rejected"):
+        finite_number(column(record, name), name)
+    repeated, chosen = record.get("messages"), column(record, "chosen")
+    if not is_empty(repeated) and messages(repeated, "messages") != messages(chosen, "chosen"):
+        raise RecordRefused("messages and chosen differ", field="messages")
+    return judged_pairs(record, prompt_messages(column(record, "prompt"), "prompt"), id_column="prompt_id")
 
 
 def write(comparison: Comparison) -> Iterator[dict[str, object]]:
@@ -81,5 +64,8 @@ SOURCE = Source(
     columns="prompt (text), chosen, rejected (messages), score_chosen, score_rejected (numbers); prompt_id if known",
     recognise=recognise,
     read=read,
+    reads={"prompt": "the prompt", "prompt_id": "id", "messages": "repeats chosen", **SIDES},
+    reads_sides=True,
     write=write,
+    priority=5,
 )

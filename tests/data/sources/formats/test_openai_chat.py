@@ -6,7 +6,7 @@ import pytest
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
-from preflab.data.sources.openai_chat import read, recognise
+from preflab.data.sources.formats.openai_chat import read, recognise
 from preflab.errors import DataError, RecordRefused
 
 ASKED = [{"role": "system", "content": "be brief"}, {"role": "user", "content": "hi"}]
@@ -26,13 +26,13 @@ EXPECTED = Comparison.chosen_rejected(Dialogue.of("hi", system="be brief"), "yo"
 )
 def test_every_form_gives_the_same_comparison(record: dict[str, Any]) -> None:
     assert recognise(record)
-    assert read(record) == EXPECTED
+    assert read(record) == [EXPECTED]
 
 
 def test_completions_of_several_turns_must_agree_up_to_the_last() -> None:
     more = [YO, {"role": "user", "content": "more"}]
-    found = read({"messages": ASKED, "chosen": [*more, YO], "rejected": [*more, GO]})
-    assert found.prompt == Dialogue.of("hi", "yo", "more", system="be brief")
+    (comparison,) = read({"messages": ASKED, "chosen": [*more, YO], "rejected": [*more, GO]})
+    assert comparison.prompt == Dialogue.of("hi", "yo", "more", system="be brief")
     with pytest.raises(RecordRefused, match="differ before the last reply"):
         read({"messages": ASKED, "chosen": [*more, YO], "rejected": [GO, more[1], GO]})
 

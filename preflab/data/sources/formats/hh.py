@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Message, Role
-from preflab.data.sources.record import last_replies_compared, provenance, text
+from preflab.data.sources.record import last_replies_compared, optional_text, provenance, text
 from preflab.data.sources.source import Record, Source
 from preflab.errors import RecordRefused
 
@@ -48,7 +48,7 @@ def recognise(record: Record) -> bool:
 
 def read(record: Record) -> Comparison:
     """One record; the prompt is what both sides share up to the last assistant marker."""
-    before = text(record, "prompt") if "prompt" in record else ""
+    before = optional_text(record, "prompt")
     sides = [text(record, side) for side in ("chosen", "rejected")]
     if not all(side.startswith(before) for side in sides):  # they continue the prompt instead of repeating it
         sides = [before + side for side in sides]
@@ -82,6 +82,13 @@ SOURCE = Source(
     name="hh",
     columns=r"chosen, rejected (whole dialogues as text with \n\nHuman: and \n\nAssistant:); or with a prompt besides",
     recognise=recognise,
+    reads={
+        "prompt": "the dialogue before both sides",
+        "chosen": "the better dialogue",
+        "rejected": "the worse dialogue",
+        "id": "id",
+    },
     read=read,
     write=write,
+    priority=3,  # before trl, which would take its dialogues for plain text
 )

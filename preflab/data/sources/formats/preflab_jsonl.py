@@ -10,14 +10,8 @@ import re
 from collections.abc import Iterator, Mapping
 
 from preflab.data.comparison import Comparison, Provenance
-from preflab.data.sources.record import (
-    column,
-    comparison,
-    optional_number,
-    optional_text,
-    prompt_messages,
-    wrong_type,
-)
+from preflab.data.sources.messages import prompt_messages, wrong_type
+from preflab.data.sources.record import column, comparison, optional_number, optional_text
 from preflab.data.sources.source import Record, Source
 from preflab.errors import DataError
 
@@ -107,7 +101,20 @@ SOURCE = Source(
     name="preflab_jsonl",
     columns="prompt (messages or text), replies (texts), ranks (0 is best); id, category, kind, why if known",
     recognise=recognise,
+    reads={
+        "prompt": "the prompt",
+        "replies": "replies",
+        "ranks": "ranks",
+        "prob_first": "probability that the first is better",
+        "strength": "strength",
+        "category": "category",
+        "kind": "kind",
+        "why": "reasons",
+        "provenance": "provenance",
+        "id": "id",
+    },
     read=read,
     write=write,
     keeps_ties=True,
+    priority=6,
 )

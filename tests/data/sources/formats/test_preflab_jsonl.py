@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from preflab.data.comparison import Comparison, Provenance
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.sources.preflab_jsonl import SOURCE, read, recognise, write
+from preflab.data.sources.formats.preflab_jsonl import SOURCE, read, recognise, write
 from preflab.errors import DataError, RecordRefused
 
 RECORD: dict[str, Any] = {

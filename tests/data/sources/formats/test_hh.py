@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue, Message
-from preflab.data.sources.hh import parse_turns, read, recognise, write
+from preflab.data.sources.formats.hh import parse_turns, read, recognise, write
 from preflab.errors import RecordRefused
 
 TRICKY = ["Human: no turn", "Assistant:", "a: b", "\nHuman: one line break", "x\n\nHuman without colon", " \n\n", ": "]
