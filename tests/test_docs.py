@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,13 @@ import pytest
 
 from preflab.data.comparison import Comparison
 from preflab.data.sources import SOURCES, get_source, recognise
+from preflab.feedback.labellers.human import HumanSettings
+from preflab.feedback.labellers.language_model import LanguageModelSettings
+from preflab.feedback.labellers.preference_model import PreferenceModelSettings
+from preflab.feedback.labellers.rules import RuleSettings
+from preflab.feedback.labellers.specs import KINDS
+from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
+from preflab.recipes.common.comparison_parts import JudgeResult
 
 ROOT = Path(__file__).parents[1]
 PAGES = [page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()]
@@ -162,3 +170,30 @@ def test_every_relative_link_leads_somewhere(page: Path) -> None:
         if not there.exists() or (anchor and there.suffix == ".md" and anchor not in anchors(there)):
             broken.append(target)
     assert broken == []
+
+
+def test_the_page_on_judges_names_every_kind_with_every_setting() -> None:
+    settings = {
+        "human": HumanSettings,
+        "pm": PreferenceModelSettings,
+        "model": LanguageModelSettings,
+        "rules": RuleSettings,
+        "oracle": SyntheticPreference,
+    }
+    assert settings.keys() == KINDS.keys()
+    text = (ROOT / "docs" / "judges.md").read_text(encoding="utf-8")
+    table = text[text.index("## The five kinds") :].split("\n\n")[1]
+    rows = {match[1]: match[0] for match in re.finditer(r"^\| `(\w+)[:\[].*$", table, re.MULTILINE)}
+    kinds = {kind: row.split("|")[3] for kind, row in rows.items()}
+    assert kinds.keys() == KINDS.keys()
+    for kind, config in settings.items():
+        names = {field.name for field in fields(config)} - {"criterion" if kind == "oracle" else ""}
+        assert set(re.findall(r"`([a-z_]+)`", kinds[kind])) == names, kind
+
+
+def test_the_page_on_judges_names_the_fields_of_the_result() -> None:
+    text = (ROOT / "docs" / "judges.md").read_text(encoding="utf-8")
+    table = text[text.index("| field of `judge` |") :].split("\n\n")[0]
+    named = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+    assert named <= {field.name for field in fields(JudgeResult)}
+    assert named == {"agreement", "changed", "pairs", "abstained", "left_out"}

@@ -17,8 +17,8 @@ from preflab.run import Run
 
 LABELS = "labels"
 """Of the run's partial results: ``results/labels.jsonl``."""
-BLOCK = 64
-"""Pairs asked between two saves."""
+BLOCK = 32
+"""Pairs asked between two saves: in both orders they are the 64 requests that go to a server at a time."""
 
 OnProgress = Callable[[int, int], None]
 """Hears of pairs that are judged, and of pairs that were asked."""
