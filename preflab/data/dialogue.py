@@ -16,6 +16,8 @@ class Message:
 
     role: Role
     text: str
+    learned: bool = True
+    """Whether the assistant's turn is learned in supervised fine-tuning (``weight`` of OpenAI's messages)."""
 
     def __post_init__(self) -> None:
         _check(self.role, self.text)

@@ -49,7 +49,8 @@ def load_dialogues(name: str | Path, *, columns: Sequence[str] = ()) -> LoadedDi
 
     A record has ``messages`` (or ShareGPT's ``conversations``); or a ``prompt`` (text, messages, or in the notation of
     hh-rlhf) and its ``reply`` (``completion``, ``response``, ``output`` and ``answer`` will do); or the columns of
-    Alpaca and Orca in place of the prompt. A ``system`` column is the system message. Records in which the assistant
+    Alpaca and Orca in place of the prompt. A ``system`` column is the system message. A turn of ``weight`` 0 is context
+    and is not learned. Records in which the assistant
     says nothing are refused and counted, and so are those that hold something in a column that matters and is not
     read.
 
@@ -102,8 +103,11 @@ def _dialogue(located: LocatedRecord, column_map: ColumnMap, readings: dict[str,
             f"column {name!r} ({guess}) is not read; name it with columns, or ignore={name}", field=name
         )
     turns = with_system(turns, optional_text(record, "system"))
-    if not any(turn.role == "assistant" and turn.text.strip() for turn in turns):
+    replies = [turn for turn in turns if turn.role == "assistant" and turn.text.strip()]
+    if not replies:
         raise RecordRefused("the assistant says nothing", field="messages")
+    if not any(turn.learned for turn in replies):
+        raise RecordRefused("every turn of the assistant has weight 0: there is nothing to learn", field="messages")
     return Dialogue(turns)
 
 
@@ -115,7 +119,7 @@ def _turns(record: Record) -> tuple[tuple[Message, ...], dict[str, str]]:
     """
     whole = next((name for name in CONVERSATIONS if not is_empty(record.get(name))), None)
     if whole is not None:
-        return messages(record[whole], whole), {whole: "the dialogue", **_WHOLE}
+        return messages(record[whole], whole, weights=True), {whole: "the dialogue", **_WHOLE}
     has_instruction = instruction_column(record) is not None
     if not has_instruction and "prompt" not in record:
         raise DataError(f"missing; expected {_EXPECTED}; this record has {', '.join(record)}", field="prompt")

@@ -284,12 +284,15 @@ def encode_replies(encoder: Encoder, prompts: Sequence[tuple[Dialogue, Sequence[
 def encode_dialogues(encoder: Encoder, dialogues: Sequence[Dialogue], *, last_only: bool = False) -> EncodedDialogues:
     """One row a dialogue, in which every turn of the assistant counts, or the last one alone.
 
+    Turns that are not to be learned (``Message.learned``) are context; turns without text are left out, and said so.
     A turn that does not continue the tokens before it begins a new row, as in `encode_conversations`.
     """
     rows, dialogue_of, refused, shortened = list[Row](), list[int](), list[str](), 0
     for n, dialogue in enumerate(dialogues):
         begun = len(rows)
-        spoken = [i for i, message in enumerate(dialogue.messages) if message.role == "assistant"]
+        spoken = [i for i, message in enumerate(dialogue.messages) if message.role == "assistant" and message.learned]
+        refused += [f"dialogue {n}, message {i}: has no text" for i in spoken if not dialogue.messages[i].text.strip()]
+        spoken = [i for i in spoken if dialogue.messages[i].text.strip()]
         if not spoken:
             refused.append(f"dialogue {n}: the assistant says nothing")
         for i in spoken[-1:] if last_only else spoken:

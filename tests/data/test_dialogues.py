@@ -55,6 +55,22 @@ def test_dialogues_in_which_the_assistant_says_nothing_are_refused_and_counted(t
         load_dialogues(written(tmp_path, silent))
 
 
+def test_a_turn_of_weight_0_is_context_and_is_not_learned(tmp_path: Path) -> None:
+    again = [{"role": "user", "content": "bye"}, {"role": "assistant", "content": "goodbye", "weight": 1}]
+    unlearned = {**TURNS[1], "weight": 0}
+    (dialogue,) = load_dialogues(written(tmp_path, {"messages": [TURNS[0], unlearned, *again]})).dialogues
+    assert [(turn.text, turn.learned) for turn in dialogue.messages] == [
+        ("hi", True),
+        ("hello", False),
+        ("bye", True),
+        ("goodbye", True),
+    ]
+    with pytest.raises(DataError, match="every turn of the assistant has weight 0"):
+        load_dialogues(written(tmp_path, {"messages": [TURNS[0], unlearned]}))
+    with pytest.raises(DataError, match="a weight that is neither 0 nor 1"):
+        load_dialogues(written(tmp_path, {"messages": [TURNS[0], {**TURNS[1], "weight": 0.5}]}))
+
+
 def test_columns_that_matter_are_read_refused_or_named_by_hand(tmp_path: Path) -> None:
     record = {"prompt": "hi", "reply": "hello", "context": "a shop", "notes": "n"}
     with pytest.raises(DataError, match=r"column 'context' \(perhaps part of the prompt\) is not read"):

@@ -375,6 +375,21 @@ def test_every_turn_of_the_assistant_is_a_reply_of_one_row() -> None:
     assert alone(last.rows[0]) == alone(found.rows[0])[1:]
 
 
+def test_turns_that_are_not_to_be_learned_are_context_and_empty_ones_are_said_to_be_left_out() -> None:
+    turns = (
+        Message("user", "hi"),
+        Message("assistant", "hello", learned=False),
+        Message("user", "sing"),
+        Message("assistant", "la"),
+        Message("user", "more"),
+        Message("assistant", " "),
+    )
+    encoded = encode_dialogues(encoder(), [Dialogue(turns)])
+    learned = encode_dialogues(encoder(), [Dialogue(turns[:4])], last_only=True)
+    assert [row.segments for row in encoded.rows] == [row.segments for row in learned.rows]
+    assert encoded.refused == ["dialogue 0, message 5: has no text"]
+
+
 def test_a_dialogue_too_long_for_one_row_takes_several_and_loses_nothing_in_silence() -> None:
     dialogue = Dialogue.of("hi", "hello", "sing", "la la", "more", "la la la")
     found = encode_dialogues(encoder(24), [dialogue])

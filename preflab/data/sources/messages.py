@@ -42,8 +42,11 @@ def _keys_of(message: object) -> tuple[str, str] | None:
     return next((keys for keys in _KEYS if keys[0] in message and keys[1] in message), None)
 
 
-def messages(value: object, name: str) -> tuple[Message, ...]:
+def messages(value: object, name: str, *, weights: bool = False) -> tuple[Message, ...]:
     """Messages of a column; a content made of text parts is joined.
+
+    Args:
+        weights  read the ``weight`` of a message: a turn of weight 0 is not learned.
 
     Raises:
         DataError: this is not a list of messages.
@@ -53,10 +56,10 @@ def messages(value: object, name: str) -> tuple[Message, ...]:
     items = [value] if isinstance(value, Mapping) else value
     if not isinstance(items, list):
         raise wrong_type(name, "a list of messages with 'role' and 'content'", value)
-    return tuple(_message(item, name, value) for item in items)
+    return tuple(_message(item, name, value, weights) for item in items)
 
 
-def _message(item: object, name: str, column: object) -> Message:
+def _message(item: object, name: str, column: object, weights: bool) -> Message:
     """One message."""
     if isinstance(item, Mapping) and "role" in item and "content" not in item and item.get("tool_calls"):
         item = {**item, "content": None}
@@ -70,7 +73,10 @@ def _message(item: object, name: str, column: object) -> Message:
     for key in _THOUGHTS:
         if not is_empty(message.get(key)):
             raise RecordRefused(f"a message has thoughts of its own ({key}), which a dialogue of text does not hold")
-    return Message(role_of(message[keys[0]], name), _content(message[keys[1]], name))
+    weight = message.get("weight") if weights else None
+    if weight not in (None, 0, 1):
+        raise RecordRefused("a message has a weight that is neither 0 nor 1", field=name)
+    return Message(role_of(message[keys[0]], name), _content(message[keys[1]], name), learned=weight != 0)
 
 
 def role_of(speaker: object, name: str) -> Role:
