@@ -73,7 +73,7 @@ def read_json(path: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise RunError(f"{path}: damaged ({error})") from error
     if not isinstance(content, dict):
-        raise RunError(f"{path}: expected a JSON object, content {type(content).__name__}")
+        raise RunError(f"{path}: expected a JSON object, found {type(content).__name__}")
     return content
 
 

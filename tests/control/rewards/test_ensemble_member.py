@@ -66,3 +66,71 @@ def test_rewards_are_brought_to_the_deviation_that_is_asked_for() -> None:
 def test_later_steps_may_count_less() -> None:
     rewards = torch.tensor([[1.0, 2.0, 4.0]])
     assert (discounted_return(rewards, 1.0).item(), discounted_return(rewards, 0.5).item()) == (7.0, 3.0)
+
+
+def test_a_labels_weight_stays_however_many_come_after_it() -> None:
+    own = member()
+    everything = own.bootstrap_weights(60)
+    assert np.array_equal(own.bootstrap_weights(25), everything[:25])
+    assert np.array_equal(own.bootstrap_weights(35, first=25), everything[25:])
+    other = EnsembleMember(First(), EnsembleConfig(), seed=(0, 1)).bootstrap_weights(60)
+    assert not np.array_equal(other, everything)
+
+
+def test_weights_are_drawn_from_a_poisson_distribution_of_mean_one() -> None:
+    weights = member().bootstrap_weights(4000)
+    assert abs(weights.mean() - 1) < 4 / 4000**0.5
+    held_out = (weights == 0).mean()
+    assert abs(held_out - np.exp(-1)) < 4 * (np.exp(-1) * (1 - np.exp(-1)) / 4000) ** 0.5
+
+
+def test_without_a_bootstrap_all_labels_count_once() -> None:
+    own = EnsembleMember(First(), EnsembleConfig(bootstrap=False, l2_step=0.0), seed=(0, 0))
+    assert own.bootstrap_weights(3).tolist() == [1.0, 1.0, 1.0]
+
+
+def weight_of(own: EnsembleMember) -> float:
+    return float(own.network.state_dict()["weight"])
+
+
+PLAIN = EnsembleConfig(l2=0.0, l2_step=0.0, learning_rate=0.1)
+
+
+def fitted(labels: list[tuple[float, float, Response]], weights: list[float]) -> float:
+    """The weight after one epoch in a single batch."""
+    own = EnsembleMember(First(), PLAIN, seed=(0, 0))
+    own.fit_epoch(pairs(*labels), np.array(weights), 0)
+    return weight_of(own)
+
+
+def test_an_epoch_moves_towards_the_answers_and_labels_of_weight_0_are_not_read() -> None:
+    right, wrong = (2.0, 0.0, "left"), (2.0, 0.0, "right")
+    assert fitted([right], [1.0]) > 1.0 > fitted([wrong], [1.0])
+    assert fitted([right, wrong], [1.0, 0.0]) == fitted([right], [1.0])
+    assert fitted([right], [0.0]) == 1.0  # nothing to fit
+
+
+def test_a_label_drawn_twice_is_two_labels() -> None:
+    """Two against one is a majority, whether by weight or by number."""
+    right, wrong = (2.0, 0.0, "left"), (2.0, 0.0, "right")
+    by_weight = fitted([right, wrong], [2.0, 1.0])
+    by_number = fitted([right, right, wrong], [1.0, 1.0, 1.0])
+    assert by_weight == pytest.approx(by_number, abs=1e-6) and by_weight != 1.0
+
+
+def test_weight_decay_is_the_gradient_of_l2_times_the_squared_norm() -> None:
+    """Equal clips pull nowhere: what is left of the gradient is 2 * l2 * weight, and Adam's first step is its rate."""
+    own = EnsembleMember(First(), EnsembleConfig(l2=0.5, l2_step=0.0, learning_rate=0.01), seed=(0, 0))
+    own.fit_epoch(pairs((1.0, 1.0, "tie")), np.array([1.0]), 0)
+    assert weight_of(own) == pytest.approx(0.99, abs=1e-5)
+    assert own.optimiser.param_groups[0]["weight_decay"] == 1.0
+
+
+def test_a_state_goes_on_as_it_was() -> None:
+    data = pairs((2.0, 0.0, "left"), (0.0, 1.0, "left"))
+    first, second = (EnsembleMember(First(), PLAIN, seed=(0, 0)) for _ in range(2))
+    first.fit_epoch(data, np.array([1.0, 1.0]), 0)
+    second.load_state(first.state())
+    for own in (first, second):
+        own.fit_epoch(data, np.array([1.0, 1.0]), 1)
+    assert all(torch.equal(tensor, second.state()[name]) for name, tensor in first.state().items())

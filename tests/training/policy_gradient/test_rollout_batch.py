@@ -1,9 +1,13 @@
 """The grid of a step's replies: where tokens lie, which pass is kept, and the KL over the whole vocabulary."""
 
+from collections.abc import Callable
+from dataclasses import replace
+
 import pytest
 import torch
 
 from preflab.data.rows import Row
+from preflab.errors import DataError, TrainingStopped
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
@@ -11,6 +15,7 @@ from preflab.rollouts.generate import Rollout
 from preflab.training.policy_gradient.rollout_batch import (
     RolloutBatch,
     RolloutRoles,
+    check_rollouts,
     exact_kl_per_reply,
     forward_all_roles,
     grid_indices,
@@ -106,3 +111,80 @@ def test_what_is_logged_of_a_batch_by_hand(trunk: Trunk) -> None:
     assert found["reply_tokens"] == pytest.approx(2.0)
     assert found["sampled_tokens"] == 6.0
     assert found["ended_share"] == 1.0
+
+
+def test_kl_is_logged_per_reply_with_its_error(trunk: Trunk) -> None:
+    batch = measured(trunk, 10_000)
+    assert batch.ref_logp is not None
+    gap = (batch.logp - batch.ref_logp).double()
+    per_reply = [float(gap[n, :length].sum()) for n, length in enumerate((3, 1, 2))]
+    mean = sum(per_reply) / 3
+    spread = (sum((kl - mean) ** 2 for kl in per_reply) / 3) ** 0.5
+    found = rollout_metrics(batch)
+    assert found["kl"] == pytest.approx(mean, rel=1e-4)
+    assert found["kl_error"] == pytest.approx(spread / 3**0.5, rel=1e-4)
+    assert found["sqrt_kl"] == pytest.approx(max(0.0, mean) ** 0.5, rel=1e-4)
+    # k3 = exp(-d) - 1 + d with d = log p - log q, summed over a reply
+    gaps = gap[batch.mask]
+    assert found["kl_k3"] == pytest.approx(float(((-gaps).exp() - 1 + gaps).sum()) / 3, rel=1e-3)
+    assert found["kl_k3"] >= 0
+    assert found["sampler_gap"] == pytest.approx(float((batch.logp[batch.mask] + 1).abs().mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("max_tokens", [1, 14, 10_000])
+def test_how_rows_are_split_into_passes_changes_no_number(trunk: Trunk, max_tokens: int) -> None:
+    found, expected = measured(trunk, max_tokens), measured(trunk, 10_000)
+    for name in ("logp", "ref_logp", "values", "entropy"):
+        torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=1e-4, atol=1e-5)
+    assert found.measured_tokens == expected.measured_tokens == 3 * 13
+    assert not found.logp[~found.mask].any()  # nothing lies beside the replies
+
+
+def test_rows_know_their_samples(trunk: Trunk) -> None:
+    batch = measured(trunk, 10_000)
+    assert batch.samples_per_row == [2, 1]
+    assert batch.sample_indices([1, 0]) == [2, 0, 1]
+    samples, tokens = batch.item_indices([0])
+    assert list(zip(samples.tolist(), tokens.tolist(), strict=True)) == [(0, 0), (0, 1), (0, 2), (1, 0)]
+
+
+# what an engine gave ---------------------------------------------------------------------------------------
+
+PROMPT_TOKENS = [(3, 66, 4), (3, 67, 4)]
+
+
+def replies(*versions: int) -> list[list[Rollout]]:
+    """One reply to each prompt, of these versions of the weights."""
+    return [
+        [Rollout(prompt, (70, 1), (-1.0, -2.0), True, version=version)]
+        for prompt, version in zip(PROMPT_TOKENS, versions, strict=True)
+    ]
+
+
+@pytest.mark.parametrize(("versions", "max_staleness", "oldest"), [((5, 5), 0, 0), ((5, 4), 1, 1), ((3, 5), 2, 2)])
+def test_the_age_of_the_oldest_reply_is_told(versions: tuple[int, int], max_staleness: int, oldest: int) -> None:
+    found = check_rollouts(replies(*versions), PROMPT_TOKENS, n=1, version=5, max_staleness=max_staleness)
+    assert found == oldest
+
+
+@pytest.mark.parametrize(("versions", "prompt"), [((5, 3), 1), ((3, 5), 0), ((6, 5), 0), ((5, 6), 1)])
+def test_a_reply_that_is_too_old_or_from_the_future_ends_the_run(versions: tuple[int, int], prompt: int) -> None:
+    with pytest.raises(TrainingStopped, match=f"a reply to prompt {prompt} was drawn with version {versions[prompt]}"):
+        check_rollouts(replies(*versions), PROMPT_TOKENS, n=1, version=5, max_staleness=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "complaint"),
+    [
+        (lambda rs: rs[:1], r"the engine gave \[1\] replies; expected 1 to each of 2"),
+        (lambda rs: [rs[0] * 2, rs[1]], r"the engine gave \[2, 1\] replies"),
+        (lambda rs: rs[::-1], "another prompt than number 0; prompts must come back in order"),
+        (lambda rs: [rs[0], [replace(rs[1][0], tokens=(), logprobs=())]], "prompt 1 has 0 tokens and 0"),
+        (lambda rs: [rs[0], [replace(rs[1][0], logprobs=(-1.0,))]], "prompt 1 has 2 tokens and 1"),
+    ],
+)
+def test_replies_that_were_not_asked_for_are_refused(
+    change: Callable[[list[list[Rollout]]], list[list[Rollout]]], complaint: str
+) -> None:
+    with pytest.raises(DataError, match=complaint):
+        check_rollouts(change(replies(0, 0)), PROMPT_TOKENS, n=1, version=0, max_staleness=0)
