@@ -5,7 +5,6 @@ on with the task they had in hand.
 """
 
 import time
-from typing import Any
 
 from preflab.data.store import conversation, people
 from preflab.data.store.open import Store
@@ -91,6 +90,5 @@ class SyntheticAnnotators:
             if digest not in self._backends:
                 self._backends = {**dict(list(self._backends.items())[-3:]), digest: open_chat_backend(spec)}
             reply = self._backends[digest].reply(job.dialogue, seed=job.seed)
-            details: dict[str, Any] = dict(reply.details)
-            conversation.finish_reply(self.store, job.reply, "scripted", reply.text, details)
+            conversation.finish_reply(self.store, job.reply, "scripted", reply.text, reply.details)
         time.sleep(0.001)  # a reply that a killed run was at is free again when its lease has ended

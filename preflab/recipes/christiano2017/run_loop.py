@@ -1,7 +1,7 @@
 """A loop of control as a stage of a run: taken up where it stopped, with its bar, its log and its checkpoints."""
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
@@ -40,11 +40,11 @@ def run_as_stage(loop: Resumable, run: Run, stage: str, *, steps: int, label: st
     with run.progress(label, steps, "steps", loop.step) as advance:
         shown_step = loop.step
 
-        def log(**metrics: Any) -> None:
+        def log(*, step: int, **metrics: object) -> None:
             nonlocal shown_step
-            run.log(stage, **metrics)
-            advance(metrics["step"] - shown_step, note=" ")  # the note on waiting is gone
-            shown_step = metrics["step"]
+            run.log(stage, step=step, **metrics)
+            advance(step - shown_step, note=" ")  # the note on waiting is gone
+            shown_step = step
 
         def on_wait(missing: int) -> None:
             advance(0, note=f"waiting for {missing:,} answers")

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -72,7 +71,7 @@ def at_ends_of_epochs(steps_per_epoch: int, measure: Callable[[], float]) -> Cal
     return extra_metrics
 
 
-def sft_section(change: LossChange, steps: Sequence[Mapping[str, Any]]) -> Section:
+def sft_section(change: LossChange, steps: Sequence[Mapping[str, object]]) -> Section:
     """The fine-tuning in a report: nats per token before and after, and the curve of training.
 
     Args:

@@ -62,7 +62,7 @@ class HarnessResult(SuiteSummary):
     """Metrics of lm-evaluation-harness."""
 
     inputs: HarnessInputs = field(metadata=stored_as("asked"))
-    versions: Mapping[str, Any]
+    versions: Mapping[str, object]
     policy: str = ""
     digest: str = ""
 

@@ -6,7 +6,6 @@ They work on items that a run left behind, so that a comparison can be made anew
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -164,7 +163,7 @@ def measure_by_chain(benchmark: Benchmark, records: Sequence[ItemRecord]) -> lis
     return [value for value in values if not math.isnan(value)]
 
 
-def _outcome_of_chain(benchmark: Benchmark, outcome: Outcome, chain: int) -> dict[str, Any]:
+def _outcome_of_chain(benchmark: Benchmark, outcome: Outcome, chain: int) -> Outcome:
     """An item's outcome as one chain of thought alone would have it."""
     sample: Sequence[float] = outcome["samples"][chain]
     if benchmark == "bbq":
