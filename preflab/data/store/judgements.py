@@ -38,6 +38,15 @@ class Receipt:
 
 
 @dataclass(frozen=True, slots=True)
+class _Submission:
+    """Who hands in what, under which key."""
+
+    person: str
+    key: str
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Judgement:
     """A judgement as it stands."""
 
@@ -87,9 +96,11 @@ def submit(
         NotThere: there is no such slot.
     """
 
+    submission = _Submission(person, key, payload)
+
     def work(connection: Connection) -> Receipt:
         task = _slot(connection, slot_id, study)
-        before = _by_key(connection, key, person, payload)  # only now: who holds the slot's lock may have handed it in
+        before = _by_key(connection, submission)  # only now: who holds the slot's lock may have handed it in
         if before is not None:
             return before
         if not is_lease(store, lease, slot_id, person):
@@ -99,7 +110,7 @@ def submit(
         if task.filled is not None and task.lease == lease:
             raise Conflict("this task is finished; change it in your history")
         row = {"slot": slot_id, "item": task.item, "part": part, "completes": int(completes)}
-        seq = _record(connection, store, study, person, key, status, payload, row)
+        seq = _record(connection, store, study, submission, status, row)
         if completes and held:
             free = {"filled": seq} if status == "counted" else {"holder": None, "lease": None, "expires": 0}
             connection.execute(sa.update(slot).where(slot.c.id == slot_id).values(**free))
@@ -107,19 +118,17 @@ def submit(
             within(connection)
         return Receipt(seq, status, again=False)
 
-    return _once(store, key, person, payload, work)
+    return _once(store, submission, work)
 
 
-def _once(
-    store: Store, key: str, person: str, payload: Mapping[str, Any], work: Callable[[Connection], Receipt]
-) -> Receipt:
+def _once(store: Store, submission: _Submission, work: Callable[[Connection], Receipt]) -> Receipt:
     """Do something in one transaction; where another of the same key was a moment faster, give its receipt."""
     try:
         with store.writing() as connection:
             return work(connection)
     except sa.exc.IntegrityError as error:
         with store.reading() as connection:
-            before = _by_key(connection, key, person, payload)
+            before = _by_key(connection, submission)
         if before is not None:
             return before
         raise Conflict("this part of the task is judged already") from error
@@ -135,16 +144,17 @@ def submit_practice(
         NotThere: there is no such person.
     """
 
+    submission = _Submission(person, key, payload)
+
     def work(connection: Connection) -> Receipt:
-        before = _by_key(connection, key, person, payload)
+        before = _by_key(connection, submission)
         if before is not None:
             return before
         row = {"slot": None, "item": item_id, "part": 0, "completes": 0}
-        return Receipt(
-            _record(connection, store, study, person, key, "practice", payload, row), "practice", again=False
-        )
+        seq = _record(connection, store, study, submission, "practice", row)
+        return Receipt(seq, "practice", again=False)
 
-    return _once(store, key, person, payload, work)
+    return _once(store, submission, work)
 
 
 def correct(store: Store, *, seq: int, person: str, key: str, payload: Mapping[str, Any]) -> Receipt:
@@ -156,20 +166,22 @@ def correct(store: Store, *, seq: int, person: str, key: str, payload: Mapping[s
         NotThere: this person made no such judgement.
     """
 
+    submission = _Submission(person, key, payload)
+
     def work(connection: Connection) -> Receipt:
         old = _locked(connection, seq)
-        before = _by_key(connection, key, person, payload)
+        before = _by_key(connection, submission)
         if before is not None:
             return before
         _may_change(store, old, seq, person)
         connection.execute(sa.update(judgement).where(judgement.c.seq == seq).values(status="superseded"))
         row = {"slot": old.slot, "item": old.item, "part": old.part, "completes": old.completes, "supersedes": seq}
-        new = _record(connection, store, old.study, person, key, "counted", payload, row)
+        new = _record(connection, store, old.study, submission, "counted", row)
         if old.completes:
             connection.execute(sa.update(slot).where(slot.c.id == old.slot).values(filled=new))
         return Receipt(new, "counted", again=False)
 
-    return _once(store, key, person, payload, work)
+    return _once(store, submission, work)
 
 
 def withdraw(store: Store, *, seq: int, person: str) -> None:
@@ -249,15 +261,17 @@ def _slot(connection: Connection, slot_id: int, study: str) -> Any:
     return row
 
 
-def _by_key(connection: Connection, key: str, person: str, payload: Mapping[str, Any]) -> Receipt | None:
+def _by_key(connection: Connection, submission: _Submission) -> Receipt | None:
     """The receipt of what was handed in under this key before."""
-    if not 8 <= len(key) <= 80:
-        raise StoreError(f"an idempotency key has 8 to 80 characters, got {len(key)}")
-    row = connection.execute(_BY_KEY, {"sent": key}).first()
+    if not 8 <= len(submission.key) <= 80:
+        raise StoreError(f"an idempotency key has 8 to 80 characters, got {len(submission.key)}")
+    row = connection.execute(_BY_KEY, {"sent": submission.key}).first()
     if row is None:
         return None
     stored = None if row.body is None else json.loads(row.body)
-    if row.person != person or (stored is not None and stored.get("answer") != _plain(payload).get("answer")):
+    if row.person != submission.person or (
+        stored is not None and stored.get("answer") != _plain(submission.payload).get("answer")
+    ):
         raise Conflict("this form was sent before with another answer; change it in your history")
     return Receipt(row.seq, row.status, again=True)
 
@@ -272,17 +286,16 @@ def _record(
     connection: Connection,
     store: Store,
     study: str,
-    person: str,
-    key: str,
+    submission: _Submission,
     status: Status,
-    payload: Mapping[str, Any],
     row: dict[str, Any],
 ) -> int:
+    person, key = submission.person, submission.key
     people.check_person(connection, person)
     name = connection.scalar(_NAME, {"of": row["item"]})
     context = {"item": row["item"], "item_name": name, "slot": row["slot"], "part": row["part"]}
     context |= {"completes": row["completes"], "supersedes": row.get("supersedes"), "status": status, "key": key}
-    event_body = dict(payload) | {"place": context}
+    event_body = dict(submission.payload) | {"place": context}
     at = store.clock()
     seq = log.append(connection, store, "judgement", event_body, actor=person, study=study, at=at)
     row = row | {"study": study, "person": person, "key": key, "status": status, "seq": seq, "at": at}

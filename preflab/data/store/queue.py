@@ -54,10 +54,11 @@ def claim(
         NotThere: no such study, or no such person (any more).
         StoreError: the study is paused or closed.
     """
+    pace = _Pace(lease_ms, gold_every, repeat_every)
     for attempt in range(_TRIES):
         try:
             with store.writing(durable=False) as connection:
-                return _claim(connection, store, name, person, lease_ms, gold_every, repeat_every)
+                return _claim(connection, store, name, person, pace)
         except sa.exc.IntegrityError as error:  # the same person in two windows at once: one of them was first
             if attempt == _TRIES - 1:
                 raise Conflict("your other windows take tasks at this moment; try again") from error
@@ -73,9 +74,16 @@ def peek(store: Store, name: str, person: str) -> Item | None:
     return None if row is None else _item(row)
 
 
-def _claim(
-    connection: Connection, store: Store, name: str, person: str, lease_ms: int, gold_every: int, repeat_every: int
-) -> Task | None:
+@dataclass(frozen=True, slots=True)
+class _Pace:
+    """How long a task is reserved, and which tasks are gold items or repetitions (0: none)."""
+
+    lease_ms: int
+    gold_every: int
+    repeat_every: int
+
+
+def _claim(connection: Connection, store: Store, name: str, person: str, pace: _Pace) -> Task | None:
     about = {"study": name, "who": person, "now": store.clock()}
     in_hand = connection.execute(queue_queries.open_task(store.is_postgres), about).first()
     check_person(connection, person, exclusive=True)
@@ -84,21 +92,23 @@ def _claim(
     ):  # alone only now: at the last slot another window may have taken it meanwhile
         in_hand = connection.execute(queue_queries.open_task(True), about).first()
     if in_hand is not None:
-        return _task(in_hand) if in_hand.expires >= about["now"] else _take(connection, store, in_hand, about, lease_ms)
+        if in_hand.expires >= about["now"]:
+            return _task(in_hand)
+        return _take(connection, store, in_hand, about, pace.lease_ms)
     state = connection.scalar(queue_queries.STATE, about)
     if state is None:
         raise NotThere(f"no study {name!r}")
     if state != "open":
         raise StoreError(f"the study is {state}: no tasks are handed out now")
     row = None
-    finished = connection.scalar(queue_queries.DONE, about) or 0 if gold_every or repeat_every else 0
-    if gold_every and (finished + 1) % gold_every == 0:
+    finished = connection.scalar(queue_queries.DONE, about) or 0 if pace.gold_every or pace.repeat_every else 0
+    if pace.gold_every and (finished + 1) % pace.gold_every == 0:
         row = _next_gold(connection, about)
-    if row is None and repeat_every and (finished + 1) % repeat_every == 0:
+    if row is None and pace.repeat_every and (finished + 1) % pace.repeat_every == 0:
         row = connection.execute(queue_queries.next_repeat(store.is_postgres), about).first()
     if row is None:
         row = connection.execute(queue_queries.next_slot(store.is_postgres), about).first()
-    return None if row is None else _take(connection, store, row, about, lease_ms)
+    return None if row is None else _take(connection, store, row, about, pace.lease_ms)
 
 
 def _next_gold(connection: Connection, about: dict[str, Any]) -> Any:

@@ -67,7 +67,7 @@ def create_study(store: Store, name: str, definition: Mapping[str, Any], *, acto
         new = store.insert(study).values(name=name, state="open", revision=1, created=store.clock())
         if connection.scalar(new.on_conflict_do_nothing().returning(study.c.name)) is None:
             raise Conflict(f"there is a study {name!r} already")
-        _keep_definition(connection, store, name, 1, definition, actor, "study.created")
+        _keep_definition(connection, store, name, 1, definition, actor)
     return find_study(store, name)
 
 
@@ -77,17 +77,18 @@ def revise_study(store: Store, name: str, definition: Mapping[str, Any], *, acto
         row = _row(connection, name)
         if row.sha256 != log.sha256(log.canonical(definition)):
             connection.execute(sa.update(study).where(study.c.name == name).values(revision=row.revision + 1))
-            _keep_definition(connection, store, name, row.revision + 1, definition, actor, "study.revised")
+            _keep_definition(connection, store, name, row.revision + 1, definition, actor)
     return find_study(store, name)
 
 
 def _keep_definition(
-    connection: Connection, store: Store, name: str, revision: int, definition: Mapping[str, Any], actor: str, kind: str
+    connection: Connection, store: Store, name: str, revision: int, definition: Mapping[str, Any], actor: str
 ) -> None:
     text = log.canonical(definition)
     row = {"study": name, "revision": revision, "definition": text, "sha256": log.sha256(text), "at": store.clock()}
     connection.execute(sa.insert(study_revision).values(**row))
     payload = {"revision": revision, "definition": dict(definition)}
+    kind = "study.created" if revision == 1 else "study.revised"
     log.append(connection, store, kind, payload, actor=actor, study=name)
 
 
