@@ -11,6 +11,7 @@ from typing import Any, TypeVar, get_origin
 
 from preflab.conversion import MISMATCH, describe, did_you_mean, match, mismatch_error, type_hints, union_members
 from preflab.errors import ConfigError
+from preflab.safe_yaml import parse_yaml_value, read_yaml_value
 
 C = TypeVar("C")
 
@@ -78,13 +79,7 @@ def load_yaml(path: str | Path) -> dict[str, object]:
         ConfigError: the file is missing, is no YAML, holds no mapping, or has a key twice. Says file and line.
     """
     path = Path(path).expanduser()
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ConfigError(f"{path}: no such file; expected a YAML file of settings") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path}: cannot be read ({error})") from error
-    return parse_yaml(text, str(path))
+    return _settings(read_yaml_value(path, "a YAML file of settings"), str(path))
 
 
 def parse_yaml(text: str, where: str) -> dict[str, object]:
@@ -93,15 +88,11 @@ def parse_yaml(text: str, where: str) -> dict[str, object]:
     Raises:
         ConfigError: it is no YAML, holds no mapping, or has a key twice. Says the line.
     """
-    import yaml
+    return _settings(parse_yaml_value(text, where), where)
 
-    try:
-        parsed = yaml.load(text, _loader())
-    except yaml.MarkedYAMLError as error:
-        line = f":{error.problem_mark.line + 1}" if error.problem_mark else ""
-        raise ConfigError(f"{where}{line}: {error.problem or error.context or 'not YAML'}") from error
-    except yaml.YAMLError as error:
-        raise ConfigError(f"{where}: not YAML ({error})") from error
+
+def _settings(parsed: object, where: str) -> dict[str, object]:
+    """The mapping that a file of settings holds; empty where it holds nothing."""
     if parsed is None:
         return {}
     if not isinstance(parsed, dict):
@@ -189,25 +180,3 @@ def _readings(value: object, kinds: Sequence[Any]) -> list[object]:
 def _kind(value: object) -> str:
     """What a value is, in words."""
     return "a list" if isinstance(value, list) else f"{value!r:.40}"
-
-
-def _loader() -> Any:
-    """A safe YAML loader that refuses a key that stands there twice."""
-    import yaml
-
-    class Loader(yaml.SafeLoader):
-        """Plain values only, no key twice."""
-
-    def mapping(loader: Any, node: Any) -> dict[str, object]:
-        """A mapping with its keys checked."""
-        settings: dict[str, object] = {}
-        for key_node, value_node in node.value:
-            key = loader.construct_object(key_node, deep=True)
-            problem = "is no name of a setting" if not isinstance(key, str) else "stands here a second time"
-            if not isinstance(key, str) or key in settings:
-                raise yaml.constructor.ConstructorError(None, None, f"{key!r} {problem}", key_node.start_mark)
-            settings[key] = loader.construct_object(value_node, deep=True)
-        return settings
-
-    Loader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, mapping)
-    return Loader

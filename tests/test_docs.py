@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 
-from preflab.data.comparison import Comparison
 from preflab.data.sources import SOURCES, get_source, recognise
 from preflab.feedback.labellers.human import HumanSettings
 from preflab.feedback.labellers.language_model import LanguageModelSettings
@@ -153,8 +152,7 @@ def test_every_record_of_bring_your_own_is_of_the_format_it_stands_under() -> No
         name = heading.removeprefix("### ").strip("`")
         for record in map(json.loads, block.splitlines()):
             assert recognise(record).name == name
-            read = get_source(name).read(record)
-            assert all(len(c.replies) >= 2 for c in ([read] if isinstance(read, Comparison) else read))
+            assert all(len(comparison.replies) >= 2 for comparison in get_source(name).comparisons(record))
             seen[name] = seen.get(name, 0) + 1
     assert set(seen) == SOURCES.keys()
 

@@ -8,7 +8,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "preflab"
 FLOOR = {
     "errors": 0, "distributed": 0, "checkpoint": 0, "run": 0, "progress": 0, "atomic_files": 0,
-    "conversion": 0, "config_overrides": 0, "checks": 0,
+    "conversion": 0, "config_overrides": 0, "safe_yaml": 0, "checks": 0,
     "data": 1, "maths": 1, "models": 1,
     "interfaces": 2, "rollouts": 2, "reporting": 2,
     "training": 3, "feedback": 3, "redteam": 3, "grounding": 3, "oversight": 3, "evals": 3, "control": 3,
@@ -20,6 +20,7 @@ STEP = {
     "conversion": 1,
     "checks": 1,
     "config_overrides": 2,
+    "safe_yaml": 1,
     "checkpoint": 2,
     "atomic_files": 1,
     "run": 3,

@@ -53,7 +53,7 @@ class Dialogue:
         return cls(head + tuple(Message(roles[i % 2], text) for i, text in enumerate(turns)))
 
     @classmethod
-    def from_json(cls, messages: Iterable[Mapping[str, object]]) -> "Dialogue":
+    def from_json(cls, messages: Iterable[object]) -> "Dialogue":
         """Read OpenAI-style messages.
 
         Raises:

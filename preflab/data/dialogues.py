@@ -117,9 +117,9 @@ def _turns(record: Record) -> tuple[tuple[Message, ...], dict[str, str]]:
     Raises:
         DataError: it holds no dialogue.
     """
-    whole = next((name for name in CONVERSATIONS if not is_empty(record.get(name))), None)
-    if whole is not None:
-        return messages(record[whole], whole, weights=True), {whole: "the dialogue", **_WHOLE}
+    name = next((name for name in CONVERSATIONS if not is_empty(record.get(name))), None)
+    if name is not None:
+        return messages(record[name], name, weights=True), {name: "the dialogue", **_WHOLE}
     has_instruction = instruction_column(record) is not None
     if not has_instruction and "prompt" not in record:
         raise DataError(f"missing; expected {_EXPECTED}; this record has {', '.join(record)}", field="prompt")

@@ -52,7 +52,7 @@ class LoadedComparisons:
         if len(self.comparisons) + sum(self.refused.values()) != self.records:
             lines[0] += f", {len(self.comparisons)} comparisons of them"
         if self.unused:
-            lines.append(f"  columns not used: {', '.join(self.unused)}")
+            lines.append(f"  columns not used: {', '.join(name or '(no name)' for name in self.unused)}")
         lines += [f"  {n} refused: {why}, first at {self.first_refused[why]}" for why, n in self.refused.items()]
         return "\n".join(lines)
 
@@ -192,10 +192,9 @@ class _Reading:
         if not record.keys() <= self.columns.keys():
             readings = reading_of(record, source.reads, sides=source.reads_sides)
             self.columns |= {k: reading for k, reading in readings.items() if k not in self.columns}
-        read = source.read(record)
+        comparisons = source.comparisons(record)
         for name in unread_columns(record, source.reads, sides=source.reads_sides):
             raise RecordRefused(f"column {name!r} holds something that format {source.name} does not read", field=name)
-        comparisons = [read] if isinstance(read, Comparison) else list(read)
         return [_with_origin(comparison, located) for comparison in comparisons]
 
 

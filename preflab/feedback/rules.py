@@ -10,10 +10,9 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
 from preflab.conversion import did_you_mean, from_mapping
 from preflab.errors import ConfigError
+from preflab.safe_yaml import read_yaml_value
 
 SHIPPED = Path(__file__).with_name("rules.yaml")
 """Rules that people judge."""
@@ -116,14 +115,11 @@ def load_rules(path: Path = SHIPPED) -> dict[str, Rule]:
 
 def _records(path: Path) -> list[Any]:
     """The entries of the list, unread."""
-    try:
-        records = yaml.safe_load(path.read_text("utf-8"))
-    except FileNotFoundError as error:
+    if not path.is_file():
         beside = [file.name for file in path.parent.glob("*.y*ml")] if path.parent.is_dir() else []
         near = did_you_mean(path.name, beside)
-        raise ConfigError(f"{path}: no such file; expected a list of rules in YAML{near}") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ConfigError(f"{path}: expected a list of rules in YAML, found: {error}") from error
+        raise ConfigError(f"{path}: no such file; expected a list of rules in YAML{near}")
+    records = read_yaml_value(path, "a list of rules")
     if not isinstance(records, list) or not records:
         raise ConfigError(f"{path}: expected a list of rules, found {type(records).__name__}")
     return records

@@ -173,7 +173,11 @@ def load_study(path: str | Path) -> StudyFile:
     path = Path(path)
     if not path.is_file():
         raise StudyError(f"{path}: no such file; expected a study in YAML")
-    return parse_study(path.read_text("utf-8"), where=str(path), beside=path.parent)
+    try:
+        text = path.read_text("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise StudyError(f"{path}: cannot be read ({error}); expected a study in YAML, in UTF-8") from error
+    return parse_study(text, where=str(path), beside=path.parent)
 
 
 def parse_study(text: str, *, where: str = "the study", beside: Path | None = None) -> StudyFile:

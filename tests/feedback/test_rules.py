@@ -26,7 +26,7 @@ def test_twenty_three_rules_of_three_goals_are_shipped() -> None:
         ("- {id: a, category: c, goal: harmless, text: t, weight: -1}", "weight must not be negative"),
         ("- {id: a, category: c, goal: harmless, text: t, check: {}}", "check: expected one of matches.*found none"),
         ("- {id: a, category: c, goal: harmless, text: t, check: {longer_then: 1}}", "did you mean 'longer_than'"),
-        ("- [", "expected a list of rules in YAML"),
+        ("- [", "rules.yaml:1: expected the node content"),
         ("- 3", "rule 0 must have id, category, goal and text"),
         ("- {id: a, category: c, goal: harmless, text: t}\n- {id: a, category: c, goal: harmless, text: t}", "twice"),
     ],

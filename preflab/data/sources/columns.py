@@ -110,18 +110,18 @@ def reading_of(record: Record, reads: Mapping[str, str], *, sides: bool = False)
         reads  what a format reads, by column.
         sides  whether it reads facts of a side too.
     """
-    known = dict(reads)
+    roles = dict(reads)
     if sides:
         for chosen, rejected in side_columns(record).items():
             fact = side_fact(chosen)
             if fact:
-                known |= {chosen: f"{fact} of chosen", rejected: f"{fact} of rejected"}
+                roles |= {chosen: f"{fact} of chosen", rejected: f"{fact} of rejected"}
     readings: dict[str, str] = {}
     for name, value in record.items():
         guess = meaning_of(name, value)
         bookkeeping = "bookkeeping" if _BOOKKEEPING.search(normalised(name)) else ""
         hint = guess or bookkeeping
-        readings[name] = known.get(name) or ("not used" + (f": {hint}" if hint else ""))
+        readings[name] = roles.get(name) or ("not used" + (f": {hint}" if hint else ""))
     return readings
 
 

@@ -181,7 +181,6 @@ def _table_records(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, 
         columns = next(reader, None)
         if columns is None:
             return
-        columns = [name or f"column {number}" for number, name in enumerate(columns, start=1)]  # pandas' index
         twice = sorted({name for name in columns if columns.count(name) > 1})
         if twice:
             raise DataError(f"two columns are called {twice[0]!r}", path=path, line=1)

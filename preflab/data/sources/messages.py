@@ -88,10 +88,12 @@ def role_of(speaker: object, name: str) -> Role:
     role = ROLE_NAMES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
     if role is not None:
         return role
-    known = "system, user (human), assistant (gpt, bot, model)"
+    expected = "system, user (human), assistant (gpt, bot, model)"
     if isinstance(speaker, str) and speaker.strip().lower() in _TOOL_ROLES:
-        raise RecordRefused(f"a message of a tool (role {speaker!r:.30}); a dialogue of text has {known}", field=name)
-    raise RecordRefused(f"a message has the role {speaker!r:.30}; expected {known}", field=name)
+        raise RecordRefused(
+            f"a message of a tool (role {speaker!r:.30}); a dialogue of text has {expected}", field=name
+        )
+    raise RecordRefused(f"a message has the role {speaker!r:.30}; expected {expected}", field=name)
 
 
 def _content(value: object, name: str) -> str:

@@ -33,3 +33,8 @@ class Source:
     """Whether ``write`` can express a tie; where not, it writes the decided pairs only."""
     priority: int = 0
     """Of formats that fit a record alike, the one with the highest has it; equal ones by name."""
+
+    def comparisons(self, record: Record) -> list[Comparison]:
+        """What a record holds, as a list; errors are those of ``read``."""
+        content = self.read(record)
+        return [content] if isinstance(content, Comparison) else list(content)

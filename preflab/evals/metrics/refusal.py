@@ -17,13 +17,12 @@ from importlib.resources import files as packaged_files
 from pathlib import Path
 from typing import Any, Literal, TypeAlias, get_args
 
-import yaml
-
 from preflab.data.dialogue import Dialogue
-from preflab.errors import DataError
+from preflab.errors import ConfigError, DataError
 from preflab.evals.metrics.detector_error import Confusion
 from preflab.rollouts.requests.parse_reply import require_one
 from preflab.rollouts.requests.types import UnreadableResponse
+from preflab.safe_yaml import read_yaml_value
 
 Kind: TypeAlias = Literal["full compliance", "full refusal", "partial refusal"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -84,7 +83,7 @@ class RefusalRules:
         """
         source = path or RULES
         try:
-            rules = yaml.safe_load(source.read_text(encoding="utf-8"))
+            rules = read_yaml_value(source, "rules of refusal")
             fragments = {str(name): str(fragment) for name, fragment in rules.get("words", {}).items()}
             return cls(
                 version=int(rules["version"]),
@@ -94,9 +93,9 @@ class RefusalRules:
                 help_threshold=float(rules["help"]["threshold"]),
                 help=_groups(rules["help"]["groups"], fragments),
             )
-        except OSError as error:
-            raise DataError(f"cannot be read: {error.strerror}", path=source) from error
-        except (yaml.YAMLError, re.error, KeyError, TypeError, ValueError, AttributeError) as error:
+        except ConfigError as error:
+            raise DataError(str(error), path=source) from error
+        except (re.error, KeyError, TypeError, ValueError, AttributeError) as error:
             raise DataError(
                 f"expected rules of refusal (version, threshold, groups, help): {error!r}", path=source
             ) from error

@@ -64,9 +64,9 @@ def test_tables_of_text_give_their_rows_under_the_names_of_the_first_line(tmp_pa
     ]
 
 
-def test_the_column_of_an_index_without_a_name_is_numbered(tmp_path: Path) -> None:
+def test_the_column_of_an_index_may_have_no_name(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", ",prompt\n0,q\n")
-    assert [located.record for located in read_records(path)] == [{"column 1": "0", "prompt": "q"}]
+    assert [located.record for located in read_records(path)] == [{"": "0", "prompt": "q"}]
 
 
 def test_the_text_of_a_file_has_its_lines_ended_as_on_unix(tmp_path: Path) -> None:

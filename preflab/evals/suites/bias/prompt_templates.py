@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 from preflab.config_overrides import load_yaml
+from preflab.conversion import from_mapping
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
 
@@ -82,7 +83,7 @@ def read_templates(path: Path = DEFAULT_TEMPLATES) -> tuple[Mapping[str, PromptT
     if len(templates["winogender"].lists.get("match", ())) < LEAST_PARAPHRASES:
         raise ConfigError(f"{path}: winogender: match needs at least {LEAST_PARAPHRASES} paraphrases")
     markers = document.get("markers")
-    turn_markers = Markers(**markers) if isinstance(markers, dict) else Markers()
+    turn_markers = from_mapping(Markers, markers, f"{path}: markers") if isinstance(markers, dict) else Markers()
     return templates, turn_markers
 
 
