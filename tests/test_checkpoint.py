@@ -4,6 +4,8 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from preflab.checkpoint import load_tensors, remove, save_tensors, strip_prefix, with_prefix
 from preflab.errors import RunError
@@ -34,3 +36,45 @@ def test_parts_share_a_state_and_only_what_stands_under_a_prefix_is_taken() -> N
     part = strip_prefix(state, "a/")
     assert part.keys() == {"x", "y/z"}
     assert torch.equal(part["x"], torch.ones(1))
+
+
+def test_a_checkpoint_that_is_not_there_is_refused_and_removing_it_does_nothing(tmp_path: Path) -> None:
+    for name in ("a.safetensors", "a.shards"):
+        with pytest.raises(RunError, match=rf"{name}: the checkpoint cannot be read .*--fresh"):
+            load_tensors(tmp_path / name)
+        remove(tmp_path / name)
+
+
+def test_a_truncated_file_is_refused(tmp_path: Path) -> None:
+    path = save_tensors({"a": torch.arange(1000.0)}, tmp_path / "state")
+    path.write_bytes(path.read_bytes()[:-7])
+    with pytest.raises(RunError, match="cannot be read"):
+        load_tensors(path)
+
+
+def test_a_folder_of_shards_is_removed_with_all_that_is_in_it(tmp_path: Path) -> None:
+    folder = tmp_path / "state.shards"
+    folder.mkdir()
+    (folder / "__0_0.distcp").write_bytes(b"x")
+    remove(folder)
+    assert not folder.exists()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64, torch.int64, torch.uint8, torch.bool])
+def test_every_type_comes_back_bit_for_bit(tmp_path: Path, dtype: torch.dtype) -> None:
+    tensor = torch.tensor([0, 1, 3, 250]).to(dtype)
+    loaded = load_tensors(save_tensors({"a": tensor, "none": tensor[:0]}, tmp_path / "state"))
+    assert loaded["a"].dtype == dtype and torch.equal(loaded["a"], tensor)
+    assert loaded["none"].shape == (0,)
+
+
+def test_the_ending_is_added_and_not_put_in_the_place_of_another(tmp_path: Path) -> None:
+    assert save_tensors({"a": torch.ones(1)}, tmp_path / "ppo-0.5").name == "ppo-0.5.safetensors"
+
+
+@given(st.dictionaries(st.text("ab/.", max_size=4), st.integers(0, 9), max_size=5), st.text("ab/.", max_size=3))
+@settings(deadline=None)
+def test_a_prefix_that_is_put_before_names_is_taken_off_again(numbers: dict[str, int], prefix: str) -> None:
+    state = {name: torch.tensor(number) for name, number in numbers.items()}
+    back = strip_prefix(with_prefix(prefix, state), prefix)
+    assert {name: int(tensor) for name, tensor in back.items()} == numbers

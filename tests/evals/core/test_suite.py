@@ -66,3 +66,60 @@ def test_a_variant_by_name_and_the_first_without_one() -> None:
     assert (suite.variant(None), suite.variant("text")) == (first, second)
     with pytest.raises(ConfigError, match=r"suite s has no variant 'txt'.*text"):
         suite.variant("txt")
+
+
+# what a measure counts -------------------------------------------------------------------------------------
+
+COLUMNS = {"x": np.array([1.0, np.nan, 3.0, 5.0]), "kind": np.array(["a", "a", "b", "b"])}
+
+
+def test_a_mean_counts_the_items_that_have_the_number() -> None:
+    measure = Measure(name="x", statistic="x", unit="score")
+    assert measure.item_mask(COLUMNS).tolist() == [True, False, True, True]
+    assert measure.value(COLUMNS) == 3.0
+    estimate = measure.estimate(COLUMNS, ["1", "2", "3", "4"])
+    assert estimate is not None and (estimate.value, estimate.n) == (3.0, 3)
+
+
+def test_a_mask_and_missing_numbers_both_leave_items_out() -> None:
+    measure = Measure(name="x", statistic="x", mask=lambda columns: columns["kind"] == "a")
+    assert measure.item_mask(COLUMNS).tolist() == [True, False, False, False]
+    assert measure.value(COLUMNS) == 1.0
+    none = Measure(name="x", statistic="x", mask=lambda columns: columns["kind"] == "c")
+    assert np.isnan(none.value(COLUMNS)) and none.estimate(COLUMNS, ["1", "2", "3", "4"]) is None
+
+
+def test_a_function_sees_the_items_that_count_and_is_not_asked_without_any() -> None:
+    seen: list[list[float]] = []
+
+    def last(columns: Columns) -> float:
+        seen.append(columns["x"].tolist())
+        return float(columns["x"][-1])
+
+    measure = Measure(name="last", statistic=last, mask=lambda columns: columns["x"] > 2)
+    assert measure.value(COLUMNS) == 5.0 and seen == [[3.0, 5.0]]
+    assert np.isnan(measure.value({"x": np.array([1.0])})) and len(seen) == 1
+
+
+def test_only_columns_that_are_read_are_carried() -> None:
+    both = {"x": COLUMNS["x"], "y": COLUMNS["x"], "kind": COLUMNS["kind"]}
+    assert Measure(name="x", statistic="x").select_columns(both).keys() == {"x"}
+    assert Measure(name="f", statistic=product, reads=("x", "y", "z")).select_columns(both).keys() == {"x", "y"}
+    assert Measure(name="f", statistic=product).select_columns(both).keys() == both.keys()
+
+
+def test_a_share_stays_within_0_and_1_and_a_score_need_not() -> None:
+    ones = {"x": np.array([1.0, 1.0, 1.0, 0.0])}
+    share = Measure(name="x", statistic="x").estimate(ones, list("abcd"))
+    assert share is not None and 0 <= share.low <= share.value == 0.75 <= share.high <= 1
+
+
+def test_items_of_one_group_are_drawn_together() -> None:
+    """Four groups of five alike are four items: the interval is wider than that of twenty."""
+    values = {"x": np.repeat([0.0, 0.0, 1.0, 1.0], 5)}
+    measure = Measure(name="x", statistic="x", unit="score")
+    apart = measure.estimate(values, [str(k) for k in range(20)])
+    together = measure.estimate(values, [str(k // 5) for k in range(20)])
+    assert apart is not None and together is not None
+    assert apart.value == together.value == 0.5
+    assert together.high - together.low > 1.5 * (apart.high - apart.low)

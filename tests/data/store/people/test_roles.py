@@ -87,3 +87,43 @@ def test_a_role_outside_the_three_is_refused_by_the_database_too(store: Store) -
     people.grant(store, anna, "one", "annotator")
     with pytest.raises((sa.exc.IntegrityError, StoreError)), store.writing() as connection:
         connection.execute(sa.text("UPDATE member SET role = 'admin'"))
+
+
+def test_whoever_opts_out_gives_their_task_back_and_is_handed_none_of_it_by_that(store: Store) -> None:
+    study = study_of(store, "x", "y")
+    anna, ben = crowd(store, 2)
+    for pseudonym in (anna, ben):
+        people.consent(store, pseudonym, study, 1, "I agree")
+    first = queue.claim(store, study, anna)
+    assert first is not None
+    people.opt_out(store, anna, study)
+    assert queue.progress(store, study).held == 0
+    second = queue.claim(store, study, ben)
+    assert second is not None and second.item.name == first.item.name  # at once, not when the lease has ended
+    assert [(m.person, m.opted_out) for m in people.members_of(store, study)] == sorted([(anna, START), (ben, None)])
+
+
+def test_opting_out_of_one_study_is_not_opting_out_of_another(store: Store) -> None:
+    (anna,) = crowd(store, 1)
+    for study in ("one", "two"):
+        people.consent(store, anna, study, 1, "I agree")
+    people.opt_out(store, anna, "one")
+    assert [(m.study, m.opted_out) for m in people.memberships(store, anna)] == [("one", START), ("two", None)]
+
+
+@pytest.mark.parametrize("order", [["annotator", "owner"], ["owner", "annotator"], ["reviewer", "reviewer"]])
+def test_the_last_word_on_a_role_counts_within_a_study(store: Store, order: list[Role]) -> None:
+    (anna,) = crowd(store, 1)
+    for role in order:
+        people.grant(store, anna, "one", role)
+    assert people.role_in(store, anna, "one") == order[-1]
+    assert len(people.members_of(store, "one")) == 1
+    assert [row["kind"] for row in rows(store, event)].count("role.granted") == 2
+
+
+def test_an_owner_of_one_study_may_leave_it_though_nobody_else_owns_it(store: Store) -> None:
+    """Owners of the site remain; only these must not run out."""
+    anna, _ = crowd(store, 2)
+    people.grant(store, anna, "one", "owner")
+    people.remove_member(store, anna, "one", actor=anna)
+    assert people.role_in(store, anna, "one") is None
