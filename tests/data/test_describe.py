@@ -1,6 +1,10 @@
 """What a data set looks like, counted by hand."""
 
+from typing import Any
+
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from preflab.data.comparison import Comparison
 from preflab.data.describe import describe, printable
@@ -75,3 +79,47 @@ def test_data_cannot_steer_the_terminal() -> None:
 def test_nothing_cannot_be_described() -> None:
     with pytest.raises(DataError, match="no comparisons to describe"):
         describe([])
+
+
+REPLIES = st.lists(st.text("ab", min_size=1, max_size=4), min_size=2, max_size=4)
+
+
+@given(st.lists(st.tuples(st.sampled_from(["p", "q r"]), REPLIES, st.data()), min_size=1, max_size=6))
+@settings(deadline=None, max_examples=60)
+def test_counts_are_those_of_plain_loops(drawn: list[tuple[str, list[str], Any]]) -> None:
+    comparisons = []
+    for prompt, replies, data in drawn:
+        rank_of = {reply: data.draw(st.integers(0, 2)) for reply in replies}  # the same text has the same rank
+        ranks = [rank_of[reply] for reply in replies]
+        comparisons.append(Comparison(prompt=Dialogue.of(prompt), replies=tuple(replies), ranks=tuple(ranks)))
+    decided = tied = same = longer = unequal = 0
+    for c in comparisons:
+        for a in range(len(c.replies)):
+            for b in range(a):
+                same += c.replies[a] == c.replies[b]
+                if c.ranks[a] == c.ranks[b]:
+                    tied += 1
+                    continue
+                decided += 1
+                better, worse = (a, b) if c.ranks[a] < c.ranks[b] else (b, a)
+                gap = len(c.replies[better]) - len(c.replies[worse])
+                unequal += gap != 0
+                longer += gap > 0
+    found = describe(comparisons)
+    assert (found.decided_pairs, found.tied_pairs, found.identical_pairs) == (decided, tied, same)
+    assert found.longer_wins == (pytest.approx(longer / unequal) if unequal else None)
+    assert found.distinct_prompts + found.repeated_prompts == len(comparisons)
+    assert sum(found.replies.values()) == sum(found.turns.values()) == len(comparisons)
+    sizes = sorted(len(reply) for c in comparisons for reply in c.replies)
+    for level, size in zip((0, 0.25, 0.5, 0.75, 0.95, 1), found.lengths["reply characters"], strict=True):
+        assert sum(other <= size for other in sizes) >= level * len(sizes)  # that share is not longer
+        assert sum(other < size for other in sizes) < max(level * len(sizes), 1)  # and none shorter would do
+
+
+@given(st.text())
+@settings(deadline=None)
+def test_what_is_printable_is_shown_as_it_is_and_nothing_else_is_left(text: str) -> None:
+    shown = printable(text)
+    assert all(c.isprintable() or c == "\n" for c in shown)
+    if all(c.isprintable() or c == "\n" for c in text):
+        assert shown == text

@@ -2,9 +2,10 @@
 
 import json
 import math
+from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from preflab.data.dialogue import Dialogue
@@ -15,10 +16,13 @@ from preflab.rollouts.requests.types import (
     Generation,
     OptionLogprobs,
     OptionScores,
+    Request,
     Response,
     RewardScores,
     ScoreReplies,
     UnreadableResponse,
+    request_from_json,
+    request_json,
     request_key,
     response_from_json,
     response_json,
@@ -87,3 +91,74 @@ def test_answers_come_back_as_they_were(numbers: list[float], text: str) -> None
 def test_what_is_no_answer_is_refused(found: dict[str, object]) -> None:
     with pytest.raises(DataError, match="not a stored response"):
         response_from_json(found)
+
+
+# requests in writing ---------------------------------------------------------------------------------------
+
+TEXTS = st.text(max_size=6)
+ROLES = st.sampled_from(["policy", "judge", "pm"])
+DIALOGUES = st.lists(st.text("ab ?", min_size=1, max_size=5).filter(str.strip), min_size=1, max_size=3)
+
+
+def prompt_of(turns: list[str]) -> Dialogue:
+    """Turns that end with the user's."""
+    return Dialogue.of(*(turns if len(turns) % 2 else turns[1:]))
+
+
+@given(DIALOGUES, TEXTS, st.lists(TEXTS, min_size=1, max_size=3), ROLES, st.booleans(), st.integers(0, 9))
+@settings(deadline=None)
+def test_requests_come_back_as_they_were_with_the_same_key(
+    turns: list[str], lead: str, texts: list[str], role: Any, flag: bool, number: int
+) -> None:
+    dialogue = prompt_of(turns)
+    prompt: Dialogue | str = dialogue if flag else lead
+    requests: list[Request] = [
+        OptionLogprobs(prompt=prompt, options=tuple(texts), lead=lead, closed=flag, role=role),
+        Generate(prompt=prompt, lead=lead, max_new_tokens=number, stop=tuple(texts), sample=number, role=role),
+        Generate(prompt=prompt, temperature=number / 2),
+        ScoreReplies(prompt=dialogue, replies=tuple(texts), role=role),
+    ]
+    for request in requests:
+        back = request_from_json(json.loads(json.dumps(request_json(request))))
+        assert back == request and type(back) is type(request)
+        assert request_key(back) == request_key(request)
+
+
+def test_what_is_at_its_default_is_not_written_so_that_a_new_setting_keeps_old_keys() -> None:
+    assert request_json(Generate(prompt="a")) == {"kind": "speak", "prompt": "a"}
+    assert request_json(Generate(prompt="a", role="judge", max_new_tokens=5)) == {
+        "kind": "speak",
+        "prompt": "a",
+        "max_new_tokens": 5,
+        "whom": "judge",  # as stored requests have it
+    }
+
+
+def test_keys_of_stored_requests_stay_what_they_were() -> None:
+    """Caches on people's disks are found by them, and draws are seeded by them."""
+    assert request_key(Generate(prompt=Dialogue.of("hi"))) == "b6b1eb65d85e536446c8fb7d9de84743"
+    judged = OptionLogprobs(prompt="a", options=(" b", " c"), role="judge")
+    assert request_key(judged) == "cbb8e82658cb023207ce8bddb746d043"
+    assert len(request_key(Generate(prompt="\ud800"))) == 32  # half a surrogate pair, which a tokenizer may give
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [{}, {"kind": "shout", "prompt": "a"}, {"kind": "speak"}, {"kind": "speak", "prompt": "a", "loud": True}],
+)
+def test_what_is_no_request_is_refused(stored: dict[str, Any]) -> None:
+    with pytest.raises(DataError, match="not a stored request"):
+        request_from_json(stored)
+
+
+@given(st.lists(st.floats(-50, 0), min_size=1, max_size=5))
+@settings(deadline=None)
+def test_probabilities_are_a_softmax_of_the_options_alone(logprobs: list[float]) -> None:
+    scores = OptionScores(tuple(logprobs), (1,) * len(logprobs))
+    total = math.fsum(math.exp(logprob) for logprob in logprobs)
+    assert scores.probs == pytest.approx([math.exp(logprob) / total for logprob in logprobs])
+    assert sum(scores.probs) == pytest.approx(1.0)
+    assert scores.mass == pytest.approx(min(1.0, total))
+    assert scores.logprobs[scores.best] == max(logprobs)
+    shifted = OptionScores(tuple(logprob - 700 for logprob in logprobs), scores.tokens)
+    assert shifted.probs == pytest.approx(scores.probs, rel=1e-6)
