@@ -37,6 +37,7 @@ def finished_run(folder: Path) -> Path:
     (folder / "results").mkdir()
     write_json(folder / "results" / "mmlu.json", to_json(summary(mmlu.SUITE, mmlu.SUITE.variant("chat"), told)))
     write_json(folder / "config.json", {"recipe": "evaluate", "config": {"policy": "tiny"}})
+    write_json(folder / "record.json", {})  # by this a folder is known for a run
     return folder
 
 

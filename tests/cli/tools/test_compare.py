@@ -37,6 +37,7 @@ def measured(runs: Path, name: str, correct: list[bool], *, data: str = "digest"
     plain |= {"answers_found": 0, "measured_tokens": 10}
     write_json(folder / "results" / f"{SUITE}.json", plain)
     write_json(folder / "config.json", {"recipe": "evaluate", "config": {"policy": name}})
+    write_json(folder / "record.json", {})  # by this a folder is known for a run
     return folder
 
 
@@ -105,5 +106,6 @@ def test_a_run_without_evaluations_says_how_to_get_some(tmp_path: Path, capsys: 
     measured(tmp_path, "a", [True])
     (tmp_path / "b").mkdir()
     write_json(tmp_path / "b" / "config.json", {"recipe": "align", "config": {}})
+    write_json(tmp_path / "b" / "record.json", {})
     assert compare(tmp_path, "a", "b") == 5
     assert "b has not been measured; 'preflab eval b' does it" in capsys.readouterr().err
