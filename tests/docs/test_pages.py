@@ -24,6 +24,22 @@ def test_no_line_of_prose_is_too_long_to_read_as_text(page: Path) -> None:
 
 
 @ALL_PAGES
+def test_lists_are_lists_on_the_site_too(page: Path) -> None:
+    """Python-Markdown wants a blank line before a list or table, and four blanks before what stands inside an item."""
+    wrong, previous, in_block = [], "", False
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if re.match(r" {1,3}(```|[-*] |\d+\. )", line) and not in_block:
+            wrong.append(line)
+        if line.lstrip().startswith("```"):
+            in_block = not in_block
+        begins = re.match(r"[-*] |\d+\. |\|", line) and not in_block
+        if begins and previous.strip() and not re.match(r"[-*] |\d+\. | +|\||<!--", previous):
+            wrong.append(line)
+        previous = line
+    assert wrong == []
+
+
+@ALL_PAGES
 def test_what_snippets_import_exists(page: Path) -> None:
     missing = []
     for code in code_blocks(page, "python", "py"):
