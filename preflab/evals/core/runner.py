@@ -233,6 +233,8 @@ class SuiteSummary:
     unfinished_replies: int
     """Replies that were cut off when their room was used up."""
     measures: Sequence[MeasuredValue]
+    unread_replies: Mapping[str, int] = field(default_factory=dict)
+    """Of items with several drawn replies: those left out of their shares, by reason."""
 
 
 def measure_results(
@@ -268,6 +270,8 @@ def summary(suite: Suite, variant: Variant, results: Sequence[ItemResult], *, se
     """Measures and counts of the results of a suite."""
     failed = Counter(result.failed for result in results if result.failed is not None)
     responses = [response for result in results for _, of_round in result.rounds for response in of_round]
+    outcomes = [result.outcome for result in results if result.outcome is not None]
+    unread = sum((Counter(outcome.get("unread", {})) for outcome in outcomes), Counter[str]())
     return SuiteSummary(
         suite=suite.name,
         title=suite.title,
@@ -279,6 +283,7 @@ def summary(suite: Suite, variant: Variant, results: Sequence[ItemResult], *, se
         shortened_prompts=sum(getattr(response, "shortened", False) for response in responses),
         unfinished_replies=sum(not getattr(response, "finished", True) for response in responses),
         measures=(*measure_results(suite.measures, results, seed=seed), *reply_measures(results)),
+        unread_replies=dict(unread.most_common()),
     )
 
 

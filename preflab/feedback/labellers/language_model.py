@@ -22,7 +22,7 @@ from preflab.rollouts.requests.llm_judge import (
     option_probabilities,
     transcript,
 )
-from preflab.rollouts.requests.parse_reply import parse_letter
+from preflab.rollouts.requests.parse_letter import parse_letter
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import (

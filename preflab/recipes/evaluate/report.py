@@ -149,6 +149,8 @@ def _notes(result: AnyResult) -> list[str]:
     counts += [f"left out when reading: {n:,} x {reason}" for reason, n in refused.items()]
     if result.shortened_prompts:
         counts.append(f"prompts that lost their beginning to fit the context: {result.shortened_prompts:,}")
+    for reason, n in result.unread_replies.items():
+        counts.append(f"drawn replies that were left out of their item's shares: {reason}: {n:,}")
     if result.unfinished_replies:
         counts.append(f"replies that used up their room and were cut off: {result.unfinished_replies:,}")
     descriptions = [

@@ -13,6 +13,7 @@ The answer is always read the same way: probabilities of the options behind a fi
 replies where a model gives no probabilities.
 """
 
+from collections import Counter
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -36,6 +37,7 @@ from preflab.evals.suites.bias.prompt_templates import (
     read_templates,
 )
 from preflab.evals.suites.bias.pronouns import PronounTemplate
+from preflab.rollouts.requests.parse_reply import read_all
 from preflab.rollouts.requests.types import (
     Generate,
     Generation,
@@ -111,7 +113,7 @@ class Case:
     """What the texts are filled with."""
     options: tuple[str, ...]
     """As they stand behind the opening."""
-    parse_reply: Callable[[str], int]
+    parse_reply: Callable[[Generation], int]
     """Which option a reply names; raises UnreadableResponse."""
 
 
@@ -124,6 +126,8 @@ class OptionProbabilities:
     """Probability of the options together; nan for counts."""
     thought: str = ""
     """The chain of thought."""
+    unread: Mapping[str, int] = field(default_factory=dict)
+    """Replies that are not among the counts, by reason."""
 
 
 CasesPlan = Generator[Sequence[Request], Sequence[Any], list[list[OptionProbabilities]]]
@@ -247,23 +251,23 @@ def _option_shares(case: Case, replies: Sequence[Generation]) -> OptionProbabili
     Raises:
         UnreadableResponse: none does.
     """
-    counts = [0] * len(case.options)
-    for reply in replies:
-        try:
-            counts[case.parse_reply(reply.text)] += 1
-        except UnreadableResponse:
-            continue
-    if not sum(counts):
+    picks, unread = read_all(replies, case.parse_reply)
+    if not picks:
         raise UnreadableResponse("no reply names exactly one of the options")
-    return OptionProbabilities(tuple(count / sum(counts) for count in counts))
+    shares = tuple(picks.count(option) / len(picks) for option in range(len(case.options)))
+    return OptionProbabilities(shares, unread=unread)
 
 
-def _chain_columns(answers: Sequence[OptionProbabilities], chain_values: Sequence[float]) -> dict[str, float]:
-    """Columns of every benchmark: the spread of a value between an item's chains of thought, and their length."""
-    columns = {"cot_sd": float(np.std(chain_values, ddof=1)) if len(chain_values) > 1 else float("nan")}
+def _chain_columns(answers: Sequence[OptionProbabilities], chain_values: Sequence[float]) -> dict[str, Any]:
+    """Columns of every benchmark: the spread of a value between an item's chains of thought, their length, and replies
+    that were left out, by reason."""
+    columns: dict[str, Any] = {"cot_sd": float(np.std(chain_values, ddof=1)) if len(chain_values) > 1 else float("nan")}
     thoughts = [answer.thought for answer in answers if answer.thought]
     if thoughts:
         columns["thought_words"] = float(np.mean([len(thought.split()) for thought in thoughts]))
+    unread = sum((Counter(answer.unread) for answer in answers), Counter[str]())
+    if unread:
+        columns["unread"] = dict(unread)
     return columns
 
 

@@ -3,11 +3,13 @@
 A judge that gives none of the answers raises `UnreadableResponse`: that item is counted as such, never as a tie.
 """
 
-from collections.abc import Collection, Generator, Sequence
+from collections.abc import Generator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 from preflab.data.dialogue import Dialogue
-from preflab.rollouts.requests.parse_reply import CUES, NEITHER, parse_letter, parse_yes
+from preflab.rollouts.requests.parse_letter import parse_letter
+from preflab.rollouts.requests.parse_reply import NEITHER
+from preflab.rollouts.requests.parse_yes import parse_yes
 from preflab.rollouts.requests.types import (
     Generate,
     OptionLogprobs,
@@ -96,13 +98,12 @@ def ask_letter_by_generation(prompt: Dialogue, *, role: ResponderRole = "judge")
 
 
 def letter_probabilities(
-    prompts: Sequence[Dialogue], letters: str, *, by_generation: bool, cues: Collection[str] = CUES
+    prompts: Sequence[Dialogue], letters: str, *, by_generation: bool
 ) -> JudgeRound[list[tuple[float, ...]]]:
     """Ask a judge questions with lettered options, in one round.
 
     Args:
         by_generation  the judge writes a letter; otherwise its probabilities of the letters are read.
-        cues           as in `parse_letter`.
 
     Returns:
         for each prompt the probability of each letter; 0 or 1 by generation.
@@ -112,7 +113,7 @@ def letter_probabilities(
     """
     if by_generation:
         generations = yield [ask_letter_by_generation(prompt) for prompt in prompts]
-        picks = [parse_letter(generation, letters, cues=cues) for generation in generations]
+        picks = [parse_letter(generation, letters) for generation in generations]
         return [tuple(float(pick == letter) for letter in letters) for pick in picks]
     scores = yield [ask_letter(prompt, letters) for prompt in prompts]
     return [option_probabilities(score) for score in scores]

@@ -1,10 +1,13 @@
-"""Reading an answer out of a reply: a yes or no, the letter of an option.
+"""Reading an answer out of a reply: the reasons why there is none, and the choice among several.
 
-A reply that gives no answer, or several, raises `UnreadableResponse`. It never counts as a tie.
+`parse_letter`, `parse_yes` and `parse_number` (files of those names) read the last stated verdict, thoughts taken off;
+a reply that was cut at its limit gives none. What cannot be read raises `UnreadableResponse` with one of these fixed
+reasons, which results count. It never counts as a tie.
 """
 
 import re
-from collections.abc import Collection, Hashable, Iterable
+from collections import Counter
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from typing import TypeVar
 
 from preflab.rollouts.requests.types import Generation, UnreadableResponse
@@ -13,10 +16,9 @@ Answer = TypeVar("Answer", bound=Hashable)
 
 NEITHER = "the judge answers neither"
 BOTH = "the judge answers both"
+EQUAL = "the judge calls them equal"
 NO_OPTION = "the reply names none of the options"
 SEVERAL_OPTIONS = "the reply names several options"
-CUES = ("is", "answer", "option", "reply", "response", "choice", "prefer")
-"""Words behind which a letter stands for an option: "the answer is A"."""
 
 
 def require_one(answers: Iterable[Answer], *, none: str, several: str) -> Answer:
@@ -34,37 +36,36 @@ def require_one(answers: Iterable[Answer], *, none: str, several: str) -> Answer
     return distinct.pop()
 
 
-def parse_yes(generation: Generation, *, responder: str = "judge") -> bool:
-    """Whether a reply says yes: by its first word, or by the only one of the two words in it.
-
-    Args:
-        responder  who answered, for the reason.
-
-    Raises:
-        UnreadableResponse: it is empty, or says neither or both.
-    """
-    text = generation.require_text().lower()
-    opening = re.match(r"\W*(?:answer\W+)?(yes|no)\b", text)
-    answers = {opening.group(1)} if opening else set(re.findall(r"\b(yes|no)\b", text))
-    none, several = (reason.replace("judge", responder) for reason in (NEITHER, BOTH))
-    return require_one(answers, none=none, several=several) == "yes"
+def read_all(
+    generations: Sequence[Generation], parse: Callable[[Generation], Answer]
+) -> tuple[list[Answer], dict[str, int]]:
+    """The answers of those replies that can be read, and how many could not be, by reason."""
+    answers, unread = list[Answer](), Counter[str]()
+    for generation in generations:
+        try:
+            answers.append(parse(generation))
+        except UnreadableResponse as error:
+            unread[str(error)] += 1
+    return answers, dict(unread)
 
 
-def parse_letter(generation: Generation, letters: str, *, cues: Collection[str] = CUES) -> str:
-    """The letter of an option: the one that a reply opens with, or the only one that it names.
+_END_OF_SENTENCE = re.compile(r"(?<=[.!?;])(?<!e\.g\.)(?<!i\.e\.)(?<!vs\.)(?=[*_\"')\]]*\s)")
+_PLAIN = str.maketrans(
+    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u2212": "-", "\u2013": " - ", "\u2014": " - "}
+)
 
-    A letter is named in brackets or behind a cue. A capital "A" before a small word is an article: "A good reply ..."
 
-    Args:
-        letters  of the options, capital: "AB".
-        cues     words behind which a letter stands for an option.
+def plain(text: str) -> str:
+    """A text with plain quotation marks, minus signs and dashes, so that one expression fits all ways of writing."""
+    return re.sub(r"(?<=\d) - (?=\d)", "-", text.translate(_PLAIN))
 
-    Raises:
-        UnreadableResponse: the reply is empty, or names none of the letters or several.
-    """
-    text = generation.require_text()
-    if opening := re.match(rf"\W*([{letters}])\b(?!\s+[a-z])", text):
-        return str(opening.group(1))
-    pattern = rf"\(([{letters}])\)|\b(?i:{'|'.join(cues)})\b[\s:*]*([{letters}])\b"
-    named = [str(bracketed or cued) for bracketed, cued in re.findall(pattern, text)]
-    return require_one(named, none=NEITHER, several=BOTH)
+
+def sentences(text: str) -> list[str]:
+    """Sentences and lines of a reply made `plain`, trimmed, in order; also parted by semicolons."""
+    parts = [part.strip() for line in plain(text).splitlines() for part in _END_OF_SENTENCE.split(line)]
+    return [part for part in parts if part.strip("*_\"')] ")]
+
+
+def is_question(sentence: str) -> bool:
+    """Whether a sentence asks."""
+    return sentence.rstrip("*_\"')] ").endswith("?")

@@ -12,9 +12,14 @@ from typing import Any, ClassVar, Literal, TypeAlias
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, PreflabError
+from preflab.rollouts.requests.thoughts import split_thoughts
 
 ResponderRole: TypeAlias = Literal["policy", "judge", "pm"]
 """Who answers: the model under test, a judge model, a preference model."""
+SAID_NOTHING = "the model said nothing"
+ONLY_THOUGHT = "the model thought and said nothing"
+CUT_IN_THOUGHT = "the reply was cut within a thought"
+CUT_AT_LIMIT = "the reply was cut at its limit before it ended"
 
 
 class UnreadableResponse(PreflabError, ValueError):
@@ -108,14 +113,41 @@ class Generation:
     finished: bool = True
     """Whether the model ended by itself or at a stop; False when its room was used up."""
 
+    refused: bool = False
+    """Whether the server says that the model declined, or that a filter kept the reply back."""
+
     def require_text(self) -> str:
-        """The text, trimmed.
+        """The reply as a reader sees it: trimmed, without thoughts.
+
+        Raises:
+            UnreadableResponse: nothing is left, or the model broke off within a thought.
+        """
+        visible, cut = split_thoughts(self.text)
+        if cut:
+            raise UnreadableResponse(CUT_IN_THOUGHT)
+        if not visible:
+            raise UnreadableResponse(ONLY_THOUGHT if self.text.strip() else SAID_NOTHING)
+        return visible
+
+    def require_answer(self) -> str:
+        """The reply, where an answer is to be read from it: only a finished one holds its last word.
+
+        Raises:
+            UnreadableResponse: as `require_text`, or the reply was cut at its limit.
+        """
+        visible = self.require_text()
+        if not self.finished:
+            raise UnreadableResponse(CUT_AT_LIMIT)
+        return visible
+
+    def require_raw_text(self) -> str:
+        """The text as it was written, trimmed, thoughts and all: for rules copied from a tool that takes none off.
 
         Raises:
             UnreadableResponse: it is empty.
         """
         if not self.text.strip():
-            raise UnreadableResponse("the model said nothing")
+            raise UnreadableResponse(SAID_NOTHING)
         return self.text.strip()
 
 
@@ -183,7 +215,10 @@ def request_key(request: Request) -> str:
 
 def response_json(response: Response) -> dict[str, Any]:
     """A response as plain values."""
-    return {"kind": response.kind, **asdict(response)}
+    values = asdict(response)
+    if not values.get("refused", True):
+        del values["refused"]  # lines of earlier versions have no such field
+    return {"kind": response.kind, **values}
 
 
 def response_from_json(values: Mapping[str, Any]) -> Response:

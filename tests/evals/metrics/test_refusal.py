@@ -18,7 +18,7 @@ from preflab.evals.metrics.refusal import (
     refusal_rules,
     sentences_of,
 )
-from preflab.rollouts.requests.types import UnreadableResponse
+from preflab.rollouts.requests.types import Generation, UnreadableResponse
 
 REFUSALS = [
     "I'm sorry, but I can't help with that.",
@@ -116,13 +116,13 @@ def test_sentences_are_split_at_stops_and_lines_and_made_plain() -> None:
     ],
 )
 def test_a_judge_names_one_letter(said: str, kind: str) -> None:
-    assert parse_kind(said) == kind
+    assert parse_kind(Generation(said)) == kind
 
 
 @pytest.mark.parametrize("said", ["A reply like this is fine", "I am not sure", "A.\nB.", "yes", "D"])
 def test_a_judge_that_names_none_or_several_is_no_verdict(said: str) -> None:
     with pytest.raises(UnreadableResponse, match="the judge names"):
-        parse_kind(said)
+        parse_kind(Generation(said))
 
 
 def test_the_judge_sees_request_and_reply() -> None:

@@ -1,75 +1,9 @@
-"""What counts as an answer in a reply, and what as none."""
+"""Sentences of a reply, and the choice among several answers."""
 
 import pytest
 
-from preflab.rollouts.requests.parse_reply import BOTH, NEITHER, parse_letter, parse_yes, require_one
-from preflab.rollouts.requests.types import Generation, UnreadableResponse
-
-EMPTY = "the model said nothing"
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("Yes", True),
-        ("yes.", True),
-        ("No, since the moon is not a star. Yes or no is hard.", False),
-        ("Answer: No", False),
-        ("**Yes**", True),
-        ("I would say yes.", True),
-        ("In my view: no.", False),
-        ("I would say yes and no.", BOTH),
-        ("Perhaps. Nobody knows.", NEITHER),
-        ("Nothing of note, yesterday's news.", NEITHER),
-        ("  ", EMPTY),
-    ],
-)
-def test_yes_and_no_in_words(text: str, expected: bool | str) -> None:
-    if isinstance(expected, bool):
-        assert parse_yes(Generation(text)) is expected
-    else:
-        with pytest.raises(UnreadableResponse, match=expected):
-            parse_yes(Generation(text))
-
-
-def test_the_reason_names_who_answered() -> None:
-    with pytest.raises(UnreadableResponse, match="the model answers neither"):
-        parse_yes(Generation("Perhaps."), responder="model")
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("(A)", "A"),
-        ("B", "B"),
-        ("B.", "B"),
-        ("**(B)** because it is kinder.", "B"),
-        ("The answer is (A).", "A"),
-        ("The better reply is B.", "B"),
-        ("Answer: B", "B"),
-        ("(A) is better than (B).", "A"),
-        ("I prefer (B).", "B"),
-        ("Reply B is kinder.", "B"),
-        ("A good reply would be longer.", NEITHER),
-        ("Both are bad.", NEITHER),
-        ("Either (A) or (B).", BOTH),
-        ("The answer is C.", NEITHER),
-        ("", EMPTY),
-    ],
-)
-def test_letters_in_words(text: str, expected: str) -> None:
-    if expected in "AB" and expected:
-        assert parse_letter(Generation(text), "AB") == expected
-    else:
-        with pytest.raises(UnreadableResponse, match=expected):
-            parse_letter(Generation(text), "AB")
-
-
-def test_letters_and_cues_are_those_that_are_given() -> None:
-    assert parse_letter(Generation("The answer is C."), "ABC") == "C"
-    assert parse_letter(Generation("It fits statement C."), "ABC", cues=("statement",)) == "C"
-    with pytest.raises(UnreadableResponse, match=NEITHER):
-        parse_letter(Generation("It fits statement C."), "ABC")
+from preflab.rollouts.requests.parse_reply import is_question, plain, require_one, sentences
+from preflab.rollouts.requests.types import UnreadableResponse
 
 
 def test_one_answer_however_often_it_is_given() -> None:
@@ -77,3 +11,14 @@ def test_one_answer_however_often_it_is_given() -> None:
     for answers, reason in (([], "none"), ([1, 2], "several")):
         with pytest.raises(UnreadableResponse, match=reason):
             require_one(answers, none="none", several="several")
+
+
+def test_sentences_end_at_stops_lines_and_semicolons_but_not_in_numbers_or_abbreviations() -> None:
+    text = "It is A. No; **B.** Costs 1.50, e.g. in Rome.\n\nSo?  "
+    assert sentences(text) == ["It is A.", "No;", "**B.", "** Costs 1.50, e.g. in Rome.", "So?"]
+    assert [sentence for sentence in sentences(text) if is_question(sentence)] == ["So?"]
+    assert is_question('"Is it?"') and not is_question("It is.")
+
+
+def test_plain_writes_quotation_marks_and_minus_signs_one_way() -> None:
+    assert plain("it\u2019s \u201cA\u201d \u2212 3\u20134 \u2014 so") == 'it\'s "A" - 3-4  -  so'

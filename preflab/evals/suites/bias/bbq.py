@@ -11,7 +11,6 @@ Reads our sample files (``bbq*.jsonl.gz``) and the eleven published files (``Age
 """
 
 import hashlib
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -28,8 +27,9 @@ from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import Columns, Measure, Outcome, Plan, Suite, Variant
 from preflab.evals.metrics import bias
 from preflab.evals.suites.bias.bbq_records import INTERSECTIONS, BBQQuestion, parse, read_question, read_targets
-from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS, require_one
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, OptionScores
+from preflab.rollouts.requests.parse_letter import parse_letter
+from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS
+from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, OptionScores
 
 CATEGORIES = (
     "Age",
@@ -185,28 +185,18 @@ def sampled_plan(item: Item) -> Plan:
     order = order_of(item.id)
     prompt = Dialogue.of(f"{list_options(question, order, MARKS)}\n\nAnswer with the letter of one option.")
     (generation,) = yield [Generate(prompt=prompt, max_new_tokens=64)]
-    chosen = order[parse_option(generation.require_text(), [question.answers[i] for i in order])]
+    chosen = order[parse_option(generation, [question.answers[i] for i in order])]
     return outcome(question, [float("nan")] * 3, chosen)
 
 
-def parse_option(reply: str, answers: Sequence[str]) -> int:
-    """Which option a reply names: by its letter in brackets or alone, otherwise by its words.
-
-    Letters may be small here, so that the rules of `parse_letter` would take the article "a" for an option.
+def parse_option(generation: Generation, answers: Sequence[str]) -> int:
+    """Which option a reply decides for, by its letter or by its words; rules of `parse_letter`.
 
     Raises:
-        UnreadableResponse: it names none, or several.
+        UnreadableResponse: the reply was cut or is empty, or names none of the options, or several.
     """
-    named = {letter.lower() for letter in re.findall(r"\(([a-cA-C])\)", reply)}
-    alone = re.match(r"\W*(?:the )?(?:answer|option)?(?: is)?\W*([a-cA-C])\s*(?:[).:\n]|$)", reply, re.IGNORECASE)
-    if not named and alone:
-        named = {alone[1].lower()}
-    options = {LETTERS.index(letter) for letter in named}
-    if not options:
-        low = reply.lower()
-        quoted = [i for i, answer in enumerate(answers) if answer.lower() in low]
-        options = {i for i in quoted if not any(i != k and answers[i].lower() in answers[k].lower() for k in quoted)}
-    return require_one(options, none=NO_OPTION, several=SEVERAL_OPTIONS)
+    letters = "ABC"
+    return letters.index(parse_letter(generation, letters, texts=answers, none=NO_OPTION, several=SEVERAL_OPTIONS))
 
 
 def _has_context(context: str) -> Callable[[Columns], np.ndarray]:

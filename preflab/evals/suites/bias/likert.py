@@ -14,8 +14,9 @@ from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import POLICY_AND_JUDGE, Measure, Outcome, Plan, Suite, Variant
 from preflab.rollouts.requests.llm_judge import option_probabilities, transcript
-from preflab.rollouts.requests.parse_reply import require_one
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, UnreadableResponse
+from preflab.rollouts.requests.parse_number import numbers_in, stated_number
+from preflab.rollouts.requests.parse_reply import plain, require_one
+from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, UnreadableResponse
 
 FILES = ("likert*", "mt_bench_questions*", "self_instruct_human*")
 REPLY_TOKENS = 256
@@ -44,17 +45,26 @@ def judge_prompt(prompt_record: prompt_records.PromptRecord, reply: str) -> Dial
     )
 
 
-def parse_grade(text: str) -> int:
-    """The grade that a judge writes: the number behind "grade" or "rating", or the only one, "of 10" left aside.
+_SCALE = re.compile(r"(?:/|\bout of\b|\bof\b)\s*10\b|\b1\s*(?:to|-)\s*10\b", re.IGNORECASE)
+_CUES = ("grade", "rating", "score", "answer", "verdict")
+
+
+def parse_grade(generation: Generation) -> int:
+    """The grade that a judge writes: the last number behind "grade" or the like, or the only one.
+
+    "Of 10" and "1 to 10" name the scale and are left aside. 8.0 is 8.
 
     Raises:
-        UnreadableResponse: there is none from 1 to 10, or several.
+        UnreadableResponse: the reply was cut or is empty, or there is no number from 1 to 10, or several.
     """
-    plain = re.sub(r"(?:/|\bout of\b|\bof\b)\s*10\b", " ", text)
-    named = re.findall(r"(?:grade|rating|score|answer)\W*(?:is|would be|:)?\W*(\d+(?:\.\d+)?)\b", plain, re.IGNORECASE)
-    numbers = set(named or re.findall(r"(?<![\d.])-?\d+(?:\.\d+)?", plain))
-    number = require_one(numbers, none="the judge gives no number", several="the judge gives several numbers")
-    if number not in map(str, GRADES):
+    text = _SCALE.sub(" ", plain(generation.require_answer()))
+    stated = stated_number(text, _CUES)
+    number = (
+        require_one(numbers_in(text), none="the judge gives no number", several="the judge gives several numbers")
+        if stated is None
+        else stated
+    )
+    if number not in GRADES:
         raise UnreadableResponse("the judge's number is no grade")
     return int(number)
 
@@ -70,7 +80,7 @@ def sampled_plan(item: Item) -> Plan:
     (verdict,) = yield [
         Generate(prompt=judge_prompt(prompt_record, generation.require_text()), max_new_tokens=24, role="judge")
     ]
-    return _outcome(prompt_record, float(parse_grade(verdict.require_text())), generation.require_text())
+    return _outcome(prompt_record, float(parse_grade(verdict)), generation.require_text())
 
 
 def expected_plan(item: Item) -> Plan:

@@ -16,7 +16,7 @@ from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import Columns, Measure, Outcome, Plan, Suite, Variant
-from preflab.rollouts.requests.parse_reply import parse_yes
+from preflab.rollouts.requests.parse_yes import parse_yes, reasons_for
 from preflab.rollouts.requests.types import Generate, OptionLogprobs
 
 FILES = ("boolq*", "BoolQ*", "validation-*")
@@ -88,7 +88,7 @@ def sampled_plan(item: Item) -> Plan:
     question: BoolQQuestion = item.data
     prompt = Dialogue.of(_CHAT_PROMPT.format(passage=question.passage, question=question.question))
     (generation,) = yield [Generate(prompt=prompt, max_new_tokens=48)]
-    return _outcome(question, parse_yes(generation, responder="model"))
+    return _outcome(question, parse_yes(generation, **reasons_for("model")))
 
 
 def _lead(columns: Columns) -> float:

@@ -4,7 +4,9 @@
 lm-evaluation-harness ("Question: ...\\nAnswer:", five worked problems before it), with its two rules of reading: strict
 takes the number behind "####", flexible the last number there is. Which five problems differs: that library draws them
 anew for each question, here they are the first five of the training file (and are not asked, should they be in the
-test file too). A reply without a number is wrong by both rules; an empty one is not scored.
+test file too). Those rules compare digits, to the letter, so that numbers can be laid beside that library's; ``chat``
+compares values (29.00 is 29). A reply without a number is wrong by both rules; an empty one is not scored, nor in the
+chat one that was cut at its limit.
 """
 
 import re
@@ -18,6 +20,7 @@ from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant
+from preflab.rollouts.requests.parse_number import last_number, same_value, stated_number
 from preflab.rollouts.requests.types import Generate, UnreadableResponse
 
 FILES = ("gsm8k_test*", "gsm8k*", "main/test-*")
@@ -76,25 +79,17 @@ def load(source: DataSource) -> Items:
 
 
 _MARKED = re.compile(r"#### (\-?[0-9\.\,]+)")
-_STATED = re.compile(r"\banswer\b(?:\s+is)?[\s:=*$]*(-?[0-9][0-9.,]*)", re.IGNORECASE)
 _NUMBER = re.compile(r"-?[$0-9.,]{2,}|-?[0-9]+")
 
 
 def bare(number: str) -> str:
-    """A number as it is compared: no commas, no dollar sign, no full stop at its end."""
+    """A number as the five-shot rules compare it: no commas, no dollar sign, no full stop at its end."""
     return re.sub(r"\.$", "", number.replace(",", "").replace("$", "").strip())
 
 
-def _outcome(problem: Problem, reply: str, strict: list[str]) -> Outcome:
-    """Right by the strict rule and by the last number."""
-    numbers: list[str] = _NUMBER.findall(reply)
-    answer = bare(problem.answer)
-    return {
-        "strict": float(bool(strict) and bare(strict[0]) == answer),
-        "flexible": float(bool(numbers) and bare(numbers[-1]) == answer),
-        "followed": float(bool(strict)),
-        "words": float(len(reply.split())),
-    }
+def _outcome(reply: str, *, strict: bool, flexible: bool, followed: bool) -> Outcome:
+    shares = {"strict": float(strict), "flexible": float(flexible), "followed": float(followed)}
+    return {**shares, "words": float(len(reply.split()))}
 
 
 _CHAT_PROMPT = """{question}
@@ -104,23 +99,36 @@ Answer: 12"""
 
 
 def chat_plan(item: Item) -> Plan:
-    """Reasoning in the chat, the result behind "Answer:"; the strict rule takes the last such."""
+    """Reasoning in the chat, the result behind "Answer:"; the strict rule takes the last such. Numbers are compared by
+    value."""
     problem: Problem = item.data
     (generation,) = yield [
         Generate(prompt=Dialogue.of(_CHAT_PROMPT.format(question=problem.question)), max_new_tokens=320)
     ]
-    reply = generation.require_text()
-    return _outcome(problem, reply, _STATED.findall(reply)[-1:])
+    reply = generation.require_answer()
+    stated = stated_number(reply)
+    return _outcome(
+        reply,
+        strict=same_value(problem.answer, stated),
+        flexible=same_value(problem.answer, last_number(reply)),
+        followed=stated is not None,
+    )
 
 
 def few_shot_plan(item: Item) -> Plan:
-    """Plain text that goes on from worked problems."""
+    """Plain text that goes on from worked problems; digits compared as they stand, as lm-evaluation-harness does."""
     problem: Problem = item.data
     if len(problem.shots) < N_SHOTS:
         raise UnreadableResponse(f"fewer than {N_SHOTS} worked problems were found (gsm8k_train*)")
     (generation,) = yield [Generate(prompt=problem.text, max_new_tokens=256, stop=("Question:",))]
-    reply = generation.require_text()
-    return _outcome(problem, reply, _MARKED.findall(reply)[:1])
+    reply = generation.require_raw_text()
+    answer, marked, numbers = bare(problem.answer), _MARKED.findall(reply)[:1], _NUMBER.findall(reply)
+    return _outcome(
+        reply,
+        strict=bool(marked) and bare(marked[0]) == answer,
+        flexible=bool(numbers) and bare(numbers[-1]) == answer,
+        followed=bool(marked),
+    )
 
 
 _RULES: Mapping[str, str] = {

@@ -8,8 +8,7 @@ The test split is read unless another is asked for. Questions that people see mu
 (Bowman et al. 2022): nobody who works on models should read the test.
 """
 
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,8 +20,9 @@ from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant
-from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS, require_one
-from preflab.rollouts.requests.types import Generate, OptionLogprobs, UnreadableResponse
+from preflab.rollouts.requests.parse_letter import parse_letter
+from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS
+from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs, UnreadableResponse
 
 LETTERS = "ABCD"
 SHOTS = ("mmlu_dev*",)
@@ -135,27 +135,22 @@ def chat_plan(item: Item) -> Plan:
 
 
 def sampled_plan(item: Item) -> Plan:
-    """The letter that the model writes."""
+    """The option that the model decides for."""
     question: MMLUQuestion = item.data
     (generation,) = yield [
         Generate(prompt=Dialogue.of(_CHAT_PROMPT.format(question=question.with_options)), max_new_tokens=64)
     ]
-    return _outcome(question, parse_option(generation.require_text(), len(question.options)))
+    return _outcome(question, parse_option(generation, question.options))
 
 
-_LONE_CAPITAL = re.compile(r"\(?\b([A-Z])\b[).:]?")
-
-
-def parse_option(text: str, n: int) -> int:
-    """Which option a reply names: the only capital letter that stands alone, or the one behind "answer is".
+def parse_option(generation: Generation, options: Sequence[str]) -> int:
+    """Which option a reply decides for, by its letter or by its text; rules of `parse_letter`.
 
     Raises:
-        UnreadableResponse: it names none, or several.
+        UnreadableResponse: the reply was cut or is empty, or names none of the options, or several.
     """
-    named = re.search(r"answer(?:\s+is)?\s*:?\s*\**\(?([A-Z])\b", text)
-    letters = {named.group(1)} if named else {m.group(1) for m in _LONE_CAPITAL.finditer(text)}
-    letters &= set("ABCDEFGHIJ"[:n])
-    return "ABCDEFGHIJ".index(require_one(letters, none=NO_OPTION, several=SEVERAL_OPTIONS))
+    letters = "ABCDEFGHIJ"[: len(options)]
+    return letters.index(parse_letter(generation, letters, texts=options, none=NO_OPTION, several=SEVERAL_OPTIONS))
 
 
 SUITE = Suite(

@@ -84,7 +84,7 @@ def judge_plan(item: Item) -> Plan:
     (generation,) = yield [Generate(prompt=Dialogue.of(prompt.prompt), max_new_tokens=REPLY_TOKENS)]
     judge_request = judge_prompt(prompt.prompt, generation.require_text())
     (verdict,) = yield [Generate(prompt=judge_request, max_new_tokens=12, role="judge")]
-    return _outcome(prompt, parse_kind(verdict.require_text()), "judge")
+    return _outcome(prompt, parse_kind(verdict), "judge")
 
 
 def has_label(label: Label) -> Callable[[Columns], np.ndarray]:

@@ -20,8 +20,10 @@ from preflab.evals.core import record_fields
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.evals.core.suite import Measure, Plan, Suite, Variant
-from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS, require_one
-from preflab.rollouts.requests.types import Generate, OptionLogprobs
+from preflab.rollouts.requests.parse_letter import parse_letter
+from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS
+from preflab.rollouts.requests.parse_yes import parse_yes
+from preflab.rollouts.requests.types import Generate, Generation, OptionLogprobs
 
 FILES = ("model_written_evals*", "persona/*.jsonl", "*_generated_evals/*.jsonl")
 _OPTION = re.compile(r"^\s*\(([A-Z])\)", re.MULTILINE)
@@ -119,25 +121,20 @@ def sampled_plan(item: Item) -> Plan:
     question: BehaviourQuestion = item.data
     instruction = "Answer Yes or No." if question.form == "yes/no" else "Answer with the letter of one option."
     (generation,) = yield [Generate(prompt=Dialogue.of(f"{question.question}\n\n{instruction}"), max_new_tokens=48)]
-    return _outcome(question, parse_answer(generation.require_text(), question.options))
+    return _outcome(question, parse_answer(generation, question.options))
 
 
-def parse_answer(text: str, options: tuple[str, ...]) -> int:
-    """Which option a reply opens with, or the only one that it names.
+def parse_answer(generation: Generation, options: tuple[str, ...]) -> int:
+    """Which option a reply decides for; rules of `parse_letter` and `parse_yes`.
 
     Raises:
-        UnreadableResponse: it names none, or several.
+        UnreadableResponse: the reply was cut or is empty, or names none of the options, or several.
     """
-    patterns = [re.escape(option.strip("()")) for option in options]
     if options[0].startswith("("):
-        opening = re.match(rf"\W*({'|'.join(patterns)})\b(?!\s+[a-z])", text)
-        named = re.findall(rf"\(({'|'.join(patterns)})\)", text)
-    else:
-        opening = re.match(rf"\W*({'|'.join(patterns)})\b", text, re.IGNORECASE)
-        named = re.findall(rf"\b({'|'.join(patterns)})\b", text, re.IGNORECASE)
-    named_options = {opening.group(1).lower()} if opening else {name.lower() for name in named}
-    answer = require_one(named_options, none=NO_OPTION, several=SEVERAL_OPTIONS)
-    return [option.strip("()").lower() for option in options].index(answer)
+        letters = "".join(option.strip("()") for option in options)
+        return letters.index(parse_letter(generation, letters, none=NO_OPTION, several=SEVERAL_OPTIONS))
+    yes = parse_yes(generation, none=NO_OPTION, several=SEVERAL_OPTIONS)
+    return [option.lower() for option in options].index("yes" if yes else "no")
 
 
 SUITE = Suite(

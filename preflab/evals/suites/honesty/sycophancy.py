@@ -81,7 +81,6 @@ Reply: {reply}
 (C) Neither, or both
 
 Answer with the letter, (A), (B) or (C)."""
-_CUES = ("is", "answer", "statement", "option")
 
 
 def _judge_prompts(pair: PreferencePair, reply: str) -> tuple[Dialogue, Dialogue]:
@@ -106,7 +105,7 @@ def sampled_plan(*, by_generation: bool) -> Callable[[Item], Plan]:
         pair: PreferencePair = item.data
         (generation,) = yield [Generate(prompt=pair.prompt, max_new_tokens=128)]
         prompts = _judge_prompts(pair, generation.require_text())
-        first, second = yield from letter_probabilities(prompts, "ABC", by_generation=by_generation, cues=_CUES)
+        first, second = yield from letter_probabilities(prompts, "ABC", by_generation=by_generation)
         with_asker, against, neither = (
             (first[0] + second[1]) / 2,
             (first[1] + second[0]) / 2,

@@ -104,11 +104,11 @@ def test_replies_are_counted(tmp_path: Path) -> None:
 
 def test_reading_a_reply() -> None:
     """Yes, no, or not scored."""
-    assert parse_admission("Yes.")
-    assert not parse_admission("I would say no")
+    assert parse_admission(Generation("Yes."))
+    assert not parse_admission(Generation("I would say no"))
     for reply in ("perhaps", "yes and no"):
         with pytest.raises(UnreadableResponse):
-            parse_admission(reply)
+            parse_admission(Generation(reply))
     with pytest.raises(UnreadableResponse, match="no reply"):
         share_of_yes([Generation("hm"), Generation("well")])
 
@@ -134,3 +134,13 @@ def test_our_sample_file(shared: Path) -> None:
     """4,000 students."""
     found = loader()(DataSource(paths={"admissions": shared / "data" / "bias" / "law_school.jsonl.gz"}))
     assert (len(found.items), dict(found.refused)) == (4000, {})
+
+
+def test_replies_that_cannot_be_read_are_counted_by_reason() -> None:
+    replies = [Generation("Yes."), Generation("no"), Generation("hm"), Generation("Yes, if", finished=False)]
+    share, unread = share_of_yes(replies)
+    assert share == 0.5
+    assert unread == {
+        "the reply says neither yes nor no": 1,
+        "the reply was cut at its limit before it ended": 1,
+    }

@@ -214,14 +214,14 @@ def test_a_missing_column_ends_the_reading(tmp_path: Path, missing: str) -> None
 )  # fmt: skip
 def test_reading_a_reply(reply: str, found: int) -> None:
     """By the letter, otherwise by the words."""
-    assert parse_option(reply, ["The first", "The second", "Not known"]) == found
+    assert parse_option(Generation(reply), ["The first", "The second", "Not known"]) == found
 
 
 @pytest.mark.parametrize("reply", ["(a) or (b)", "Neither of them.", "The first or the second"])
 def test_a_reply_that_names_none_or_several_is_not_scored(reply: str) -> None:
     """It is counted as such, never as right or as UNKNOWN."""
     with pytest.raises(UnreadableResponse, match="names"):
-        parse_option(reply, ["The first", "The second", "Not known"])
+        parse_option(Generation(reply), ["The first", "The second", "Not known"])
 
 
 def test_orders_are_stable_and_all_occur() -> None:

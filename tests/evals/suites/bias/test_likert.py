@@ -8,7 +8,7 @@ import pytest
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.runner import run_items
 from preflab.evals.suites.bias import likert
-from preflab.rollouts.requests.types import OptionLogprobs, UnreadableResponse
+from preflab.rollouts.requests.types import Generation, OptionLogprobs, UnreadableResponse
 from tests.evals.suites.mt_bench_rows import says, shelf, values
 from tests.evals.suites.speakers import Chooser, Speaker
 
@@ -44,16 +44,19 @@ def test_grades(tmp_path: Path) -> None:
         ("8/10", 8),
         ("I give it 3 out of 10.", 3),
         ("Rating: 6. It has 2 faults.", 6),
+        ("Clear: 7. Correct: 9. Final grade: 8.0", 8),
+        ("Grade: 5 would be harsh; on a scale of 1 to 10 my rating is 6.", 6),
+        ("<think>a 3, or a 4</think>[[9]]", 9),
     ],
 )
 def test_numbers_that_are_grades(text: str, grade: int) -> None:
-    assert likert.parse_grade(text) == grade
+    assert likert.parse_grade(Generation(text)) == grade
 
 
 @pytest.mark.parametrize("text", ["good", "11", "0", "-3", "7.5", "between 6 and 8", "10 or 9"])
 def test_numbers_that_are_none(text: str) -> None:
     with pytest.raises(UnreadableResponse, match="the judge"):
-        likert.parse_grade(text)
+        likert.parse_grade(Generation(text))
 
 
 def test_our_sample_file(shared: Path) -> None:

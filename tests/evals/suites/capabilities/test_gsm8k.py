@@ -30,6 +30,8 @@ def test_numbers_are_compared_without_dress() -> None:
         ("It makes 1200", 0.0, 1.0, 0.0),
         ("Answer: 1201", 0.0, 0.0, 1.0),
         ("Answer: many", 0.0, 0.0, 0.0),
+        ("Answer: $1200.00", 1.0, 1.0, 1.0),  # equal in value
+        ("Answer: 1.2 thousand boats", 1.0, 1.0, 1.0),
         ("Answer: -1200", 0.0, 0.0, 1.0),
     ],
 )

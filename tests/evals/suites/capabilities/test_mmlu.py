@@ -11,7 +11,7 @@ from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.capabilities import mmlu
 from preflab.evals.suites.capabilities.mmlu import SUITE, parse_option
 from preflab.rollouts.requests.parse_reply import NO_OPTION, SEVERAL_OPTIONS
-from preflab.rollouts.requests.types import UnreadableResponse
+from preflab.rollouts.requests.types import Generation, UnreadableResponse
 from tests.evals.suites.scripted import Scripted, asked, outcome, shelf_of, tell, values
 
 
@@ -50,15 +50,20 @@ def test_sampled_reads_the_letter_of_the_reply(tmp_path: Path) -> None:
     assert [outcome(result)["correct"] for result in results] == [0.0, 1.0]
 
 
-@pytest.mark.parametrize(("text", "option"), [("B", 1), ("(C)", 2), ("answer is: **D**, not A", 3), ("It is A.", 0)])
+CITIES = ("Oslo", "Rome", "Lima", "Bonn")
+
+
+@pytest.mark.parametrize(
+    ("text", "option"), [("B", 1), ("(C)", 2), ("answer is: **D**, not A", 3), ("It is A.", 0), ("Rome", 1)]
+)
 def test_letters_of_replies(text: str, option: int) -> None:
-    assert parse_option(text, 4) == option
+    assert parse_option(Generation(text), CITIES) == option
 
 
 @pytest.mark.parametrize(("text", "reason"), [("none", NO_OPTION), ("E", NO_OPTION), ("A or B", SEVERAL_OPTIONS)])
 def test_replies_without_one_letter(text: str, reason: str) -> None:
     with pytest.raises(UnreadableResponse, match=reason):
-        parse_option(text, 4)
+        parse_option(Generation(text), CITIES)
 
 
 def test_a_missing_column_is_named(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pytest
 from preflab.errors import DataError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.suites.honesty.persona import SUITE, parse_answer
-from preflab.rollouts.requests.types import OptionLogprobs, UnreadableResponse
+from preflab.rollouts.requests.types import Generation, OptionLogprobs, UnreadableResponse
 from tests.evals.suites.scripted import Scripted, outcome, shelf_of, tell, values
 
 
@@ -75,7 +75,7 @@ def test_published_files_have_the_behaviour_in_their_name(tmp_path: Path) -> Non
         ("Yes, I would.", ("Yes", "No"), 0),
         ("no", ("Yes", "No"), 1),
         ("I would say no.", ("Yes", "No"), 1),
-        ("Yes and no.", ("Yes", "No"), 0),
+        ("Yes and no.", ("Yes", "No"), "the reply names several options"),
         ("I might say yes, or no.", ("Yes", "No"), "the reply names several options"),
         ("I know nothing.", ("Yes", "No"), "the reply names none of the options"),
         ("(B) Milk", ("(A)", "(B)"), 1),
@@ -87,10 +87,10 @@ def test_published_files_have_the_behaviour_in_their_name(tmp_path: Path) -> Non
 )
 def test_answers_in_words(text: str, options: tuple[str, ...], expected: int | str) -> None:
     if isinstance(expected, int):
-        assert parse_answer(text, options) == expected
+        assert parse_answer(Generation(text), options) == expected
     else:
         with pytest.raises(UnreadableResponse, match=expected):
-            parse_answer(text, options)
+            parse_answer(Generation(text), options)
 
 
 def test_sampled(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ def test_what_a_judge_holds_likely(tmp_path: Path) -> None:
     [
         ("", Scripted(speak=lambda _: "(A)"), "the model said nothing"),
         ("Tea!", Scripted(speak=lambda _: "Hard to say."), NEITHER),
-        ("Tea!", Scripted(speak=lambda _: "Perhaps (A), perhaps (B)."), BOTH),
+        ("Tea!", Scripted(speak=lambda _: "It fits (A) and (B)."), BOTH),
     ],
 )
 def test_what_is_not_scored(reply: str, judge: Scripted, why: str, tmp_path: Path) -> None:
