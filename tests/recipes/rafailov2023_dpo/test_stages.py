@@ -1,8 +1,6 @@
-"""The recipe ``dpo`` on a tiny random model: what it leaves behind, with and without SFT and a judge."""
+"""The stages of ``rafailov2023_dpo`` on a tiny random model, with and without SFT and a held-out preference model."""
 
 import json
-import re
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -13,27 +11,13 @@ from transformers import AutoModelForCausalLM
 
 from preflab.atomic_files import read_json
 from preflab.data.rows import Row, collate
-from preflab.errors import ConfigError, RunError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.models.tiny import tiny_model
-from preflab.recipes.rafailov2023_dpo import SCALES, Config
-from preflab.recipes.rafailov2023_dpo.report import summarise, write_report
-from preflab.recipes.sft import report
 from preflab.run import read_metrics
 from tests.killing import Nursery, results
-
-FEW = ["--set", "data.max_comparisons=24", "--set", "evaluation_prompts=3"]
-SMALL = ["run", "dpo", "--scale", "smoke", "--quiet", *FEW]
-
-
-@pytest.fixture(scope="module")
-def finished(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A judge, SFT first, DPO."""
-    home = tmp_path_factory.mktemp("dpo")
-    nursery.run([*SMALL, "--set", "sft_first=true", "--runs", str(home), "--name", "r"], home / "out.txt")
-    return home / "r"
+from tests.recipes.rafailov2023_dpo.command import SMALL
 
 
 def test_a_run_leaves_settings_record_metrics_results_policy_and_report(finished: Path) -> None:
@@ -77,44 +61,6 @@ def test_the_saved_policy_is_the_trained_one(finished: Path) -> None:
     torch.testing.assert_close(logp, expected, rtol=1e-4, atol=1e-5)
 
 
-def test_the_report_is_one_file_without_scripts_that_says_what_was_found(finished: Path) -> None:
-    page = write_report(finished).read_text()
-    assert "Fitting tiny to preferences with DPO" in page
-    assert page.count("<svg") == 7  # SFT, loss, accuracy, rewards, log-probabilities, unseen, reliability
-    assert not re.search(r"<script|(?:src|href)=.(?!#)", page)
-    for text in (
-        "implicit rewards pick the better of two unseen replies",
-        "The run is complete.",
-        "preflab run rafailov2023_dpo",
-    ):
-        assert text in page
-
-
-def test_replies_are_never_markup(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder)
-    path = folder / "results" / "measure.json"
-    found: dict[str, Any] = json.loads(path.read_text())
-    found["examples"][0]["replies"]["after"] = "<script>alert(1)</script>"
-    path.write_text(json.dumps(found))
-    page = write_report(folder).read_text()
-    assert "<script" not in page
-    assert "&lt;script&gt;alert(1)" in page
-
-
-def test_the_table_at_the_end_has_every_headline_number(finished: Path) -> None:
-    lines = {what: number for what, number, _ in summarise(finished)}
-    assert {
-        "held-out accuracy",
-        "  by length alone",
-        "  by the held-out model",
-        "SFT: gain",
-        "wins by the held-out model",
-        "KL",
-    } <= set(lines)
-    assert lines["policy"] == str(finished / "policy")
-
-
 def test_without_judge_there_is_no_win_rate_and_ipo_takes_the_same_road(nursery: Nursery, tmp_path: Path) -> None:
     more = ["--set", "held_out_pm_share=0", "--set", "dpo.loss=ipo", "--set", "model.full_finetune=true"]
     nursery.run([*SMALL, *more, "--runs", str(tmp_path), "--name", "r"], tmp_path / "out.txt")
@@ -126,17 +72,6 @@ def test_without_judge_there_is_no_win_rate_and_ipo_takes_the_same_road(nursery:
     page = (tmp_path / "r" / "report.html").read_text()
     assert "with IPO" in page
     assert "The run is complete." in page
-
-
-def test_an_unfinished_run_has_a_report_too(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder)
-    for name in ("dpo", "measure", "export"):
-        (folder / "results" / f"{name}.json").unlink()
-    page = write_report(folder).read_text()
-    assert "The run is not finished" in page
-    with pytest.raises(RunError, match="a run of 'rafailov2023_dpo'"):
-        report.write_report(folder)
 
 
 def test_dialogues_judged_at_several_turns_are_rows_of_several_comparisons(nursery: Nursery, tmp_path: Path) -> None:
@@ -160,14 +95,3 @@ def test_dialogues_judged_at_several_turns_are_rows_of_several_comparisons(nurse
         assert first["loss"] == pytest.approx(0.6931, abs=1e-3)
     assert tokens["trees"][0] * 2 == tokens["apart"][0]
     assert tokens["trees"][1] < tokens["apart"][1]
-
-
-@pytest.mark.parametrize("change", [{"held_out_pm_share": 1.0}, {"replies_per_prompt": 0}])
-def test_impossible_settings_are_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError):
-        Config(**change)
-
-
-def test_every_scale_is_a_value() -> None:
-    assert set(SCALES) == {"default", "smoke", "large"}
-    assert all(isinstance(make(), Config) for make in SCALES.values())

@@ -1,0 +1,4 @@
+"""The recipe by its command, small."""
+
+FEW = ["--set", "data.max_comparisons=24", "--set", "evaluation_prompts=3"]
+SMALL = ["run", "sft", "--scale", "smoke", "--quiet", *FEW]
