@@ -11,7 +11,14 @@ from typing import Any
 
 from inspect_ai import Task, task
 from inspect_ai.dataset import MemoryDataset, Sample
-from inspect_ai.model import ChatMessageAssistant, ChatMessageSystem, ChatMessageUser, GenerateConfig, get_model
+from inspect_ai.model import (
+    ChatMessageAssistant,
+    ChatMessageSystem,
+    ChatMessageTool,
+    ChatMessageUser,
+    GenerateConfig,
+    get_model,
+)
 from inspect_ai.scorer import Score, metric, scorer
 from inspect_ai.solver import solver
 
@@ -30,7 +37,12 @@ from preflab.rollouts.requests.types import Failure, Generate, Generation, Reque
 
 LINE = "preflab"
 """Where a sample keeps its requests, responses and outcome: a line of ``items/<suite>.jsonl``."""
-_MESSAGES = {"system": ChatMessageSystem, "user": ChatMessageUser, "assistant": ChatMessageAssistant}
+_MESSAGES = {
+    "system": ChatMessageSystem,
+    "user": ChatMessageUser,
+    "assistant": ChatMessageAssistant,
+    "tool": ChatMessageTool,
+}
 
 
 def messages_of(request: Generate) -> list[Any]:

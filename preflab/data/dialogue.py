@@ -6,7 +6,8 @@ from typing import Literal, cast, get_args
 
 from preflab.errors import DataError
 
-Role = Literal["system", "user", "assistant"]
+Role = Literal["system", "user", "assistant", "tool"]
+"""Who speaks; ``tool`` is the answer to a call of the assistant (`preflab.data.tool_calls`)."""
 ROLES: tuple[Role, ...] = get_args(Role)
 
 

@@ -11,13 +11,16 @@ into ordinary tokens that spell it, so that it ends no turn and begins none.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, NamedTuple
 
 from preflab.data.comparison import Comparison
 from preflab.data.conversations import graft
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
+from preflab.data.tool_calls import has_calls, split_calls
 from preflab.errors import DataError, ModelError
+from preflab.rollouts.tool_turns import TemplateMessages, reply_behind, tells_calls, template_messages
 
 PLAIN_TEMPLATE = (
     "{% for m in messages %}{{ '\\n\\n' + {'user': 'Human', 'assistant': 'Assistant', 'system': 'System'}[m['role']]"
@@ -67,6 +70,21 @@ class Encoder:
         """Tokens of a reply, closed by the end-of-turn token."""
         return (*self.words(text), self.end_id)
 
+    def reply_to(self, prompt: Dialogue, text: str) -> tuple[int, ...]:
+        """Tokens of a reply to a prompt. One that calls a tool is told as the chat template tells calls.
+
+        Raises:
+            DataError: the template does not tell calls, or not behind its own prompt.
+        """
+        if not split_calls(text)[1]:
+            return self.reply(text)
+        return reply_behind(self.prompt(prompt), self._render(prompt.with_reply(text), generation=False), self.end_id)
+
+    @cached_property
+    def tells_calls(self) -> bool:
+        """Whether the chat template tells calls of tools and their answers."""
+        return tells_calls(lambda messages: self._template_text(messages, generation=True))
+
     def words(self, text: str) -> tuple[int, ...]:
         """Tokens of what the assistant says first, its turn still open."""
         if not self.has_template:
@@ -113,14 +131,20 @@ class Encoder:
 
     def _render(self, dialogue: Dialogue, *, generation: bool) -> list[int]:
         cut = _unused_character("".join(message.text for message in dialogue.messages))
-        messages = [{"role": m.role, "content": self._break_control_tokens(m.text, cut)} for m in dialogue.messages]
+        with_tools = any(has_calls(message) for message in dialogue.messages) and self.tells_calls
+        messages = template_messages(
+            dialogue, lambda text: self._break_control_tokens(text, cut), with_tools=with_tools
+        )
+        return [*self._begin, *self._tokens(self._template_text(messages, generation=generation), cut)]
+
+    def _template_text(self, messages: TemplateMessages, *, generation: bool) -> str:
         try:
-            text = self.tokenizer.apply_chat_template(
+            text: str = self.tokenizer.apply_chat_template(
                 messages, chat_template=self.template, tokenize=False, add_generation_prompt=generation
             )
         except Exception as error:  # jinja templates raise what they like ("system role not supported")
             raise DataError(f"the chat template refuses this dialogue: {error}") from error
-        return [*self._begin, *self._tokens(text, cut)]
+        return text
 
     def _break_control_tokens(self, text: str, cut: str) -> str:
         """The text with ``cut`` inside each control token that it spells.
@@ -318,8 +342,8 @@ class _Turn(NamedTuple):
 
 def _turn(encoder: Encoder, prompt: Dialogue, replies: Sequence[str], label: str, refused: list[str]) -> _Turn | None:
     """Tokens of one prompt and its replies; None if they cannot be used, and why is added to ``refused``."""
-    tokens = [encoder.reply(reply) for reply in replies]
     try:
+        tokens = [encoder.reply_to(prompt, reply) for reply in replies]
         fitted = fit_prompt(encoder, prompt, room=encoder.max_tokens - max(map(len, tokens)))
     except DataError as error:
         refused.append(f"{label}: {error}")

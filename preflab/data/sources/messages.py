@@ -1,26 +1,28 @@
 """Messages under the keys and role names of several tools, as ours.
 
 OpenAI's ``role`` and ``content``, ShareGPT's ``from`` and ``value``, either of them as JSON text in a cell; roles
-``user``, ``human``, ``Human`` ... A record whose content a dialogue of text cannot hold is refused, with the reason.
+``user``, ``human``, ``Human`` ... Calls of tools and thoughts beside the content come to stand in the text. A record
+whose content is no text (an image) is refused, with the reason.
 """
 
+import json
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 from preflab.data.dialogue import Message, Role
 from preflab.data.sources.columns import decode_json_text, is_empty
+from preflab.data.tool_calls import with_calls, with_thought
 from preflab.errors import DataError, RecordRefused
 
 _SPEAKERS: dict[Role, tuple[str, ...]] = {
     "system": ("system", "developer"),
     "user": ("user", "human", "prompter", "instruction"),
-    "assistant": ("assistant", "gpt", "bot", "ai", "model", "chatgpt", "chatbot", "response"),
+    "assistant": ("assistant", "gpt", "bot", "ai", "model", "chatgpt", "chatbot", "response", "function_call"),
+    "tool": ("tool", "function", "observation", "ipython"),
 }
 ROLE_NAMES = {name: role for role, names in _SPEAKERS.items() for name in names}
 """What the speakers are called elsewhere, in lower case -> what they are."""
-_TOOL_ROLES = frozenset(("tool", "function", "function_call", "observation", "ipython"))
 _KEYS = (("role", "content"), ("from", "value"), ("role", "value"), ("role", "text"), ("from", "content"))
-_NOT_READ = {"tool_calls": "a message calls a tool", "function_call": "a message calls a tool"}
 _THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 
 
@@ -60,39 +62,89 @@ def messages(value: object, name: str, *, weights: bool = False) -> tuple[Messag
 
 
 def _message(item: object, name: str, column: object, weights: bool) -> Message:
-    """One message."""
-    if isinstance(item, Mapping) and "role" in item and "content" not in item and item.get("tool_calls"):
+    """One message; its calls and thoughts stand in its text (`preflab.data.tool_calls`)."""
+    if isinstance(item, Mapping) and "role" in item and "content" not in item and _has_calls(item):
         item = {**item, "content": None}
     keys = _keys_of(item)
     if keys is None:
         raise wrong_type(name, "a list of messages with 'role' and 'content'", column)
     message = cast(Mapping[str, object], item)
-    for key, reason in _NOT_READ.items():
-        if not is_empty(message.get(key)):
-            raise RecordRefused(f"{reason} ({key}), which a dialogue of text does not hold", field=name)
-    for key in _THOUGHTS:
-        if not is_empty(message.get(key)):
-            raise RecordRefused(f"a message has thoughts of its own ({key}), which a dialogue of text does not hold")
     weight = message.get("weight") if weights else None
     if weight not in (None, 0, 1):
         raise RecordRefused("a message has a weight that is neither 0 nor 1", field=name)
-    return Message(role_of(message[keys[0]], name), _content(message[keys[1]], name), learned=weight != 0)
+    content, calls = message[keys[1]], _calls(message, name)
+    if str(message[keys[0]]).strip().lower() == "function_call":  # ShareGPT: the call is the content
+        content, calls = None, [_call(decode_json(content), name)]
+    text = "" if content is None and calls else _content(content, name)
+    text = with_thought(with_calls(text, calls), _thought(message, name))
+    return Message(role_of(message[keys[0]], name), text, learned=weight != 0)
+
+
+def _has_calls(message: Mapping[str, object]) -> bool:
+    return not is_empty(message.get("tool_calls")) or not is_empty(message.get("function_call"))
+
+
+def _calls(message: Mapping[str, object], name: str) -> list[dict[str, Any]]:
+    """Calls of tools in either of OpenAI's forms.
+
+    Raises:
+        RecordRefused: one has no name, or arguments that are no JSON object.
+    """
+    if not is_empty(message.get("function_call")):
+        return [_call(message["function_call"], name)]
+    calls = message.get("tool_calls")
+    if is_empty(calls):
+        return []
+    decoded = decode_json(calls)
+    if not isinstance(decoded, list):
+        raise RecordRefused("a call of a tool cannot be read", field=name)
+    return [_call(call.get("function", call) if isinstance(call, Mapping) else call, name) for call in decoded]
+
+
+def _call(call: object, name: str) -> dict[str, Any]:
+    """Name and arguments; arguments may be JSON text."""
+    arguments = decode_json(call.get("arguments")) if isinstance(call, Mapping) else None
+    if not isinstance(call, Mapping) or not isinstance(call.get("name"), str):
+        raise RecordRefused("a call of a tool has no name", field=name)
+    if is_empty(arguments):
+        arguments = {}
+    if not isinstance(arguments, Mapping):
+        raise RecordRefused("a call of a tool has arguments that are no JSON object", field=name)
+    return {"name": call["name"], "arguments": dict(arguments)}
+
+
+def decode_json(value: object) -> object:
+    """JSON text as what it says; everything else, and text that is none, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
+
+
+def _thought(message: Mapping[str, object], name: str) -> str:
+    """The thought that stands beside the content, if any.
+
+    Raises:
+        RecordRefused: it is no text.
+    """
+    thought = next((message[key] for key in _THOUGHTS if not is_empty(message.get(key))), "")
+    if not isinstance(thought, str):
+        raise RecordRefused("a thought beside a message is no text", field=name)
+    return thought
 
 
 def role_of(speaker: object, name: str) -> Role:
     """Who speaks, under any of the names in use.
 
     Raises:
-        RecordRefused: a tool, or a name that nobody knows.
+        RecordRefused: nobody knows the name.
     """
     role = ROLE_NAMES.get(speaker.strip().lower()) if isinstance(speaker, str) else None
     if role is not None:
         return role
-    expected = "system, user (human), assistant (gpt, bot, model)"
-    if isinstance(speaker, str) and speaker.strip().lower() in _TOOL_ROLES:
-        raise RecordRefused(
-            f"a message of a tool (role {speaker!r:.30}); a dialogue of text has {expected}", field=name
-        )
+    expected = "system, user (human), assistant (gpt, bot, model), tool"
     raise RecordRefused(f"a message has the role {speaker!r:.30}; expected {expected}", field=name)
 
 

@@ -25,7 +25,7 @@ JudgeRound: TypeAlias = Generator[Sequence[Request], Sequence[Any], Verdict]
 
 LEAST_MASS = 0.01
 """Probability that a judge's options must hold together; below it the judge answers none of them."""
-_NAMES = {"user": "User", "assistant": "Assistant", "system": "System"}
+_NAMES = {"user": "User", "assistant": "Assistant", "system": "System", "tool": "Tool"}
 
 
 def transcript(dialogue: Dialogue) -> str:

@@ -33,12 +33,12 @@ def test_every_tool_s_messages_are_ours(value: list[Any]) -> None:
     ("message", "reason"),
     [
         ({"role": "narrator", "content": "a"}, r"has the role 'narrator'; expected system, user \(human\), assistant"),
-        ({"role": "tool", "content": "a"}, "a message of a tool"),
         ({"role": 3, "content": "a"}, "has the role 3"),
         ({"role": "assistant", "content": None}, r"a message has no content \(null\)"),
-        ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, r"calls a tool \(tool_calls\)"),
-        ({"role": "assistant", "tool_calls": [{"id": "1"}]}, r"calls a tool \(tool_calls\)"),
-        ({"role": "assistant", "content": "a", "reasoning_content": "hm"}, "has thoughts of its own"),
+        ({"role": "assistant", "content": "a", "tool_calls": [{"id": "1"}]}, "a call of a tool has no name"),
+        ({"role": "assistant", "tool_calls": [{"function": {"name": "f", "arguments": "x"}}]}, "no JSON object"),
+        ({"role": "assistant", "content": "a", "tool_calls": "x"}, "a call of a tool cannot be read"),
+        ({"role": "assistant", "content": "a", "reasoning_content": 3}, "a thought beside a message is no text"),
         ({"role": "user", "content": [{"type": "image_url"}]}, "something else than text"),
     ],
 )
@@ -67,3 +67,34 @@ def test_a_role_in_any_case_and_with_blanks() -> None:
         "assistant",
         "assistant",
     ]
+
+
+WEATHER = '<tool_call>\n{"arguments": {"city": "Oslo"}, "name": "weather"}\n</tool_call>'
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"tool_calls": [{"id": "c1", "function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}]},
+        {"content": None, "tool_calls": [{"function": {"name": "weather", "arguments": {"city": "Oslo"}}}]},
+        {"content": "", "function_call": {"name": "weather", "arguments": '{"city": "Oslo"}'}},
+        {"content": None, "tool_calls": '[{"name": "weather", "arguments": {"city": "Oslo"}}]'},
+    ],
+)
+def test_a_call_of_a_tool_stands_in_the_text(message: dict[str, Any]) -> None:
+    assert messages([{"role": "assistant", **message}], "x") == (Message("assistant", WEATHER),)
+
+
+def test_calls_answers_and_thoughts_of_a_whole_dialogue() -> None:
+    turns = [
+        {"from": "human", "value": "Weather in Oslo?"},
+        {"from": "function_call", "value": '{"name": "weather", "arguments": {"city": "Oslo"}}'},
+        {"from": "observation", "value": "12 C"},
+        {"from": "gpt", "value": "It is 12 C.", "reasoning_content": "Read it out."},
+    ]
+    assert messages(turns, "x") == (
+        Message("user", "Weather in Oslo?"),
+        Message("assistant", WEATHER),
+        Message("tool", "12 C"),
+        Message("assistant", "<think>\nRead it out.\n</think>\n\nIt is 12 C."),
+    )

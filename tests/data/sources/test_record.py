@@ -51,7 +51,6 @@ def test_what_is_no_list_of_messages_stops_the_load(value: object) -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        {"role": "tool", "content": "x"},
         {"role": "user", "content": None},
         {"role": "user", "content": [{"type": "image_url", "image_url": "x"}]},
     ],

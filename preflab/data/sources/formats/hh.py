@@ -71,7 +71,7 @@ def write(comparison: Comparison) -> Iterator[dict[str, object]]:
 def _notation(message: Message) -> str:
     """One turn behind its marker."""
     if message.role not in _NAME:
-        raise RecordRefused("this format has no system message")
+        raise RecordRefused(f"this format has no {message.role} message")
     turn = f"\n\n{_NAME[message.role]}: {message.text}"
     if len(_MARKER.findall(turn)) > 1:
         raise RecordRefused("a text holds this format's own turn marker")
