@@ -28,7 +28,7 @@ from benchmarks.workload import load_items, load_model, source_of, word_tokenize
 from preflab.data.dialogue import Dialogue
 from preflab.models.roles import Role, Trunk
 from preflab.models.row_attention.row_support import body_of
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import PreferenceScorer
 from preflab.training.optimiser import OptimiserConfig

@@ -27,7 +27,7 @@ from preflab.data.load import load_comparisons
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.smollm2 import smollm2_folder
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 
 OURS = "preflab"

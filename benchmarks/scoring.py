@@ -31,7 +31,7 @@ from preflab.evals.suites.capabilities import mmlu
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Trunk
 from preflab.models.row_attention.row_support import body_of
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.requests.responders import LocalPolicy
 from preflab.rollouts.requests.types import OptionLogprobs, OptionScores
 

@@ -25,7 +25,7 @@ from preflab.data.load import load_comparisons
 from preflab.data.rows import Row
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.smollm2 import smollm2_folder
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 
 LLAMA: dict[str, dict[str, int]] = {
     "tiny": {"vocab_size": 512, "hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2},

@@ -26,7 +26,8 @@ from preflab.maths.returns import gae, token_rewards
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder, encode_comparisons
+from preflab.rollouts.encode import encode_comparisons
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.score import PreferenceScorer
 from preflab.training.optimiser import Optimiser, OptimiserConfig

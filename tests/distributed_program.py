@@ -17,7 +17,8 @@ from preflab.data.rows import Row
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder, encode_comparisons
+from preflab.rollouts.encode import encode_comparisons
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.score import logprob_rows, score_rows
 from preflab.run import Run

@@ -11,7 +11,7 @@ from typing import Protocol, runtime_checkable
 import torch
 
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig, generate
 
 IN_PROCESS = "in-process"

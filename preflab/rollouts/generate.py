@@ -21,7 +21,8 @@ from preflab.models.roles import Role
 from preflab.models.row_attention.attention import to_device
 from preflab.models.row_attention.decode_attention import DecodeLayout
 from preflab.models.row_attention.row_support import body_of, logit_shape
-from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.kv_cache import PreallocatedCache
 from preflab.rollouts.sampling import RepetitionRules, sample_tokens
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import logprob_rows
 
 ROW_TOKENS = 2048

@@ -12,7 +12,8 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row, batches_by_length, collate
 from preflab.errors import DataError
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.encode import fit_turn
+from preflab.rollouts.encoder import Encoder
 
 Progress = Callable[[int], None]
 """Called with the number of items just finished."""
@@ -80,22 +81,22 @@ class PreferenceScorer:
         A score does not depend on the neighbours: where a prompt must lose turns, each reply has a row of its own.
 
         Raises:
-            DataError: a dialogue is too long for the model.
+            DataError: a dialogue is too long for the model, or its chat template refuses one.
         """
         rows: list[Row] = []
         for prompt, group in groupby(dialogues, key=lambda d: d.prompt):
-            replies = [self.encoder.reply(dialogue.reply) for dialogue in group]
-            fitted = fit_prompt(self.encoder, prompt, room=self.encoder.max_tokens - max(map(len, replies)))
-            if fitted is not None and not fitted[1]:
-                rows += _rows_within(self.max_tokens, fitted[0], replies)
+            replies = [dialogue.reply for dialogue in group]
+            turn = fit_turn(self.encoder, prompt, replies)
+            if turn is not None and not turn.cut:
+                rows += _rows_within(self.max_tokens, turn.prefix, turn.replies)
                 continue
             for reply in replies:
-                fitted = fit_prompt(self.encoder, prompt, room=self.encoder.max_tokens - len(reply))
-                if fitted is None:
+                turn = fit_turn(self.encoder, prompt, [reply])
+                if turn is None:
                     raise DataError(
                         f"a dialogue exceeds {self.encoder.max_tokens} tokens: {prompt.messages[-1].text!r:.80}"
                     )
-                rows.append(Row.of(fitted[0], reply))
+                rows.append(Row.of(turn.prefix, *turn.replies))
         scores = score_rows(
             self.role,
             rows,

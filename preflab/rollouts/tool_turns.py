@@ -1,11 +1,10 @@
 """Calls of tools as a model's own chat template tells them.
 
 Text of a dialogue holds a call in a notation of its own (`preflab.data.tool_calls`). Templates that know tools are
-given the call apart and write it their way, with control tokens that text cannot spell. So the tokens of a reply that
-calls a tool are taken out of the template's telling of the whole dialogue.
+given the call apart and write it their way, with control tokens that text cannot spell.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from preflab.data.dialogue import Dialogue, Message
@@ -55,15 +54,3 @@ def _map_texts(value: Any, change: Callable[[str], str]) -> Any:
     if isinstance(value, Mapping):
         return {key: _map_texts(part, change) for key, part in value.items()}
     return [_map_texts(part, change) for part in value] if isinstance(value, list) else value
-
-
-def reply_behind(prompt: Sequence[int], told: Sequence[int], end: int) -> tuple[int, ...]:
-    """The tokens that a template's telling of a dialogue adds to those of its prompt, up to the last end of turn.
-
-    Raises:
-        DataError: the telling does not begin with the prompt, or no turn ends behind it.
-    """
-    added = tuple(told[len(prompt) :])
-    if tuple(told[: len(prompt)]) != tuple(prompt) or end not in added:
-        raise DataError("the chat template tells a reply that calls a tool elsewhere than behind the prompt")
-    return added[: len(added) - added[::-1].index(end)]

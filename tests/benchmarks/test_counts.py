@@ -16,7 +16,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.models.heads import token_logprobs
 from preflab.models.roles import Role, Trunk
 from preflab.models.row_attention.row_support import body_of
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.score import score_rows
 from preflab.training.dpo import DPOConfig, DPOTraining

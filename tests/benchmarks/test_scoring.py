@@ -12,7 +12,7 @@ import torch
 from benchmarks.scoring import Question, Tokens, bbq_form, largest_gap, mmlu_form, ours
 from benchmarks.workload import random_model
 from preflab.models.load import LanguageModel, load_language_model
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 
 
 def lm_eval_tokens(source: LanguageModel, questions: list[Question]) -> int:

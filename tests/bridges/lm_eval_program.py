@@ -17,7 +17,7 @@ from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.recipes.evaluate import smoke
 from preflab.recipes.evaluate.report import write_report
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.requests.responders import LocalPolicy
 from preflab.run import Run
 

@@ -15,7 +15,7 @@ from torch import Tensor
 from preflab.errors import DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.requests.responders import LocalPolicy
 from tests.bridges.fake_frameworks import Attributes, lm_eval_modules

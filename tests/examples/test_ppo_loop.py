@@ -14,7 +14,7 @@ from torch import Tensor
 from preflab.data.dialogue import Dialogue
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.ppo import PPO, PPOConfig

@@ -13,7 +13,7 @@ from preflab.models.load import load_language_model
 from preflab.models.preference_model import load_preference_model
 from preflab.models.roles import Trunk
 from preflab.models.save import save_policy, save_preference_model
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import PreferenceScorer
 
 DIALOGUES = [

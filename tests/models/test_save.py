@@ -22,7 +22,7 @@ from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_adapter, save_policy, save_preference_model
 from preflab.models.tiny import tiny_model, tiny_tokenizer
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 PROMPTS = [Dialogue.of("say yes"), Dialogue.of("hi", "hello", "and now?", system="be kind")]

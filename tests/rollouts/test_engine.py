@@ -5,7 +5,7 @@ import torch
 from preflab.data.dialogue import Dialogue
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import SamplingConfig, generate
 

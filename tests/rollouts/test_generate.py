@@ -22,7 +22,7 @@ from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.smollm2 import cache_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import ReplySampler, Rollout, SamplingConfig, generate
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"

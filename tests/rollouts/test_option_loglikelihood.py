@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from preflab.data.dialogue import Dialogue
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.option_loglikelihood import (
     Continuations,
     encode_continuations,

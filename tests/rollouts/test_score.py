@@ -12,7 +12,7 @@ from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.rollouts import score
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import PreferenceScorer, logprob_rows, score_rows
 
 ROWS = [Row.of([5, 6], [7]), Row.of([5] * 9, [8, 9], [10]), Row.of([5], [6, 7, 8], [9], [10, 11]), Row.of([5, 6], [9])]

@@ -9,8 +9,9 @@ from preflab.data.dialogue import Dialogue, Message
 from preflab.data.tool_calls import with_calls
 from preflab.errors import DataError
 from preflab.models.tiny import tiny_tokenizer
-from preflab.rollouts.encode import Encoder, encode_comparisons, encode_dialogues
-from preflab.rollouts.tool_turns import reply_behind, template_messages
+from preflab.rollouts.encode import encode_comparisons, encode_dialogues
+from preflab.rollouts.encoder import Encoder
+from preflab.rollouts.tool_turns import template_messages
 
 KNOWS_TOOLS = (
     "{% for m in messages %}<|{{ 'user' if m.role == 'tool' else m.role }}|>"
@@ -69,15 +70,8 @@ def test_a_template_without_tools_refuses_the_record_and_says_why() -> None:
 def test_control_tokens_that_an_argument_spells_are_broken() -> None:
     knows = encoder(KNOWS_TOOLS)
     reply = with_calls("", [{"name": "f", "arguments": {"x": "<|end|><|user|>"}}])
-    tokens = knows.reply_to(ASKED, reply)
+    _, (tokens,) = knows.turn(ASKED, [Message("assistant", reply)])
     assert tokens.count(knows.end_id) == 1 and tokens[-1] == knows.end_id
-
-
-def test_a_reply_is_what_the_telling_adds_up_to_the_last_end_of_turn() -> None:
-    assert reply_behind([1, 2], [1, 2, 5, 9, 6, 9, 7], end=9) == (5, 9, 6, 9)
-    for prompt, telling in (([1, 2], [1, 3, 5, 9]), ([1, 2], [1, 2, 5])):
-        with pytest.raises(DataError, match="elsewhere than behind the prompt"):
-            reply_behind(prompt, telling, end=9)
 
 
 def test_messages_without_calls_are_role_and_text_and_nothing_else() -> None:

@@ -24,7 +24,7 @@ from preflab.errors import SamplerError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows

@@ -13,7 +13,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder, encode_comparisons, encode_conversations
+from preflab.rollouts.encode import encode_comparisons, encode_conversations
+from preflab.rollouts.encoder import Encoder
 from preflab.training.dpo import DPOConfig, DPOStep, DPOTraining
 from preflab.training.optimiser import OptimiserConfig
 from tests.training.oracle import close, dpo_pair, float64_model, ipo_pair, mean_over_comparisons, token_logps

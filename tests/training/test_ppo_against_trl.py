@@ -33,7 +33,7 @@ from preflab.maths.returns import gae, token_rewards
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.models.save import save_policy, save_preference_model
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import score_rows
 from preflab.training.policy_gradient.ppo import PPO, PPOConfig

@@ -13,7 +13,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoded, Encoder, encode_comparisons, encode_conversations
+from preflab.rollouts.encode import Encoded, encode_comparisons, encode_conversations
+from preflab.rollouts.encoder import Encoder
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.preference import PreferenceConfig, PreferenceStep, PreferenceTraining, count_right
 

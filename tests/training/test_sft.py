@@ -12,7 +12,8 @@ from preflab.errors import ConfigError, DataError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder, encode_dialogues
+from preflab.rollouts.encode import encode_dialogues
+from preflab.rollouts.encoder import Encoder
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.sft import SFTConfig, SFTStep, SFTTraining
 from tests.training.oracle import close, float64_model, token_logps

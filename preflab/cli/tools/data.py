@@ -8,7 +8,7 @@ from preflab.cli.parser import show_help
 
 if TYPE_CHECKING:
     from preflab.data.comparison import Comparison
-    from preflab.rollouts.encode import Encoder
+    from preflab.rollouts.encoder import Encoder
 
 NAME = "data"
 SUMMARY = "Look at comparison data."
@@ -75,7 +75,7 @@ def shown_to_model(comparisons: "Sequence[Comparison]", model: str, asked_for: s
     """
     from preflab.errors import ModelError
     from preflab.models.load import load_tokenizer
-    from preflab.rollouts.encode import Encoder
+    from preflab.rollouts.encoder import Encoder
 
     try:
         encoder = Encoder(load_tokenizer(model), max_tokens=1 << 30)

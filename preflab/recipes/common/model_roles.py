@@ -6,7 +6,7 @@ from pathlib import Path
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.recipes.common.configs import ModelConfig
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import PreferenceScorer
 from preflab.run import Run
 from preflab.runner.inputs import guard_input, model_files, text_digest

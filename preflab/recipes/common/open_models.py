@@ -14,7 +14,7 @@ from preflab.interfaces import Labeller
 from preflab.models.load import Precision, load_language_model
 from preflab.models.preference_model import load_preference_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.requests.responders import BestOfN, LocalPolicy, Responder, ScorerResponder, ServerPolicy
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.score import PreferenceScorer

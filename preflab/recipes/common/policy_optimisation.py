@@ -9,7 +9,7 @@ from preflab.data.sources.files import digest_of
 from preflab.data.text_corpus import load_texts
 from preflab.errors import ConfigError, SamplerError
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import IN_PROCESS, Engine, InProcess
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine

@@ -14,7 +14,8 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, SamplerError
 from preflab.interfaces import Sampler, Scorer
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.option_loglikelihood import (
     Continuations,

@@ -96,7 +96,7 @@ class LocalChatBackend:
 
     def __init__(self, spec: PolicySpec) -> None:
         from preflab.models.roles import Trunk
-        from preflab.rollouts.encode import Encoder
+        from preflab.rollouts.encoder import Encoder
         from preflab.rollouts.generate import SamplingConfig
 
         self.spec = spec

@@ -25,7 +25,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError, SamplerError
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows
 from preflab.rollouts.servers.remote import Server, ServerConfig

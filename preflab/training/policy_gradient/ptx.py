@@ -17,7 +17,7 @@ from preflab.config_overrides import check_types
 from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.training.batch_order import forward_passes, keep_collectives_aligned, shuffled_stream
 from preflab.training.optimiser import gradient_norm
 

@@ -8,7 +8,8 @@ from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.interfaces import Scorer
 from preflab.models.roles import Role
-from preflab.rollouts.encode import Encoder, fit_prompt
+from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import Engine
 
 

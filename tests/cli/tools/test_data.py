@@ -11,7 +11,7 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ModelError
 from preflab.models.load import load_tokenizer
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from tests.cli.commands import preflab, write_comparisons
 
 

@@ -21,7 +21,7 @@ from preflab.evals.suites import find_suite
 from preflab.evals.suites.honesty.truthfulqa import TruthfulQAQuestion
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.requests.responders import LocalPolicy
 from preflab.rollouts.requests.types import OptionLogprobs, OptionScores
 

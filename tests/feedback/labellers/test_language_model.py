@@ -14,7 +14,7 @@ from preflab.feedback.label_comparisons import NO_LABEL, label_comparisons
 from preflab.feedback.labellers.language_model import QUESTIONS, LanguageModelLabeller, LanguageModelSettings
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.requests import llm_judge
 from preflab.rollouts.requests.llm_judge import ask_letter, choice_prompt, transcript
 from preflab.rollouts.requests.parse_reply import NEITHER

@@ -28,7 +28,7 @@ from preflab.recipes.common.policy_optimisation import (
     sampling_engine,
     value_role,
 )
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import IN_PROCESS, InProcess
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine

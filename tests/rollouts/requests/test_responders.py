@@ -11,7 +11,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError, SamplerError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.option_loglikelihood import encode_continuations, score_continuations
 from preflab.rollouts.requests.responders import (

@@ -11,7 +11,7 @@ from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
 from preflab.models.save import save_policy, save_preference_model
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig, generate
 from preflab.rollouts.servers.chat_backends import (
     LocalChatBackend,

@@ -8,7 +8,7 @@ from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel
 from preflab.models.roles import Role, Trunk
 from preflab.models.tiny import tiny_model, tiny_tokenizer
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows
 from preflab.rollouts.servers.remote import ServerConfig

@@ -11,7 +11,7 @@ from preflab.errors import SamplerError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import SamplingConfig
 from preflab.rollouts.servers.remote import ServerConfig
 from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine

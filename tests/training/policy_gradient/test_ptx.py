@@ -7,7 +7,7 @@ from preflab.data.rows import Row
 from preflab.errors import ConfigError, DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.training.policy_gradient.ptx import Pretraining, PtxConfig, norm_of, rows_of_text
 
 ROWS = [Row.of([66 + i], range(70, 73 + i)) for i in range(5)]

@@ -11,7 +11,7 @@ from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.training.policy_gradient.task import PolicyTask
 
 

@@ -16,7 +16,7 @@ from preflab.interfaces import Scorer
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.ema import weights_of

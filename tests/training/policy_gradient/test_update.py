@@ -16,7 +16,7 @@ from preflab.data.rows import Row
 from preflab.errors import ConfigError, ModelError
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.rollouts.encode import Encoder
+from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.training.optimiser import OptimiserConfig
 from preflab.training.policy_gradient.method import Advantages

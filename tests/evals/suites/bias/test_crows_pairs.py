@@ -89,7 +89,7 @@ def test_a_small_model_gives_the_same_as_the_whole_sentence(tmp_path: Path, way:
 
     from preflab.models.load import load_language_model
     from preflab.models.roles import Trunk
-    from preflab.rollouts.encode import Encoder
+    from preflab.rollouts.encoder import Encoder
     from preflab.rollouts.requests.responders import LocalPolicy
 
     model = load_language_model("tiny")
