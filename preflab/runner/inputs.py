@@ -91,9 +91,9 @@ def _check_files(run: Run, name: str, entry: Mapping[str, Any]) -> None:
             raise _changed(run, name, recorded_path, recorded_digest, digest)
 
 
-def _changed(run: Run, name: str, place: str, recorded_digest: str, digest: str) -> RunError:
+def _changed(run: Run, name: str, location: str, recorded_digest: str, digest: str) -> RunError:
     return RunError(
-        f"{run.folder}: its {name} changed since it began: {place} was {_short(recorded_digest)}, and is "
+        f"{run.folder}: its {name} changed since it began: {location} was {_short(recorded_digest)}, and is "
         f"{_short(digest)} now. What was done before would not belong to it. Put the earlier one back, give this run "
         "another name (--name), or --fresh to begin it anew."
     )

@@ -75,8 +75,8 @@ def _judged(named: Sequence[Mention], letters: str) -> set[str]:
     """Options that merits speak for; of two options also the other of the worse one."""
     praised = {mention.letter for mention in named if mention.weight == "praise"}
     worse = {mention.letter for mention in named if mention.weight == "worse"}
-    others = {letter for letter in letters if letter not in worse} if len(letters) == 2 and len(worse) == 1 else set()
-    return praised | others
+    spared = {letter for letter in letters if letter not in worse} if len(letters) == 2 and len(worse) == 1 else set()
+    return praised | spared
 
 
 def _only(plain: Sequence[Mention], letters: str, *, none: str, several: str) -> str:
@@ -95,5 +95,5 @@ def _by_text(text: str, letters: str, texts: Sequence[str], *, none: str, severa
     """The option whose text stands in the reply; a text within another one that stands there too is no option."""
     low = text.lower()
     quoted = [i for i, option in enumerate(texts) if option.strip() and option.strip().lower() in low]
-    whole = [i for i in quoted if not any(i != k and texts[i].lower() in texts[k].lower() for k in quoted)]
-    return letters[require_one(whole, none=none, several=several)]
+    outermost = [i for i in quoted if not any(i != k and texts[i].lower() in texts[k].lower() for k in quoted)]
+    return letters[require_one(outermost, none=none, several=several)]
