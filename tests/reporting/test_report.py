@@ -136,3 +136,10 @@ def test_a_gif_stands_in_the_page_itself(tmp_path: Path) -> None:
     (tmp_path / "a.gif").write_bytes(b"GIF89a")
     (embedded,) = picture(tmp_path / "a.gif", "a flip")
     assert (embedded.src, embedded.caption) == ("data:image/gif;base64,R0lGODlh", "a flip")
+
+
+@pytest.mark.parametrize("data", [{"source": "a.jsonl"}, {"source": "a.jsonl", "records": "12"}])
+def test_a_record_that_does_not_say_how_many_records_were_read_is_named(data: dict[str, Any], folder: Path) -> None:
+    write_json(folder / "record.json", {"data": data})
+    with pytest.raises(RunError, match=r"record\.json: data\.records must be how many records were read, found"):
+        data_section(read_facts(folder, "demo", STAGES), {"Comparisons": {"train": 1}})
