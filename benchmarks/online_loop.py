@@ -82,7 +82,7 @@ def run(
     command += [word for one in own for word in ("--set", one)]
     with Server(store, runs / "server.log") as server, (runs / "run.log").open("ab") as log:
         owner, loop = Owner(server.address, server.secret), subprocess.Popen(command, stdout=log, stderr=log)
-        known, turns = config.known, config.protocol.most_turns
+        known, turns = config.true_preference, config.protocol.most_turns
         every = [Annotator(server.address, STUDY, known, f"robot {n}", turns) for n in range(people)]
         try:
             _until_there(owner, loop)

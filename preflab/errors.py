@@ -58,6 +58,15 @@ class RunError(PreflabError, RuntimeError):
     exit_code = 5
 
 
+class ContractError(PreflabError, ValueError):
+    """Something handed in (a scorer, a labeller, an environment, a plan, a measure) returned what it must not.
+
+    The message begins with its name.
+    """
+
+    exit_code = 9
+
+
 class TrainingStopped(PreflabError, RuntimeError):
     """Training met a limit past which its numbers mean nothing (not finite, KL or sampler gap too large)."""
 

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
 
-from preflab.control.environments.env import Actions, Continuous, VectorEnv
+from preflab.control.environments.env import Actions, Continuous, VectorEnv, checked_step
 
 _JOINED = ("observations", "actions", "true_reward", "dones", "final_observations")
 """Fields that trajectories which follow each other are joined by."""
@@ -93,7 +93,7 @@ def rollout(
             states.append(state)
         observations.append(env.observations)
         actions.append(act(env.observations))
-        step = env.step(actions[-1])
+        step = checked_step(env, actions[-1])
         rewards.append(step.true_reward)
         dones.append(step.dones)
         if step.terminations is not None:

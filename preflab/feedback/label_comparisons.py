@@ -10,7 +10,7 @@ import numpy as np
 
 from preflab.data.comparison import Comparison
 from preflab.data.split import prompt_key
-from preflab.interfaces import Labeller
+from preflab.interfaces import Labeller, callable_name, labels_of
 from preflab.maths.bootstrap import win_rate
 from preflab.maths.statistics import Estimate
 
@@ -61,7 +61,7 @@ def label_comparisons(
         tolerance  win probabilities that differ by no more than this from the best of their rank are a tie.
     """
     queries = [query for k, comparison in enumerate(comparisons) for query in _queries(k, comparison)]
-    labels = labeller([query.pair for query in queries])
+    labels = labels_of(labeller, [query.pair for query in queries])
     answers = zip(queries, labels.prob_first.tolist(), strict=True)
     answered = [(query, prob) for i, (query, prob) in enumerate(answers) if i not in labels.abstained]
     probs: list[dict[tuple[str, str], float]] = [{} for _ in comparisons]
@@ -75,7 +75,7 @@ def label_comparisons(
         if not pair_probs:
             left_out[SAME_TEXT if len(set(comparison.replies)) == 1 else NO_LABEL] += 1
             continue
-        labelled.append(_relabel(comparison, pair_probs, labeller.name, tolerance))
+        labelled.append(_relabel(comparison, pair_probs, callable_name(labeller), tolerance))
         replies_left_out += len(comparison.replies) - len(labelled[-1].replies)
     agreement, changed = _beside_before(answered, tolerance)
     return LabelledComparisons(

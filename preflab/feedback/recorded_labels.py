@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from preflab import distributed
 from preflab.data.comparison import Comparison
 from preflab.errors import RunError
-from preflab.interfaces import AsyncLabeller, Labeller, Labels
+from preflab.interfaces import AsyncLabeller, Labeller, Labels, callable_name, labels_of
 from preflab.run import Run
 
 LABELS = "labels"
@@ -65,11 +65,11 @@ class RecordedLabeller:
                 n_reported = n_judged
 
             labeller = self._open_labeller(on_progress)
-            self._take_name(labeller.name)
+            self._take_name(callable_name(labeller))
             waits = isinstance(labeller, AsyncLabeller)
             keys, size = list(missing), len(missing) if waits else BLOCK
             for block in (keys[start : start + size] for start in range(0, len(keys), size)):
-                self._keep(block, labeller([missing[key] for key in block]))
+                self._keep(block, labels_of(labeller, [missing[key] for key in block]))
                 if not waits:
                     advance(len(block))
 

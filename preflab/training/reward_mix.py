@@ -9,7 +9,7 @@ from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, DataError
-from preflab.interfaces import Scorer
+from preflab.interfaces import Scorer, scores_of
 
 
 @dataclass(frozen=True)
@@ -45,13 +45,14 @@ class SourceMix:
 
         Raises:
             DataError: a dialogue's prompt has no source, or its source no weights.
+            ContractError: a scorer returned what is no score.
         """
         by_dialogue = [self._weights_of(dialogue) for dialogue in dialogues]
         total = torch.zeros(len(dialogues))
         for name, scorer in self.scorers.items():
             at = [i for i, weights in enumerate(by_dialogue) if weights.get(name, 0.0) != 0.0]
             if at:
-                scores = scorer([dialogues[i] for i in at]).float().cpu() - self.offsets.get(name, 0.0)
+                scores = scores_of(scorer, [dialogues[i] for i in at]).cpu() - self.offsets.get(name, 0.0)
                 total[at] += torch.tensor([by_dialogue[i][name] for i in at]) * scores
         return total
 

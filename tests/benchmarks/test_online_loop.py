@@ -8,7 +8,7 @@ import pytest
 from benchmarks.annotators import Page
 from benchmarks.online_loop import run
 
-FEW = ["max_comparisons=30", "evaluation_prompts=3", "poll_seconds=0.2"]
+FEW = ["data.max_comparisons=30", "evaluation_prompts=3", "poll_seconds=0.2"]
 
 
 def check(found: dict[str, Any], *, choices: int) -> None:

@@ -23,7 +23,7 @@ DIALOGUES = [
     Dialogue.of("name a colour", "red"),
     Dialogue.of("why", "because", "why again", "because I said so", "oh", "yes"),
     Dialogue.of("count", "one two three four five"),
-    Dialogue.of("x", "", system="be short"),
+    Dialogue.of("x", "y", system="be short"),
 ]
 ADAPTERS = AdapterConfig(rank=4, alpha=8.0)
 CONFIG = SFTConfig(batch_rows=2, epochs=2, optimiser=OptimiserConfig(learning_rate=1e-2))

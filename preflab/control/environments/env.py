@@ -11,7 +11,7 @@ import numpy as np
 from jaxtyping import Bool, Float, Float64, Shaped
 from torch import Tensor
 
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, ContractError
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,35 @@ class VectorEnv(Protocol):
     def load_state(self, state: Mapping[str, Tensor]) -> None:
         """Put back what `state` gave."""
         ...
+
+
+def checked_step(env: VectorEnv, actions: Shaped[np.ndarray, "env ..."]) -> Step:
+    """Act in every copy, and check what comes back: a reward that broadcasts would train on without a word.
+
+    Raises:
+        ContractError: an array is not [env ...] of its kind of numbers, or not finite.
+    """
+    step, n, name = env.step(actions), env.n, env.spec.name
+    _check_array(name, "observations", step.observations, (n, *env.spec.obs_shape), "fiub")
+    _check_array(name, "true_reward", step.true_reward, (n,), "fiu")
+    _check_array(name, "dones", step.dones, (n,), "b")
+    if step.terminations is not None:
+        _check_array(name, "terminations", step.terminations, (n,), "b")
+    if step.dones.any():
+        _check_array(name, "final_observations", step.final_observations, (n, *env.spec.obs_shape), "fiub")
+    return step
+
+
+def _check_array(name: str, field: str, array: object, shape: tuple[int, ...], kinds: str) -> None:
+    """Refuse what is no array of this shape and of one of these kinds of numbers (numpy's letters), or not finite."""
+    if not isinstance(array, np.ndarray) or array.shape != shape or array.dtype.kind not in kinds:
+        kind = f"{array.dtype} {list(array.shape)}" if isinstance(array, np.ndarray) else type(array).__name__
+        numbers = "booleans" if kinds == "b" else "numbers"
+        raise ContractError(
+            f"environment {name}: expected {field} as an array of {numbers} {list(shape)}, found {kind}"
+        )
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
+        raise ContractError(f"environment {name}: its {field} are not finite")
 
 
 @runtime_checkable

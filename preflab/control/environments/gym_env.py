@@ -8,7 +8,7 @@ A copy is taken up again by replay: the seed of its episode and the actions sinc
 an environment comes from its seed, and is checked against what was seen.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, get_args
 
@@ -18,7 +18,7 @@ from jaxtyping import Float, Shaped
 from torch import Tensor
 
 from preflab.control.environments.env import Actions, Continuous, Discrete, Spec, Step
-from preflab.errors import ConfigError, DataError, RunError
+from preflab.errors import ConfigError, ContractError, DataError, RunError
 
 Ends: TypeAlias = Literal["refuse", "hide", "show"]
 
@@ -75,7 +75,8 @@ class GymEnv:
         options   keyword arguments of ``gymnasium.make``, where ``make`` is an id.
 
     Raises:
-        ConfigError: no such environment, something it needs is not installed, it has neither time limit nor
+        ConfigError: ``make`` is an environment in place of a function, or returns the same one twice; no such
+            environment, something it needs is not installed, it has neither time limit nor
             ``episodes.horizon``, or its spaces are not Box and Box or Discrete.
     """
 
@@ -91,6 +92,7 @@ class GymEnv:
         if n < 1:
             raise ConfigError(f"expected at least one copy, got {n}")
         copies = [_make_copy(make, options or {}) for _ in range(n)]
+        _refuse_shared([env for env, _, _ in copies], copies[0][2])
         self._envs, self.n, self.seed, self.ends = [env for env, _, _ in copies], n, seed, episodes.ends
         _, limit, name = copies[0]
         self.early_ends = 0
@@ -120,8 +122,40 @@ class GymEnv:
 
     def _reset(self, i: int) -> None:
         start = episode_seed(self.seed, i, int(self._episode[i]), int(self._restarts[i]))
-        observation, _ = self._envs[i].reset(seed=start)
-        self.observations[i] = np.asarray(observation, dtype=np.float32).reshape(-1)
+        returned = self._envs[i].reset(seed=start)
+        if not isinstance(returned, tuple) or len(returned) != 2:
+            raise ContractError(
+                f"{self._where(i)}: expected reset() to return (observation, info), as gymnasium has it"
+            )
+        self.observations[i] = self._flat(i, returned[0])
+
+    def _flat(self, i: int, observation: Any) -> Float[np.ndarray, " obs"]:
+        """An observation as a row of numbers.
+
+        Raises:
+            ContractError: it has another size than the space, which would be spread over the row, or is no numbers.
+        """
+        array = np.asarray(observation)
+        if array.dtype.kind not in "fiub" or array.size != self.observations[i].size:
+            raise ContractError(
+                f"{self._where(i)}: expected an observation of shape {self._envs[i].observation_space.shape}, found "
+                f"{array.dtype} of shape {array.shape}"
+            )
+        return array.astype(np.float32).reshape(-1)
+
+    def _number(self, i: int, reward: Any) -> float:
+        """A reward as a number.
+
+        Raises:
+            ContractError: it is none, or several.
+        """
+        array = np.asarray(reward)
+        if array.dtype.kind not in "fiub" or array.size != 1:
+            raise ContractError(
+                f"{self._where(i)}: expected a reward that is one number, found {type(reward).__name__} of shape "
+                f"{array.shape}"
+            )
+        return float(array.reshape(()))
 
     def step(self, actions: Shaped[np.ndarray, "env ..."]) -> Step:
         """Act in every copy.
@@ -129,6 +163,7 @@ class GymEnv:
         Raises:
             ConfigError: an episode ended early and that is refused.
             DataError: a reward or an observation is not finite.
+            ContractError: a reward is not one number, or an observation has another shape than its space.
         """
         rewards, dones = np.zeros(self.n), np.zeros(self.n, dtype=bool)
         terminations, final = dones.copy(), np.zeros_like(self.observations)
@@ -144,17 +179,24 @@ class GymEnv:
     def _act(self, i: int, action: np.ndarray, final: np.ndarray) -> tuple[float, bool, bool]:
         """One step of one copy: its reward, whether it is to end here, and whether by the task's own doing."""
         self._taken[i, self._at[i]] = action
-        observation, reward, terminated, truncated, _ = self._envs[i].step(self._actions.to_space(action))
+        returned = self._envs[i].step(self._actions.to_space(action))
+        if not isinstance(returned, tuple) or len(returned) != 5:
+            raise ContractError(
+                f"{self._where(i)}: expected step() to return (observation, reward, terminated, truncated, info), as "
+                "gymnasium has it; wrap an environment of the older gym in shimmy's GymV21Compatibility"
+            )
+        observation, terminated, truncated = returned[0], returned[2], returned[3]
+        reward = self._number(i, returned[1])
         self._at[i] += 1
-        final[i] = self.observations[i] = np.asarray(observation, dtype=np.float32).reshape(-1)
+        final[i] = self.observations[i] = self._flat(i, observation)
         if not (np.isfinite(reward) and np.isfinite(final[i]).all()):
             quantity = f"reward {reward}" if not np.isfinite(reward) else "observation"
             raise DataError(f"{self._where(i)}: the environment's {quantity} is not finite")
         if not (terminated or truncated):
-            return float(reward), False, False
+            return reward, False, False
         if self.ends == "show":
             self.early_ends += int(self._at[i] < self.spec.horizon)
-            return float(reward), True, bool(terminated)
+            return reward, True, bool(terminated)
         if self._at[i] < self.spec.horizon:
             if self.ends == "refuse":
                 why = "terminated" if terminated else "was cut off by a time limit of its own"
@@ -163,7 +205,7 @@ class GymEnv:
             self._restarts[i] += 1
             self._reset(i)
             final[i] = self.observations[i]
-        return float(reward), False, False
+        return reward, False, False
 
     def _where(self, i: int) -> str:
         return f"{self.spec.name}, copy {i}, episode {self._episode[i]}, step {self._at[i]} of {self.spec.horizon}"
@@ -274,7 +316,14 @@ def _make_copy(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tup
     except ImportError as error:
         raise ConfigError("this environment needs the package gymnasium: pip install 'preflab[control]'") from error
     if not isinstance(make, str):
+        if isinstance(make, gymnasium.Env) or not callable(make):
+            raise ConfigError(
+                f"expected an environment's id or a function that makes one, found {_kind(make)}. Every copy needs an "
+                f"environment of its own: pass the class, or lambda: {type(make).__name__}(...)"
+            )
         env, limit = make(), None
+        if not isinstance(env, gymnasium.Env):
+            raise ConfigError(f"expected a function that returns a gymnasium.Env, but it returned {_kind(env)}")
         name = str(env.spec.id) if getattr(env, "spec", None) is not None else type(env.unwrapped).__name__
         return *_without_limit(env), name
     try:
@@ -288,6 +337,25 @@ def _make_copy(make: str | Callable[[], Any], options: Mapping[str, Any]) -> tup
         hint = f"; pip install {error.name}" if isinstance(error, ImportError) and error.name else ""
         raise ConfigError(f"environment {make!r} cannot be made: {error}{hint}") from error
     return env, limit, make
+
+
+def _kind(thing: object) -> str:
+    return f"an instance of {type(thing).__name__}"
+
+
+def _refuse_shared(envs: Sequence[Any], name: str) -> None:
+    """Refuse one environment behind several copies, whatever is wrapped around it: every copy would act in it.
+
+    Raises:
+        ConfigError: two copies are the same.
+    """
+    first_copy: dict[int, int] = {}
+    for i, env in enumerate(envs):
+        if (same := first_copy.setdefault(id(env.unwrapped), i)) != i:
+            raise ConfigError(
+                f"{name}: copy {i} is the same environment as copy {same}. The function must make a new one at every "
+                f"call, as lambda: {type(env.unwrapped).__name__}(...) does"
+            )
 
 
 def _without_limit(env: Any) -> tuple[Any, int | None]:

@@ -8,7 +8,7 @@ from preflab.control.archive import ClipArchive
 from preflab.control.clips import ClipQuery
 from preflab.control.rewards.label_log import LabelLog
 from preflab.control.rewards.labels import Label, Response
-from preflab.interfaces import AsyncLabeller, Labeller
+from preflab.interfaces import AsyncLabeller, Labeller, callable_name, labels_of
 
 ClipLabeller: TypeAlias = Labeller[ClipQuery]
 """Compares clips at once: an oracle, or rules on the states of clips."""
@@ -41,12 +41,12 @@ class SynchronousLabeller:
 
     def ask(self, pairs: Sequence[ClipQuery]) -> int:
         """Label them; how many."""
-        answers = self.labeller(pairs)
+        answers, name = labels_of(self.labeller, pairs), callable_name(self.labeller)
         for i, (query, prob) in enumerate(zip(pairs, answers.prob_first.tolist(), strict=True)):
             response: Response = "left" if prob > 0.5 else "right" if prob < 0.5 else "tie"
             if i in answers.abstained:
                 response = "cannot tell"
-            self._labels.append(Label(query.left.id, query.right.id, response, self.labeller.name, query.step))
+            self._labels.append(Label(query.left.id, query.right.id, response, name, query.step))
         return len(pairs)
 
     def answers(self) -> list[Label]:

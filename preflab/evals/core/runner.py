@@ -7,7 +7,7 @@ Items that cannot be scored are counted by reason and kept with their requests a
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,9 @@ import numpy as np
 
 from preflab.atomic_files import write_atomically
 from preflab.conversion import stored_as
-from preflab.errors import ConfigError, DataError
+from preflab.errors import ConfigError, ContractError, DataError
 from preflab.evals.core.items import Item
-from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant, columns_of
+from preflab.evals.core.suite import Measure, Outcome, Plan, Suite, Variant, checked_outcome, columns_of
 from preflab.evals.metrics.diversity import reply_estimates
 from preflab.maths.statistics import Estimate
 from preflab.rollouts.requests.responders import Responder
@@ -113,6 +113,7 @@ def run_items(
 
     Raises:
         ConfigError: a role has no responder, or one that cannot answer what the variant asks.
+        ContractError: a plan is no generator, or yields or returns what it must not.
     """
     check_responders(variant, responders)
     cache = cache or ResponseCache(None)
@@ -146,6 +147,11 @@ class _ItemRun:
     """An item's plan, and the responses of the round it is in."""
 
     def __init__(self, result: ItemResult, plan: Plan) -> None:
+        if not isinstance(plan, Generator):
+            raise ContractError(
+                f"the plan of item {result.item.id!r}: expected a generator (a function that yields its requests), "
+                f"found {type(plan).__name__}"
+            )
         self.result, self.plan = result, plan
         self.requests: Sequence[Request] = ()
         self._responses: dict[int, Response] = {}
@@ -172,12 +178,15 @@ class _ItemRun:
                 else:
                     self.requests = self.plan.throw(UnreadableResponse(failure.reason))
         except StopIteration as done:
-            self.result.outcome = done.value
+            self.result.outcome = checked_outcome(done.value, self.result.item.id)
             return False
         except UnreadableResponse as error:
             self.result.failed = str(error)
             return False
         self._responses = {}
+        if not isinstance(self.requests, Sequence) or not all(hasattr(request, "role") for request in self.requests):
+            kind = type(self.requests).__name__
+            raise ContractError(f"the plan of item {self.result.item.id!r}: expected a list of requests, found {kind}")
         if not self.requests:
             raise ConfigError(f"the plan of item {self.result.item.id!r} asks for nothing in a round")
         return True

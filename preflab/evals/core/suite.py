@@ -19,7 +19,7 @@ from typing import Any, Literal, TypeAlias
 import numpy as np
 
 from preflab.conversion import did_you_mean
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, ContractError
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item, Items
 from preflab.maths.bootstrap import bootstrap_columns
@@ -89,20 +89,34 @@ class Measure:
         )
 
     def item_mask(self, columns: Columns) -> np.ndarray:
-        """Which items count [item]."""
+        """Which items count [item].
+
+        Raises:
+            ContractError: the mask has another shape.
+        """
         n = len(next(iter(columns.values()), ()))
         counted = np.ones(n, dtype=bool) if self.mask is None else np.asarray(self.mask(columns), dtype=bool)
+        if counted.shape != (n,):
+            raise ContractError(f"measure {self.name!r}: expected a mask of shape [{n}], found {list(counted.shape)}")
         if isinstance(self.statistic, str) and self.statistic in columns:
             counted = counted & ~np.isnan(columns[self.statistic].astype(np.float64))
         return counted
 
     def compute(self, counted: Columns) -> float:
-        """The statistic of items that all count; nan without any."""
+        """The statistic of items that all count; nan without any.
+
+        Raises:
+            ContractError: it is not one number.
+        """
         if not len(next(iter(counted.values()), ())):
             return float("nan")
         if isinstance(self.statistic, str):
             return float(np.mean(counted[self.statistic]))
-        return float(self.statistic(counted))
+        value = self.statistic(counted)
+        if not isinstance(value, int | float | np.number | np.ndarray) or np.size(value) != 1:
+            kind = f"{type(value).__name__} of shape {list(np.shape(value))}"
+            raise ContractError(f"measure {self.name!r}: expected one number (nan: undefined), found {kind}")
+        return float(np.asarray(value).reshape(()))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,3 +184,31 @@ def columns_of(outcomes: Sequence[Outcome]) -> dict[str, np.ndarray]:
         else:
             columns[name] = np.array([np.nan if v is None else float(v) for v in values], dtype=np.float64)
     return columns
+
+
+def checked_outcome(outcome: object, item: str) -> Outcome:
+    """What a plan returned, with numbers of numpy and torch as plain ones: what is none would be left out of columns.
+
+    Args:
+        item  id, for the message.
+
+    Raises:
+        ContractError: it is no mapping from names, or a value is neither number, text, None, list nor mapping.
+    """
+    if not isinstance(outcome, Mapping) or not all(isinstance(name, str) for name in outcome):
+        raise ContractError(f"the plan of item {item!r}: expected a mapping from names, found {type(outcome).__name__}")
+    plain = {name: _plain_number(value) for name, value in outcome.items()}
+    for name, value in plain.items():
+        if not isinstance(value, bool | int | float | str | list | tuple | Mapping | None):
+            raise ContractError(
+                f"the plan of item {item!r}: expected {name!r} to be a number, a text, a list or a mapping, found "
+                f"{type(value).__name__} of shape {list(np.shape(value))}"
+            )
+    return plain
+
+
+def _plain_number(value: Any) -> Any:
+    """A number of one entry, of numpy or torch, as Python's; anything else as it is."""
+    if isinstance(value, np.generic) or (hasattr(value, "item") and np.shape(value) == ()):
+        return value.item()
+    return value

@@ -6,13 +6,14 @@ little. Its ``digest`` names everything that its responses depend on beside the 
 
 import hashlib
 import json
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any, Protocol, runtime_checkable
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, SamplerError
-from preflab.interfaces import Sampler, Scorer
+from preflab.interfaces import Sampler, Scorer, replies_of, scores_of
 from preflab.models.roles import Role
 from preflab.rollouts.encode import fit_prompt
 from preflab.rollouts.encoder import Encoder
@@ -180,8 +181,8 @@ class BestOfN:
                 yield i, responses[0]
                 continue
             prompt = request.prompt if isinstance(request.prompt, Dialogue) else Dialogue.of(request.prompt)
-            scores = self.scorer(
-                [prompt.with_reply(request.lead + generation.text) for generation in generations]
+            scores = scores_of(
+                self.scorer, [prompt.with_reply(request.lead + generation.text) for generation in generations]
             ).tolist()
             yield i, generations[max(range(len(generations)), key=scores.__getitem__)]
 
@@ -210,14 +211,13 @@ class ScorerResponder:
                         yield i, Failure(TOO_LONG)
 
     def _score(self, block: Sequence[tuple[int, ScoreReplies]]) -> list[tuple[int, Response]]:
-        scores = self.scorer(
-            [request.prompt.with_reply(reply) for _, request in block for reply in request.replies]
-        ).tolist()
+        dialogues = [request.prompt.with_reply(reply) for _, request in block for reply in request.replies]
+        scores = scores_of(self.scorer, dialogues, allow_nonfinite=True).tolist()
         responses, at = list[tuple[int, Response]](), 0
         for i, request in block:
             reply_scores = tuple(scores[at : at + len(request.replies)])
             at += len(reply_scores)
-            broken = any(score != score for score in reply_scores)
+            broken = not all(map(math.isfinite, reply_scores))
             responses.append(
                 (i, Failure("the preference model's score is not a number") if broken else RewardScores(reply_scores))
             )
@@ -244,7 +244,7 @@ class SamplerResponder:
             (i, Failure("this sampler cannot be given a beginning")) for i in _unanswerable(requests, answerable)
         )
         for (i, request), dialogue in zip(
-            answerable, self.sampler([_dialogue(request) for _, request in answerable]), strict=True
+            answerable, replies_of(self.sampler, [_dialogue(request) for _, request in answerable]), strict=True
         ):
             text, _ = cut_at_stop(dialogue.reply, request.stop)
             yield i, Generation(text)

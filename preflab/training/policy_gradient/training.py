@@ -19,6 +19,7 @@ from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, TrainingStopped
+from preflab.interfaces import scores_of
 from preflab.maths.policy import adaptive_kl_step
 from preflab.maths.returns import token_rewards
 from preflab.models.roles import Role
@@ -95,7 +96,7 @@ class PolicyTraining:
             for (prompt, _), samples in zip(prompts, rollouts, strict=True)
             for rollout in samples
         ]
-        scores = task.scorer([prompt.with_reply(text) for prompt, text in replies]).float() - task.score_offset
+        scores = scores_of(task.scorer, [prompt.with_reply(text) for prompt, text in replies]) - task.score_offset
         plan = self.update.plan(len(rollouts), self.step_count)
         batch, advantages, metrics = self.evaluate_rollouts(rollouts, scores, plan)
         metrics |= {"version": float(self.step_count), "staleness": float(staleness)}

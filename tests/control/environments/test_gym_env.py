@@ -1,5 +1,7 @@
 """Real Gymnasium environments as copies with a fixed horizon: starts, ends, spaces, replay."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -15,7 +17,7 @@ from gymnasium.spaces import Discrete as Numbers
 
 from preflab.control.environments.env import Continuous, Discrete, VectorEnv
 from preflab.control.environments.gym_env import Ends, EpisodeConfig, GymEnv, episode_seed
-from preflab.errors import ConfigError, DataError, RunError
+from preflab.errors import ConfigError, ContractError, DataError, RunError
 
 
 def acting(env: VectorEnv, steps: int, seed: int = 0) -> list[Any]:
@@ -195,6 +197,12 @@ def test_bounds_of_each_part_are_kept_and_unequal_ones_are_scaled() -> None:
         (line(), {}, "Line has no time limit"),
         (line(see=Dict({"a": Box(0, 1)})), {"horizon": 5}, "observations must be Box"),
         (line(act=Dict({"a": Box(0, 1)})), {"horizon": 5}, "actions must be Box or Discrete"),
+        (
+            Line(),
+            {"horizon": 5},
+            r"found an instance of Line\. Every copy needs an environment of its own",
+        ),
+        (lambda: 3, {"horizon": 5}, "returned an instance of int"),
     ],
 )
 def test_what_cannot_be_used_is_refused_by_name(make: Any, settings: dict[str, Any], message: str) -> None:
@@ -205,6 +213,63 @@ def test_what_cannot_be_used_is_refused_by_name(make: Any, settings: dict[str, A
 def test_a_reward_that_is_not_finite_is_an_error_with_its_place() -> None:
     with pytest.raises(DataError, match="Line, copy 0, episode 0, step 1 of 5: the environment's reward nan"):
         acting(GymEnv(line(reward=float("nan")), 1, episodes=EpisodeConfig(horizon=5)), 1)
+
+
+def test_an_instance_in_place_of_a_function_is_named_with_what_to_write() -> None:
+    """In a process of its own: here every call is checked against its signature first."""
+    program = (
+        "import gymnasium\n"
+        "from preflab.control.environments.gym_env import EpisodeConfig, GymEnv\n"
+        "GymEnv(gymnasium.make('Pendulum-v1'), 2, episodes=EpisodeConfig(horizon=5))\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "found an instance of" in ended.stderr.splitlines()[-1]
+    assert "Every copy needs an environment of its own: pass the class, or lambda:" in ended.stderr.splitlines()[-1]
+
+
+def test_one_environment_behind_several_copies_is_refused_whatever_is_around_it() -> None:
+    shared = Line()
+    for make in (lambda: shared, lambda: gymnasium.wrappers.OrderEnforcing(shared)):
+        with pytest.raises(ConfigError, match=r"Line: copy 1 is the same environment as copy 0\. .* lambda: Line\("):
+            GymEnv(make, 3, episodes=EpisodeConfig(horizon=5))
+    GymEnv(lambda: shared, 1, episodes=EpisodeConfig(horizon=5))  # one copy shares with nobody
+    GymEnv(Line, 3, episodes=EpisodeConfig(horizon=5))  # a class makes a new one each time
+
+
+@pytest.mark.parametrize(
+    ("quirks", "message"),
+    [
+        ({"reward": np.array([1.0, 2.0])}, r"expected a reward that is one number, found ndarray of shape \(2,\)"),
+        ({"reward": "much"}, "expected a reward that is one number, found str"),
+        ({"reward": None}, "expected a reward that is one number, found NoneType"),
+    ],
+)
+def test_a_reward_that_is_no_number_is_refused_with_its_place(quirks: dict[str, Any], message: str) -> None:
+    with pytest.raises(ContractError, match=f"Line, copy 0, episode 0, step 0 of 5: {message}"):
+        acting(GymEnv(line(**quirks), 1, episodes=EpisodeConfig(horizon=5)), 1)
+
+
+def test_a_reward_of_one_entry_is_that_number() -> None:
+    env = GymEnv(line(reward=np.array([2.5])), 1, episodes=EpisodeConfig(horizon=5))
+    assert env.step(np.zeros((1, 1), dtype=np.float32)).true_reward.tolist() == [2.5]
+
+
+def test_an_observation_of_another_size_than_its_space_is_not_spread_over_it() -> None:
+    class Short(Line):
+        def _see(self) -> Any:
+            return np.array([1.0])
+
+    with pytest.raises(ContractError, match=r"expected an observation of shape \(2, 1\), found float64"):
+        GymEnv(Short, 1, episodes=EpisodeConfig(horizon=5))
+
+
+def test_an_environment_of_the_older_gym_is_named_with_the_wrapper_to_use() -> None:
+    class Older(Line):
+        def step(self, action: Any) -> Any:
+            return super().step(action)[:4]
+
+    with pytest.raises(ContractError, match=r"expected step\(\) to return .*GymV21Compatibility"):
+        acting(GymEnv(Older, 1, episodes=EpisodeConfig(horizon=5)), 1)
 
 
 def test_an_environment_with_chance_beside_its_seed_is_not_taken_up_in_silence() -> None:

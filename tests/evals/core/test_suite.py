@@ -4,11 +4,12 @@ from collections.abc import Hashable, Sequence
 
 import numpy as np
 import pytest
+import torch
 
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, ContractError
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult, measure_results
-from preflab.evals.core.suite import Columns, Measure, Suite, Variant, columns_of
+from preflab.evals.core.suite import Columns, Measure, Suite, Variant, checked_outcome, columns_of
 from preflab.maths.statistics import Estimate
 
 
@@ -123,3 +124,37 @@ def test_items_of_one_group_are_drawn_together() -> None:
     assert apart is not None and together is not None
     assert apart.value == together.value == 0.5
     assert together.high - together.low > 1.5 * (apart.high - apart.low)
+
+
+@pytest.mark.parametrize("value", [np.float32(0.5), np.array(0.5), torch.tensor(0.5), 0.5])
+def test_numbers_of_other_libraries_become_plain_ones(value: object) -> None:
+    assert checked_outcome({"x": value, "kind": "a", "none": None, "list": [1]}, "7") == {
+        "x": 0.5,
+        "kind": "a",
+        "none": None,
+        "list": [1],
+    }
+
+
+@pytest.mark.parametrize(
+    ("outcome", "message"),
+    [
+        (0.5, "the plan of item '7': expected a mapping from names, found float"),
+        ({1: 0.5}, "the plan of item '7': expected a mapping from names, found dict"),
+        ({"x": np.zeros(2)}, r"expected 'x' to be a number, a text, a list or a mapping, found ndarray of shape \[2\]"),
+        ({"x": object()}, "expected 'x' to be a number, a text, a list or a mapping, found object"),
+    ],
+)
+def test_what_a_plan_must_not_return_is_refused_with_the_item(outcome: object, message: str) -> None:
+    with pytest.raises(ContractError, match=message):
+        checked_outcome(outcome, "7")
+
+
+def test_a_measure_that_gives_no_number_or_another_mask_is_named() -> None:
+    columns = {"x": np.array([1.0, 2.0])}
+    assert Measure(name="m", statistic=lambda c: np.array([1.5])).estimate(columns, ["a", "b"]) is not None  # type: ignore[arg-type,return-value]
+    for statistic, found in ((lambda c: c["x"], r"ndarray of shape \[2\]"), (lambda c: "high", r"str of shape \[\]")):
+        with pytest.raises(ContractError, match=f"measure 'm': expected one number .*, found {found}"):
+            Measure(name="m", statistic=statistic).value(columns)  # type: ignore[arg-type]
+    with pytest.raises(ContractError, match=r"measure 'm': expected a mask of shape \[2\], found \[1\]"):
+        Measure(name="m", statistic="x", mask=lambda c: c["x"][:1] > 0).estimate(columns, ["a", "b"])

@@ -157,7 +157,8 @@ def _flag_table(counted: list[Judgement], flags: Mapping[str, str]) -> Table:
 
 def _both_bad_table(counted: list[Judgement]) -> Table:
     note = "Of the votes of conversations; conversations are resampled whole."
-    return Table("Both replies bad", ("Votes",), ((_percent(both_bad_rate(counted)),),), note)
+    rate = both_bad_rate(counted)
+    return Table("Both replies bad", ("Votes",), () if rate is None else ((_percent(rate),),), note)
 
 
 def _question_table(counted: list[Judgement]) -> Table:

@@ -39,7 +39,7 @@ def parts(draw: st.DrawFn) -> dict[str, Any]:
         "replies": tuple(replies),
         "ranks": tuple(draw(st.lists(st.integers(0, 3), min_size=size, max_size=size))),
         "prob_first": draw(st.none() | st.floats(0, 1)) if size == 2 else None,
-        "strength": draw(st.none() | st.floats(allow_nan=False)),
+        "strength": draw(st.none() | st.floats(allow_nan=False, allow_infinity=False)),
         "category": draw(st.text()),
         "kind": draw(st.text()),
         "why": draw(st.dictionaries(indices, st.text(), max_size=3)),
