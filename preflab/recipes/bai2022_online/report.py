@@ -180,10 +180,13 @@ def _elo(results: RoundResults) -> Section:
     )
     ties = sum(collected.ties for collected in results.collect.values())
     after = f"Intervals are {results.elo.interval}. {ties} ties are counted, after Davidson 1970."
+    notes = [results.elo.note] if results.elo.note else []
+    if unrated := results.unrated:
+        notes.append(f"Without a rating, as no choice was between it and another: {', '.join(unrated)}.")
     return Section(
         anchor="elo",
         title="Elo",
-        text=[results.elo.note] if results.elo.note else [],
+        text=notes,
         figures=[
             Figure(
                 svg=dot_plot([(policy, [ratings[policy]]) for policy in order], ["Elo"], frame) if order else "",

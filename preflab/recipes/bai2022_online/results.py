@@ -154,6 +154,16 @@ class RoundResults:
         return self.collect[max(self.collect)].elo if self.collect else None
 
     @property
+    def unrated(self) -> list[str]:
+        """Policies that answered in a collected round and have no rating: no choice was between one and another.
+
+        Which policies a turn is answered by is drawn, so that few choices may pass one by.
+        """
+        answered = dict.fromkeys(name for number in self.collect for name in self.deploy[number].policies)
+        ratings = self.elo.ratings if self.elo else {}
+        return [name for name in answered if name not in ratings]
+
+    @property
     def waiting_for(self) -> int | None:
         """The round whose policies are deployed and whose choices are not there yet."""
         return next((number for number in self.deploy if number not in self.collect), None)

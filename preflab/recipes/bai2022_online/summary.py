@@ -5,8 +5,8 @@ from pathlib import Path
 from preflab.recipes.bai2022_online.claims import START
 from preflab.recipes.bai2022_online.results import RoundResults, data_name, read_rounds
 from preflab.reporting.closing_lines import Line, closing_lines
+from preflab.reporting.format import DASH, nats, share, with_interval
 from preflab.reporting.format import elo as elo_text
-from preflab.reporting.format import nats, share, with_interval
 from preflab.reporting.run_files import read_results, read_run
 
 
@@ -18,6 +18,7 @@ def summarise(folder: Path) -> list[Line]:
     if results.elo is not None:
         ratings = {policy: rating for policy, rating in results.elo.ratings.items() if policy != START}
         lines += [(f"Elo of {policy}", elo_text(ratings[policy]), "the start policy is at 0") for policy in ratings]
+        lines += [(f"Elo of {policy}", DASH, "in no choice so far") for policy in results.unrated]
     if round_name := waiting(folder):
         lines.append(("waiting for choices", round_name, "start the command again"))
     return lines + closing_lines(folder, read_results(folder))

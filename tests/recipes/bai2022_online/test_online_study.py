@@ -16,7 +16,6 @@ from preflab.feedback.protocols import protocol_named
 from preflab.feedback.study import StudyDefinition
 from preflab.recipes.bai2022_online import smoke
 from preflab.recipes.bai2022_online.online_study import OnlineStudy, rate_by_votes, vote_of
-from preflab.recipes.bai2022_online.results import newest_rated
 from preflab.rollouts.servers.policy_spec import PolicySpec
 from preflab.run import Run
 
@@ -74,5 +73,3 @@ def test_ratings_by_hand_and_where_there_is_nothing_to_rate() -> None:
     unbeaten = rate_by_votes([("round-0", "start", 1.0, "p")])
     assert unbeaten.ridge == 0.1 and "{round-0} never lost" in unbeaten.note
     assert 0 < unbeaten.ratings["round-0"].value < 1000
-    assert newest_rated(ahead.ratings, range(3)) == "round-0"
-    assert newest_rated({}, range(3)) is None

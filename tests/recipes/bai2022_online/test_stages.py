@@ -1,13 +1,9 @@
 """Iterated online training on a tiny model: what it leaves behind, waiting and coming back, kills, others' studies."""
 
-import json
 import random
-import re
-import shutil
 import threading
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -16,24 +12,13 @@ from preflab.data.load import load_comparisons
 from preflab.data.store import judgements, people
 from preflab.data.store.open import Store, open_store
 from preflab.data.store.studies import find_study, revise_study
-from preflab.errors import RunError
 from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.study import StudyDefinition
 from preflab.recipes.bai2022_online.report import stages_of, write_report
 from preflab.recipes.bai2022_online.summary import summarise
 from preflab.web.collect.worker import ReplyWorker
 from tests.killing import Nursery, results
-
-FEW = ["data.max_comparisons=30", "evaluation_prompts=3", "judgements=6", "final_judgements=4", "online_copies=2"]
-SMALL = ["run", "online", "--scale", "smoke", "--quiet", "--name", "r", *(w for s in FEW for w in ("--set", s))]
-
-
-@pytest.fixture(scope="module")
-def finished(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two rounds and a last one, judged by the run itself."""
-    home = tmp_path_factory.mktemp("online")
-    nursery.run([*SMALL, "--set", "best_of=2", "--runs", str(home)], home / "out.txt")
-    return home / "r"
+from tests.recipes.bai2022_online.command import SMALL
 
 
 def stored(folder: Path) -> Store:
@@ -85,12 +70,14 @@ def test_every_policy_starts_from_the_start_policy(finished: Path) -> None:
     assert all(abs(first["kl"]) < 1e-4 for first in firsts)  # before its first update it is the start policy
 
 
-def test_ratings_have_the_start_policy_at_zero_and_count_every_choice(finished: Path) -> None:
+def test_ratings_count_every_choice_between_two_policies_with_the_start_policy_at_zero(finished: Path) -> None:
     found = results(finished)
+    votes = [vote for k in (1, 2, 3) for vote in found[f"collect{k}"]["votes"] if vote[0] != vote[1]]
     last = found["collect3"]["elo"]
-    assert set(last["ratings"]) >= {"start", "round-0", "round-1", "round-2"}
-    assert last["ratings"]["start"]["value"] == 0.0
-    assert last["ratings"]["round-2"]["n"] == sum(len(found[f"collect{k}"]["votes"]) for k in (1, 2, 3))
+    judged = {name for vote in votes for name in vote[:2]}
+    assert set(last["ratings"]) == judged  # in four choices the last policy may not have been drawn once
+    assert last["ratings"]["start" if "start" in judged else min(judged)]["value"] == 0.0
+    assert {rating["n"] for rating in last["ratings"].values()} == {len(votes)}
     assert found["compare"]["elo"] == last
 
 
@@ -100,39 +87,6 @@ def test_how_much_of_the_known_preference_was_learned_is_measured(finished: Path
         assert 0 <= found[f"preference{k}"]["known"]["value"] <= 1
         assert 0 <= found[f"measure{k}"]["known"]["wins"]["value"] <= 1
     assert len(found["compare"]["verdicts"]) >= 2
-
-
-def test_the_report_is_one_file_with_every_round_and_nothing_is_markup(finished: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "copy"
-    shutil.copytree(finished, folder)
-    path = folder / "results" / "compare.json"
-    told: dict[str, Any] = json.loads(path.read_text())
-    told["examples"][0]["replies"]["start"] = "<script>alert(1)</script>"
-    path.write_text(json.dumps(told))
-    path = folder / "results" / "measure2.json"
-    told = json.loads(path.read_text())
-    told["facts"]["commonest_share"] = 0.9
-    path.write_text(json.dumps(told))
-    page = write_report(folder).read_text()
-    assert "90 % of the replies of policy 2 are one and the same text." in page
-    assert "&lt;script&gt;alert(1)" in page
-    assert not re.search(r"<script|(?:src|href)=.(?!#)", page)
-    for text in (
-        "2 rounds of online training of tiny",
-        "Scripted annotators",
-        "after round 3",
-        "The run is complete.",
-        "last, ratings alone",
-        "How much of the known preference was learned",
-        "preflab run bai2022_online",
-    ):
-        assert text in page, text
-
-
-def test_the_table_at_the_end_has_a_line_for_every_round(finished: Path) -> None:
-    lines = {what: number for what, number, _ in summarise(finished)}
-    assert {"static: policy, gain and KL", "round 2: policy, gain and KL", "Elo of round-2"} <= set(lines)
-    assert "waiting for choices" not in lines
 
 
 @pytest.mark.slow
@@ -202,9 +156,3 @@ def test_a_run_stops_to_wait_for_people_and_goes_on_when_they_have_judged(nurser
     assert find_study(store, "online").definition["instructions"] == "Be strict."
     assert "The run is complete." in write_report(folder).read_text()
     store.close()
-
-
-def test_a_folder_of_another_recipe_has_no_report(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"recipe": "sft", "config": {}}')
-    with pytest.raises(RunError, match="is a run of 'sft'; this report is of the recipe 'bai2022_online'"):
-        write_report(tmp_path)
