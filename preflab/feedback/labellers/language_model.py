@@ -23,7 +23,7 @@ from preflab.rollouts.requests.llm_judge import (
     transcript,
 )
 from preflab.rollouts.requests.parse_letter import parse_letter
-from preflab.rollouts.requests.responders import Responder
+from preflab.rollouts.requests.responders import Responder, ServerPolicy
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import (
     Failure,
@@ -34,6 +34,8 @@ from preflab.rollouts.requests.types import (
     Response,
     UnreadableResponse,
 )
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
+from preflab.rollouts.servers.remote import ServerConfig
 
 Criterion = Literal["better", "helpful", "harmless", "honest"]
 QUESTIONS: dict[Criterion, str] = {
@@ -62,6 +64,32 @@ class LanguageModelSettings:
     """Of the draws."""
     served_name: str | None = None
     """What a server calls the model."""
+    key_env: str = "OPENAI_API_KEY"
+    """Environment variable with the server's key."""
+    token_limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """What the server calls the most tokens of a reply."""
+    thinking_tokens: int = 0
+    """Room for thoughts beside the answer's own."""
+    send_seed: bool = True
+    """Whether a seed is sent to the server."""
+    concurrency: int = 32
+    """Requests to the server at once."""
+    timeout_seconds: float = 600.0
+    """Longest wait for one answer of the server."""
+    retries: int = 6
+    """Further attempts where the server is busy or the connection breaks."""
+
+    def endpoint(self) -> EndpointConfig:
+        """How a server is spoken to."""
+        server = ServerConfig(
+            api_key_variable=self.key_env,
+            concurrency=self.concurrency,
+            timeout_seconds=self.timeout_seconds,
+            retries=self.retries,
+        )
+        return EndpointConfig(
+            server=server, token_limit=self.token_limit, thinking_tokens=self.thinking_tokens, send_seed=self.send_seed
+        )
 
     def __post_init__(self) -> None:
         check_types(self)
@@ -73,6 +101,10 @@ class LanguageModelSettings:
             raise ConfigError(f"samples is {self.samples}, but at temperature 0 all are equal; raise the temperature")
         if self.read == "logprobs" and self.temperature > 0:
             raise ConfigError("temperature has no effect on log-probabilities; leave it out, or set read=text")
+
+
+_OF_SERVERS = ("key_env", "token_limit", "thinking_tokens", "send_seed", "concurrency", "timeout_seconds", "retries")
+"""Settings that say how a server is spoken to; what labels depend on of them is in the responder's digest."""
 
 
 class LanguageModelLabeller:
@@ -159,6 +191,12 @@ def open_from_spec(subject: str, settings: Mapping[str, str], openers: Openers) 
     chosen = read_settings(LanguageModelSettings(), settings, "model")
     if subject.startswith(("http://", "https://")) and chosen.served_name is None:
         raise ConfigError(f"model:{subject}: say what the server calls the model: model:{subject},served_name=NAME")
-    responder = openers.responder(subject, chosen.served_name)
-    name = labeller_name(f"model:{subject}", responder.digest, QUESTIONS[chosen.criterion], asdict(chosen))
+    is_server = subject.startswith(("http://", "https://"))
+    if not is_server and chosen.endpoint() != LanguageModelSettings().endpoint():
+        raise ConfigError(f"model:{subject}: {', '.join(_OF_SERVERS)} are settings of servers, and this is none")
+    responder = openers.responder(subject, chosen.served_name, chosen.endpoint() if is_server else None)
+    if isinstance(responder, ServerPolicy):
+        responder.identify()  # a server that is gone or refuses everything is found before anything is labelled
+    settings_asked = {name: value for name, value in asdict(chosen).items() if name not in _OF_SERVERS}
+    name = labeller_name(f"model:{subject}", responder.digest, QUESTIONS[chosen.criterion], settings_asked)
     return LanguageModelLabeller(responder, name=name, settings=chosen, cache=openers.cache)

@@ -12,6 +12,7 @@ from preflab.errors import ConfigError, DataError
 from preflab.interfaces import Scorer
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 
 S = TypeVar("S")
 
@@ -22,8 +23,8 @@ class Openers:
 
     scorer: Callable[[str], tuple[Scorer, str]]
     """A folder, a run or a name -> the preference model, and the digest of its weights."""
-    responder: Callable[[str, str | None], Responder]
-    """A name or an address, and what a server calls the model -> the language model."""
+    responder: Callable[[str, str | None, EndpointConfig | None], Responder]
+    """A name or an address, what a server calls the model, and how it is spoken to -> the language model."""
     cache: ResponseCache
     """Where responses are kept, so that a second pass asks nothing twice."""
     on_progress: Callable[[int, int], None] | None = None

@@ -42,6 +42,8 @@ def main(config: Config, run: Run) -> None:
     """Compare, fit, improve, measure, report; every stage is kept and none is done twice."""
     stages = Stages(config, run)
     last = ORDER.index(config.until)
+    if last >= ORDER.index("best-of-n") and not (run.is_done(POLICY_STAGE) and run.is_done("best_of_n")):
+        stages.check_sampler()
     run.stage("data", stages.data, DataResult)
     run.stage("preference", stages.preference, PreferenceResult)
     run.stage("preference_judge", stages.held_out_preference, PreferenceResult)

@@ -32,6 +32,7 @@ from preflab.recipes.common.fitting import Workbench, fit_preference_model
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.policy_optimisation import (
     METHODS,
+    check_sampler,
     policy_method,
     pretraining_rows,
     run_policy_training,
@@ -69,6 +70,14 @@ class Stages:
         self.config, self.run = config, run
         self.models, self.comparisons, self.evaluation = models, comparisons, evaluation
         self.bench = Workbench(run, models, comparisons, evaluation)
+
+    def check_sampler(self) -> None:
+        """Find a sampler that is gone, or serves another model, before anything is trained.
+
+        Raises:
+            SamplerError: as it is.
+        """
+        check_sampler(self.config.sampler, self.config.vllm, max_tokens=self.models.encoder.max_tokens)
 
     def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""

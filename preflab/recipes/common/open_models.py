@@ -19,6 +19,7 @@ from preflab.rollouts.requests.responders import BestOfN, LocalPolicy, Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.score import PreferenceScorer
 from preflab.rollouts.servers.chat_backends import policy_folder
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 from preflab.run import Run
 from preflab.runner.inputs import BUILT_IN, guard_input, model_files
 from preflab.runner.launch import find_run
@@ -82,6 +83,7 @@ def open_policy(
     loading: ModelLoading = DEFAULT_LOADING,
     *,
     served_name: str | None = None,
+    endpoint: EndpointConfig | None = None,
     best_of: int = 1,
     pm: str | None = None,
 ) -> Responder:
@@ -92,6 +94,7 @@ def open_policy(
                      what another trainer wrote), a .gguf file, a hub id, or the address of a server that speaks
                      OpenAI's chat protocol.
         served_name  what a server calls the model.
+        endpoint     how a server is spoken to.
         best_of      replies drawn of which the preference model ``pm`` chooses the best.
         pm           as for `open_scorer`.
 
@@ -104,7 +107,7 @@ def open_policy(
             raise ConfigError(f"{name}: say what the server calls the model (--served-name)")
         if best_of > 1:
             raise ConfigError("best_of above 1 needs a policy in this process, not a server")
-        return ServerPolicy(name, served_name)
+        return ServerPolicy(name, served_name, config=endpoint)
     run = run_named(name, loading.runs)
     source = load_language_model(model_path(name, loading.runs), precision=loading.precision, device=loading.device)
     encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
@@ -170,7 +173,9 @@ def open_judge(spec: str, run: Run, *, device: str, on_progress: OnProgress | No
     _guard_judge(run, parsed, loading.runs)
     openers = Openers(
         scorer=lambda name: open_scorer(name, loading),
-        responder=lambda name, served_name: open_policy(name, loading, served_name=served_name),
+        responder=lambda name, served_name, endpoint: open_policy(
+            name, loading, served_name=served_name, endpoint=endpoint
+        ),
         # several processes ask in step: a file that one of them reads a moment later than another would part them
         cache=ResponseCache(None if is_shared else run.folder / JUDGE_RESPONSES),
         on_progress=on_progress,

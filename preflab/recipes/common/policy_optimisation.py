@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager
+from pathlib import Path
 from typing import TypedDict
 
 from preflab.data.rows import Row
@@ -12,7 +13,9 @@ from preflab.models.roles import Role, Trunk
 from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import IN_PROCESS, Engine, InProcess
 from preflab.rollouts.generate import SamplingConfig
-from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine
+from preflab.rollouts.servers.remote import Server
+from preflab.rollouts.servers.vllm import VLLMConfig, VLLMEngine, start_command
+from preflab.rollouts.servers.vllm_weights import Weights
 from preflab.run import Run
 from preflab.runner.inputs import guard_data, record_files
 from preflab.training.optimiser import OptimiserConfig
@@ -130,6 +133,21 @@ def sampling_engine(
         return
     with closing(VLLMEngine(sampler, encoder, run.folder / "pushed", vllm)) as server:
         yield server
+
+
+def check_sampler(sampler: str, vllm: VLLMConfig, *, max_tokens: int) -> None:
+    """Whether a sampler's server is there and serves what the settings name, before anything is trained.
+
+    Raises:
+        SamplerError: it is gone, refuses, or serves another model.
+    """
+    if sampler == IN_PROCESS:
+        return
+    server = Server(sampler, vllm.server, start=start_command("MODEL", rank=16))
+    try:
+        Weights(server, Path(), vllm.folder_on_server).base_model(vllm.model, max_tokens=max_tokens)
+    finally:
+        server.close()
 
 
 def pretraining_rows(run: Run, encoder: Encoder, path: str | None, *, example_tokens: int) -> list[Row]:

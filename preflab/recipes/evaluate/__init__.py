@@ -9,6 +9,9 @@ Differs   Prompts are in our words where papers print none or theirs are under l
 Result    README.md beside this file; docs/baselines.md has SmolLM2 and the aligned default on the field's sets.
 """
 
+from collections import Counter
+
+from preflab.errors import DataError
 from preflab.recipes.evaluate.config import RESUME_MAY_CHANGE, SCALES, Config, default, smoke
 from preflab.recipes.evaluate.report import write_report
 from preflab.recipes.evaluate.stages import Stages
@@ -19,6 +22,14 @@ __all__ = ["RESUME_MAY_CHANGE", "SCALES", "Config", "default", "main", "smoke", 
 
 
 def main(config: Config, run: Run) -> None:
-    """Measure every suite, then report."""
-    Stages(config, run).measure_all()
+    """Measure every suite, then report.
+
+    Raises:
+        DataError: no item of any suite could be scored; the report says why.
+    """
+    results = Stages(config, run).measure_all()
     write_report(run.folder)
+    if results and not any(result.scored for result in results):
+        reasons = sum((Counter(result.failed) for result in results), Counter[str]())
+        listed = ", ".join(f"{n:,} x {reason}" for reason, n in reasons.most_common(5)) or "there are no items"
+        raise DataError(f"no item could be scored: {listed}", path=run.folder)

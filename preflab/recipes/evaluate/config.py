@@ -1,15 +1,19 @@
 """Settings of the recipe ``evaluate``, and the scales at which it runs."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from preflab.checks import check_at_least
 from preflab.config_overrides import check_types
 from preflab.errors import ConfigError
 from preflab.models.load import Precision
 from preflab.recipes.common.open_models import is_address
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 
-RESUME_MAY_CHANGE = ("device", "suites", "limit", "data", "splits", "cache", "runs", "judge", "judge_served_name", "pm")
+RESUME_MAY_CHANGE = (
+    *("device", "suites", "limit", "data", "splits", "cache", "runs"),
+    *("endpoint", "judge", "judge_served_name", "judge_endpoint", "pm"),
+)
 """Settings that may differ when a run is taken up again: suites may be added; one whose settings changed is done anew
 from the answers that are kept."""
 
@@ -22,6 +26,8 @@ class Config:
     """What is measured: a run, ``smollm2``, ``tiny``, a folder, a .gguf file, a hub id, or the address of a server."""
     served_name: str | None = None
     """What the server calls the model."""
+    endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    """How the policy's server is spoken to."""
     best_of: int = 1
     """Replies drawn of which the preference model's best counts."""
     pm: str | None = None
@@ -30,6 +36,8 @@ class Config:
     """Who judges replies, named as ``policy`` is."""
     judge_served_name: str | None = None
     """What the judge's server calls it."""
+    judge_endpoint: EndpointConfig = field(default_factory=EndpointConfig)
+    """How the judge's server is spoken to; it may have a key, limits and fields of its own."""
     suites: tuple[str, ...] = ("starter",)
     """Names, each with ``:variant`` where it is not the default one; ``all`` for every suite."""
     data: tuple[str, ...] = ()
@@ -57,9 +65,11 @@ class Config:
 
     def unread(self) -> dict[str, str]:
         """Settings that nothing reads under the others, and because of which."""
-        dead = {} if is_address(self.policy) else {"served_name": f"policy={self.policy}, which is no server"}
+        dead: dict[str, str] = {}
+        if not is_address(self.policy):
+            dead |= dict.fromkeys(("served_name", "endpoint"), f"policy={self.policy}, which is no server")
         if self.judge is None or not is_address(self.judge):
-            dead["judge_served_name"] = f"judge={self.judge}, which is no server"
+            dead |= dict.fromkeys(("judge_served_name", "judge_endpoint"), f"judge={self.judge}, which is no server")
         return dead
 
 

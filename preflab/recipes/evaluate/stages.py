@@ -21,7 +21,7 @@ from preflab.recipes.common.open_models import (
 )
 from preflab.recipes.evaluate.config import Config
 from preflab.recipes.evaluate.results import ITEMS, SuiteInputs, SuiteResult, stage_name
-from preflab.rollouts.requests.responders import LocalPolicy, Responder
+from preflab.rollouts.requests.responders import LocalPolicy, Responder, ServerPolicy
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import ResponderRole
 from preflab.run import Run
@@ -37,21 +37,25 @@ class Stages:
         self.config, self.run = config, run
         self.suites = find_suites(config.suites)
         self.data_source = parse_data_source(config.data, config.splits, [suite for suite, _ in self.suites])
-        self.cache = ResponseCache((run.folder.parent if config.cache else run.folder) / ANSWERS)
+        folder = (run.folder.parent if config.cache else run.folder) / ANSWERS
+        self.cache = ResponseCache(folder, served_folder=run.folder / ANSWERS)
         self._responders: dict[ResponderRole, Responder] = {}
 
-    def measure_all(self) -> None:
-        """Measure every suite that was named.
+    def measure_all(self) -> list[SuiteResult]:
+        """The results of every suite that was named.
 
         Of ``all``, a suite that lacks data, a judge or a preference model is skipped.
 
         Raises:
             ConfigError, DataError: a suite that was named by itself lacks something.
+            SamplerError: a server is gone or refuses everything.
         """
+        self._probe_servers()
         skipped: dict[str, str] = {}
+        results: list[SuiteResult] = []
         for suite, variant in self.suites:
             try:
-                self.measure(suite, variant)
+                results.append(self.measure(suite, variant))
             except (ConfigError, DataError) as error:
                 if "all" in self.config.suites:
                     skipped[stage_name(suite, variant)] = str(error)
@@ -60,6 +64,19 @@ class Stages:
                 else:
                     raise
         self.run.record("counts", suites_passed_over=skipped)
+        return results
+
+    def _probe_servers(self) -> None:
+        """Ask every server that a suite needs who it is, before anything is measured.
+
+        Raises:
+            SamplerError: one is gone or refuses everything, in its own words.
+        """
+        roles = {role for _, variant in self.suites for role in variant.roles}
+        names = {"policy": self.config.policy, "judge": self.config.judge or ""}
+        for role in sorted(roles & names.keys()):
+            if is_address(names[role]):
+                self.run.record("servers", **{role: self._identified(role)})
 
     def measure(self, suite: Suite, variant: Variant) -> SuiteResult:
         """The result of a suite; read back where it was measured before with the same inputs.
@@ -77,8 +94,10 @@ class Stages:
         )
         if not self.run.is_done(name):
             check_responders(variant, self._responders_of(variant))
-        elif self.run.result(name, SuiteResult).inputs != inputs:
-            self.run.invalidate(name)
+        else:
+            before = self.run.result(name, SuiteResult)
+            if before.inputs != inputs or (before.failed and not before.scored):
+                self.run.invalidate(name)
         return self.run.stage(name, lambda: self._run_suite(suite, variant, items, inputs), SuiteResult)
 
     def _run_suite(self, suite: Suite, variant: Variant, items: Items, inputs: SuiteInputs) -> SuiteResult:
@@ -109,10 +128,17 @@ class Stages:
         """The model in a role; the judge may be the policy itself."""
         if role not in self._responders:
             responder = self._responders[role] = self._open(role)
+            if isinstance(responder, ServerPolicy):
+                responder.identify()
             if role == "policy":
                 kinds = sorted(responder.kinds)
                 self.run.record("model", name=self.config.policy, digest=responder.digest, answers=kinds)
         return self._responders[role]
+
+    def _identified(self, role: ResponderRole) -> str:
+        """The digest of a server, with what it serves in it."""
+        responder = self._responder(role)
+        return responder.identify() if isinstance(responder, ServerPolicy) else responder.digest
 
     def _open(self, role: ResponderRole) -> Responder:
         c = self.config
@@ -124,9 +150,9 @@ class Stages:
         if role == "judge":
             if c.judge is None:
                 raise ConfigError("this suite's replies are judged by a model; --judge names it")
-            return open_policy(c.judge, loading, served_name=c.judge_served_name)
+            return open_policy(c.judge, loading, served_name=c.judge_served_name, endpoint=c.judge_endpoint)
         pm = self._preference_model() if c.best_of > 1 else None
-        return open_policy(c.policy, loading, served_name=c.served_name, best_of=c.best_of, pm=pm)
+        return open_policy(c.policy, loading, served_name=c.served_name, endpoint=c.endpoint, best_of=c.best_of, pm=pm)
 
     def _preference_model(self) -> str:
         c = self.config
@@ -136,10 +162,15 @@ class Stages:
         return name
 
     def _responder_version(self, role: ResponderRole) -> str:
-        """Name of the model in a role, with the time of its weights where it is a folder. Loads nothing."""
+        """Name of the model in a role, with the time of its weights where it is a folder, or with what a server serves.
+
+        No weights are loaded for it.
+        """
         c = self.config
         name = {"policy": c.policy, "judge": c.judge or "", "pm": c.pm or c.policy}[role]
-        if is_address(name) or not name:
+        if is_address(name):
+            return f"{name} {self._identified(role)}"
+        if not name:
             return name
         run = run_named(name, c.runs)
         path = run / PREFERENCE_MODEL if run and role == "pm" else Path(model_path(name, c.runs)).expanduser()

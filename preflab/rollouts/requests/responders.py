@@ -9,7 +9,7 @@ import json
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Protocol, runtime_checkable
+from typing import Protocol, runtime_checkable
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, SamplerError
@@ -36,7 +36,9 @@ from preflab.rollouts.requests.types import (
     ScoreReplies,
     request_key,
 )
-from preflab.rollouts.servers.remote import Server, ServerConfig
+from preflab.rollouts.servers.chat_endpoint import ChatEndpoint
+from preflab.rollouts.servers.chat_protocol import NO_TEXT, EndpointConfig, error_of
+from preflab.rollouts.servers.remote import ServerResponse
 
 TOO_LONG = "the prompt is too long for the model"
 _BLOCK_TOKENS = 16_384  # scored between two saves
@@ -255,16 +257,34 @@ class ServerPolicy:
 
     kinds = frozenset({"speak"})
 
-    def __init__(self, url: str, model: str, *, config: ServerConfig | None = None) -> None:
-        self.server = Server(url, config or ServerConfig(api_key_variable="OPENAI_API_KEY"))
-        self.model, self.name = model, f"{model} at {self.server.url}"
-        self.digest = digest_of_parts("server", self.server.url, model)
+    def __init__(self, url: str, model: str, *, config: EndpointConfig | None = None) -> None:
+        self.endpoint = ChatEndpoint(url, model, config)
+        self.model, self.name = model, f"{model} at {self.endpoint.url}"
+        self.digest = self._digest_with("")
+        self._answered = False
+
+    def identify(self) -> str:
+        """The digest, with what is served in it: the server is asked for that once, before anything else.
+
+        Raises:
+            SamplerError: the server is gone or refuses everything, in its own words.
+        """
+        if not self._answered:
+            self.digest = self._digest_with(self.endpoint.identity())
+            self._answered = True
+        return self.digest
+
+    def _digest_with(self, identity: str) -> str:
+        config = self.endpoint.config
+        settings = (config.extra_fields(), config.thinking_tokens, config.send_seed)
+        return digest_of_parts("server", self.endpoint.url, self.model, *settings, identity)
 
     def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
         """Replies, a block at a time, so that a kill loses one block.
 
         Raises:
-            SamplerError: the server is gone or slow. A refused prompt, or an empty reply, fails that request alone.
+            SamplerError: the server is gone or slow, or refuses the whole first block. A refused prompt, or an empty
+                reply, fails that request alone.
         """
         answerable = [
             (i, request)
@@ -276,36 +296,37 @@ class ServerPolicy:
         )
         for start in range(0, len(answerable), _BLOCK_SAMPLES):
             block = answerable[start : start + _BLOCK_SAMPLES]
-            responses = self.server.each(
-                [(request, request_seed(request, seed)) for _, request in block], self._post_request
+            sent = self.endpoint.server.each(
+                [(request, request_seed(request, seed)) for _, request in block], self._post
             )
-            yield from zip([i for i, _ in block], responses, strict=True)
+            if not self._answered and all(response.status >= 300 or error_of(response.body) for response in sent):
+                raise self.endpoint.refusal(sent[0])
+            self._answered = True
+            for (i, request), response in zip(block, sent, strict=True):
+                yield i, self._read(request, response)
 
-    def _post_request(self, job: tuple[Generate, int]) -> Response:
+    def _post(self, job: tuple[Generate, int]) -> ServerResponse:
         request, seed = job
-        body: dict[str, Any] = {
-            "model": self.model,
-            "messages": _dialogue(request).to_json(),
-            "temperature": request.temperature,
-            "max_tokens": request.max_new_tokens,
-            "seed": seed % 2**31,
-        }
-        response = self.server.post(
-            "/v1/chat/completions", body | ({"stop": list(request.stop)} if request.stop else {})
+        response = self.endpoint.post(
+            _dialogue(request),
+            temperature=request.temperature,
+            max_new_tokens=request.max_new_tokens,
+            seed=seed,
+            stop=request.stop,
         )
         if response.status in (401, 403, 404):
             raise SamplerError(f"{self.name}: {response.message}")
-        if not response.ok:
-            return Failure("the server refused the prompt")
-        try:
-            choice = response.body["choices"][0]
-            text = choice["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            return Failure("the server answered without a text")
-        if not isinstance(text, str):
-            return Failure("the server answered without a text")
-        tokens = (response.body.get("usage") or {}).get("completion_tokens")
-        return Generation(cut_at_stop(text.strip(), request.stop)[0], tokens, choice.get("finish_reason") != "length")
+        return response
+
+    def _read(self, request: Generate, response: ServerResponse) -> Response:
+        choice = self.endpoint.choice(response)
+        if choice is None:
+            refused = not response.ok or error_of(response.body) is not None
+            return Failure("the server refused the prompt" if refused else NO_TEXT)
+        if choice.no_text:
+            return Failure(choice.no_text)
+        text = cut_at_stop(choice.text.strip(), request.stop)[0]
+        return Generation(text, choice.tokens, choice.finish_reason != "length", choice.refused)
 
 
 def _has_no_lead(request: Generate) -> bool:

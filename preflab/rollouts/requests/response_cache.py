@@ -7,7 +7,7 @@ from pathlib import Path
 
 from preflab.atomic_files import complete_lines
 from preflab.errors import DataError
-from preflab.rollouts.requests.responders import Responder
+from preflab.rollouts.requests.responders import Responder, ServerPolicy
 from preflab.rollouts.requests.types import (
     Failure,
     Generate,
@@ -28,11 +28,16 @@ class ResponseCache:
     """Responses by request and responder, in ``<folder>/<digest of the responder>.jsonl``.
 
     Several processes may use one folder: lines are appended whole under a lock. A last line that a kill cut off is
-    left out; a damaged line before it is an error, since what follows cannot be trusted either.
+    left out; a damaged line before it is an error, since what follows cannot be trusted either. Failures are never
+    stored: what failed is asked again.
+
+    Args:
+        folder         of the files; None stores nothing.
+        served_folder  of the files of servers (`ServerPolicy`); ``folder`` without one.
     """
 
-    def __init__(self, folder: Path | None) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path | None, *, served_folder: Path | None = None) -> None:
+        self.folder, self.served_folder = folder, served_folder
         self._responses: dict[str, dict[str, Response]] = {}
         self.hits = self.misses = 0
         """Requests whose response was there already, and those that a responder had to answer."""
@@ -45,6 +50,8 @@ class ResponseCache:
         Args:
             store  whether new responses are written to the file.
         """
+        if isinstance(responder, ServerPolicy):
+            responder.identify()  # its file is named for what is served, which only the server knows
         responses = self._read(responder)
         indices: dict[str, list[int]] = {}
         for i, request in enumerate(requests):
@@ -63,9 +70,10 @@ class ResponseCache:
                 )
         for n, response in responder.respond([request for _, request in able], seed=seed):
             key = able[n][0]
-            responses[key] = response
-            if store:
-                self._write(responder, key, response)
+            if not isinstance(response, Failure):
+                responses[key] = response
+                if store:
+                    self._write(responder, key, response)
             yield from ((i, response) for i in indices[key])
 
     def _key(self, request: Request, seed: int) -> str:
@@ -73,7 +81,9 @@ class ResponseCache:
         return f"{request_key(request)}/{seed}" if drawn else request_key(request)
 
     def _path(self, responder: Responder) -> Path | None:
-        return None if self.folder is None else self.folder / f"{responder.digest}-{LAYOUT}.jsonl"
+        served = isinstance(responder, ServerPolicy) and self.served_folder is not None
+        folder = self.served_folder if served else self.folder
+        return None if folder is None else folder / f"{responder.digest}-{LAYOUT}.jsonl"
 
     def _read(self, responder: Responder) -> dict[str, Response]:
         if responder.digest in self._responses:
@@ -88,7 +98,9 @@ class ResponseCache:
         for number, line in enumerate(lines, start=1):
             try:
                 entry = json.loads(line)
-                responses[entry["key"]] = response_from_json(entry["answer"])
+                response = response_from_json(entry["answer"])
+                if not isinstance(response, Failure):  # earlier versions stored them
+                    responses[entry["key"]] = response
             except (ValueError, KeyError, TypeError) as error:
                 complaint = f"a damaged answer ({error}); delete this file to ask again"
                 raise DataError(complaint, path=path, line=number) from error

@@ -18,6 +18,7 @@ ResponderRole: TypeAlias = Literal["policy", "judge", "pm"]
 """Who answers: the model under test, a judge model, a preference model."""
 SAID_NOTHING = "the model said nothing"
 ONLY_THOUGHT = "the model thought and said nothing"
+KEPT_BACK = "the server kept the reply back (refusal or filter)"
 CUT_IN_THOUGHT = "the reply was cut within a thought"
 CUT_AT_LIMIT = "the reply was cut at its limit before it ended"
 
@@ -122,6 +123,8 @@ class Generation:
         Raises:
             UnreadableResponse: nothing is left, or the model broke off within a thought.
         """
+        if self.refused and not self.text.strip():
+            raise UnreadableResponse(KEPT_BACK)
         visible, cut = split_thoughts(self.text)
         if cut:
             raise UnreadableResponse(CUT_IN_THOUGHT)

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,9 +16,16 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from preflab.data.dialogue import Dialogue, Message
 from preflab.errors import DataError, ModelError, SamplerError
+from preflab.rollouts.requests.thoughts import split_thoughts
+from preflab.rollouts.requests.types import CUT_IN_THOUGHT, KEPT_BACK, ONLY_THOUGHT
+from preflab.rollouts.servers.chat_protocol import NO_TEXT, EndpointConfig, chat_base, content_text, read_choice
+from preflab.rollouts.servers.event_stream import read_events
 from preflab.rollouts.servers.policy_spec import PolicySpec
+from preflab.rollouts.servers.remote import BUSY, ServerConfig, retry_after_seconds
 
 if TYPE_CHECKING:
+    import httpx2
+
     from preflab.models.load import LanguageModel
 
 OnText = Callable[[str], None]
@@ -26,6 +33,10 @@ OnText = Callable[[str], None]
 _HALF = "\ufffd"  # what a decoder writes for the first bytes of a character whose rest has not come yet
 _LONGEST_CHARACTERS = 100_000
 """A server that goes on for longer than this does not keep to ``max_tokens``."""
+_SITE = ServerConfig(timeout_seconds=60.0, retries=2)
+"""Of a policy without settings of its own: people wait for it."""
+_LONGEST_WAIT_SECONDS = 20.0
+"""For a busy server while somebody looks on."""
 _ONE_AT_A_TIME = Lock()  # replies of local models: two at once would only wait for each other's processor
 
 
@@ -193,85 +204,109 @@ class ServerChatBackend:
     def __init__(self, spec: PolicySpec) -> None:
         import httpx2
 
-        self.spec = spec
-        self._url = f"{str(spec.url).rstrip('/').removesuffix('/v1')}/v1/chat/completions"
-        key = os.environ.get(spec.key_env, "") if spec.key_env else ""
+        self.spec, self._config = spec, spec.endpoint or EndpointConfig(server=_SITE)
+        base, prefix = chat_base(str(spec.url))
+        self._url = f"{base}{prefix}/chat/completions"
+        server = self._config.server
+        variable = spec.key_env or (server.api_key_variable if spec.endpoint else "")
+        key = os.environ.get(variable, "") if variable else ""
         headers = {"Authorization": f"Bearer {key}"} if key else None
-        timeout = httpx2.Timeout(60.0, connect=10.0)  # between two pieces of a stream, not for the whole
+        # the limit is between two pieces of a stream, not for the whole
+        timeout = httpx2.Timeout(server.timeout_seconds, connect=server.connect_seconds)
         self._client = httpx2.Client(headers=headers, timeout=timeout)
 
     def reply(self, dialogue: Dialogue, *, seed: int, on_text: OnText | None = None) -> ChatReply:
         """One reply.
 
         Raises:
-            SamplerError: the server is gone, slow, refuses, breaks off, or answers without a text.
+            SamplerError: the server is gone, slow, refuses, stays busy, breaks off, or answers without a text.
         """
-        import httpx2
-
         began, spec = time.monotonic(), self.spec
-        body = {
+        fields_ = {
             "model": spec.served_name,
             "messages": _with_system(spec, dialogue).to_json(),
             "temperature": spec.temperature,
             "top_p": spec.top_p,
-            "max_tokens": spec.max_new_tokens,
-            "seed": seed % 2**31,
             "stream": True,
         }
-        try:
-            with self._client.stream("POST", self._url, json=body) as response:
-                if response.status_code >= 300:
-                    response.read()
-                    raise self._complaint(f"it answers {response.status_code}: {response.text:.300}")
-                streamed = response.headers.get("content-type", "").startswith("text/event-stream")
-                text, fields_ = (
-                    self._read_stream(response.iter_lines(), on_text) if streamed else self._read_whole(response.read())
-                )
-        except httpx2.HTTPError as error:
-            raise self._complaint(f"{type(error).__name__}: {error}") from error
+        body = self._config.body(fields_, max_new_tokens=spec.max_new_tokens, seed=seed)
+        text, facts = self._ask(body, on_text)
         details = {
-            "weights": fields_.get("system_fingerprint") or fields_.get("model") or spec.served_name,
+            "weights": facts.get("system_fingerprint") or facts.get("model") or spec.served_name,
             "decoding": _decoding(spec),
             "seed": seed % 2**31,
-            "tokens": (fields_.get("usage") or {}).get("completion_tokens"),
-            "finished": fields_.get("finish_reason") == "stop",
+            "tokens": (facts.get("usage") or {}).get("completion_tokens"),
+            "finished": facts.get("finish_reason") == "stop",
             "seconds": round(time.monotonic() - began, 3),
         }
         return ChatReply(text, details)
 
-    def _read_stream(self, lines: Iterator[str], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
-        text, fields_, complete = "", dict[str, Any](), False
-        for line in lines:
-            if not line.startswith("data:"):
-                continue
-            data = line.removeprefix("data:").strip()
-            if data == "[DONE]":
+    def _ask(self, body: dict[str, Any], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
+        """The text of a reply and its facts; a busy server is asked again as long as nothing came."""
+        import httpx2
+
+        config = self._config.server
+        try:
+            for attempt in range(config.retries + 1):
+                with self._client.stream("POST", self._url, json=body) as response:
+                    if response.status_code in BUSY and attempt < config.retries:
+                        ordered = retry_after_seconds(response.headers.get("retry-after"))
+                        pause = config.backoff_seconds * 2**attempt if ordered is None else ordered
+                        if pause <= _LONGEST_WAIT_SECONDS:
+                            time.sleep(pause)
+                            continue
+                    return self._read(response, on_text)
+        except httpx2.HTTPError as error:
+            raise self._complaint(f"{type(error).__name__}: {error}") from error
+        raise AssertionError("the last attempt returns or raises")
+
+    def _read(self, response: "httpx2.Response", on_text: OnText | None) -> tuple[str, dict[str, Any]]:
+        if 300 <= response.status_code < 400:
+            location = response.headers.get("location")
+            raise self._complaint(f"it answers {response.status_code} and points to {location}: give that address")
+        if response.status_code >= 400:
+            response.read()
+            raise self._complaint(f"it answers {response.status_code}: {response.text:.300}")
+        if response.headers.get("content-type", "").startswith("text/event-stream"):
+            raw, facts = self._read_stream(read_events(response.iter_bytes()), on_text)
+        else:
+            raw, facts = self._read_whole(response.read())
+        text, cut = _visible(raw)
+        if cut or not text.strip():
+            kept_back = facts.get("finish_reason") == "content_filter"
+            why = KEPT_BACK if kept_back else CUT_IN_THOUGHT if cut else ONLY_THOUGHT if raw.strip() else NO_TEXT
+            raise self._complaint(why)
+        return text, facts
+
+    def _read_stream(self, events: Iterable[str], on_text: OnText | None) -> tuple[str, dict[str, Any]]:
+        text, facts, complete = "", dict[str, Any](), False
+        for data in events:
+            if data.strip() == "[DONE]":
                 complete = True
                 break
             piece = self._json(data)
-            fields_ |= {key: piece[key] for key in ("model", "system_fingerprint", "usage") if piece.get(key)}
+            facts |= {key: piece[key] for key in ("model", "system_fingerprint", "usage") if piece.get(key)}
             for choice in piece.get("choices") or []:
-                text += (choice.get("delta") or {}).get("content") or ""
+                delta = choice.get("delta") or {}
+                text += content_text(delta.get("content")) or delta.get("refusal") or ""
                 if choice.get("finish_reason"):
-                    fields_["finish_reason"], complete = choice["finish_reason"], True
+                    facts["finish_reason"], complete = choice["finish_reason"], True
             if len(text) > _LONGEST_CHARACTERS:
                 raise self._complaint(f"it does not stop: more than {_LONGEST_CHARACTERS:,} characters")
             if on_text:
-                on_text(text)
+                on_text(_visible(text)[0])
         if not complete:
             raise self._complaint(f"the stream broke off after {len(text)} characters")
-        return text, fields_
+        return text, facts
 
     def _read_whole(self, content: bytes) -> tuple[str, dict[str, Any]]:
-        fields_ = self._json(content.decode("utf-8", "replace"))
-        try:
-            choice = fields_["choices"][0]
-            text = choice["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            text = None
-        if not isinstance(text, str):
-            raise self._complaint(f"no choices[0].message.content in {content[:200]!r}")
-        return text, fields_ | {"finish_reason": choice.get("finish_reason")}
+        facts = self._json(content.decode("utf-8", "replace"))
+        choice = read_choice(facts)
+        if choice is None or choice.no_text:
+            problem = "no choices[0].message.content"
+            problem += f" ({choice.no_text})" if choice else ""
+            raise self._complaint(f"{problem} in {content[:200]!r}")
+        return choice.text, facts | {"finish_reason": choice.finish_reason}
 
     def _json(self, text: str) -> dict[str, Any]:
         try:
@@ -284,6 +319,12 @@ class ServerChatBackend:
 
     def _complaint(self, problem: str) -> SamplerError:
         return SamplerError(f"policy {self.spec.name!r} at {self._url}: {problem}")
+
+
+def _visible(text: str) -> tuple[str, bool]:
+    """The text without thoughts, untouched where there is none; and whether it ends inside one."""
+    visible, cut = split_thoughts(text)
+    return (text if visible == text.strip() else visible), cut
 
 
 def weights_version(spec: PolicySpec) -> int:

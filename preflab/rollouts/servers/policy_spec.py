@@ -7,6 +7,7 @@ from typing import Any
 
 from preflab.conversion import from_mapping
 from preflab.errors import ConfigError, StudyError
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,11 +21,14 @@ class PolicySpec:
     run: str | None = None
     """A folder of a finished run; its exported policy answers."""
     url: str | None = None
-    """Base address of a server that speaks OpenAI's chat protocol, without ``/v1``."""
+    """Base address of a server that speaks OpenAI's chat protocol; one with a path other than ``/v1`` is taken as it
+    stands."""
     served_name: str | None = None
     """What the server calls the model; needed with ``url``."""
     key_env: str | None = None
     """Environment variable that holds the server's key. The key itself is never part of a study."""
+    endpoint: EndpointConfig | None = None
+    """How the server is spoken to: names of its fields, time limits, retries."""
     system: str | None = None
     """System message before every conversation."""
     temperature: float = 1.0
@@ -42,6 +46,8 @@ class PolicySpec:
             complaint = f"name must have 1 to 120 printable characters, got {self.name!r:.130}"
         elif len(locations) != 1:
             complaint = f"exactly one of model, run and url is needed, got {', '.join(locations) or 'none'}"
+        elif self.endpoint and not self.url:
+            complaint = "endpoint: only a policy with url has one"
         elif self.url and not self.served_name:
             complaint = "served_name: say what the server calls the model"
         elif not 0 <= self.temperature < math.inf or not 0 < self.top_p <= 1 or self.max_new_tokens < 1:

@@ -1,7 +1,7 @@
 """Sampling on a server: requests that are repeated where that helps, and complaints that say what to do.
 
-``Server`` speaks JSON over HTTP and knows no model. ``OpenAISampler`` continues dialogues through any endpoint
-that speaks OpenAI's chat protocol, text in and text out; ``vllm`` builds an engine for training on ``Server``.
+``Server`` speaks JSON over HTTP and knows no model. ``chat_endpoint`` speaks OpenAI's chat protocol on it;
+``vllm`` builds an engine for training.
 
 The retries are written here. tenacity or a retrying transport would repeat timeouts as well, which gives a slow server
 more to do, and would know nothing of sister requests: here the first one that fails for good ends the pauses of all.
@@ -10,14 +10,15 @@ more to do, and would know nothing of sister requests: here the first one that f
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 from preflab.checks import check_above, check_at_least, refuse_unread
 from preflab.config_overrides import check_types
-from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, SamplerError
 
 if TYPE_CHECKING:
@@ -26,9 +27,12 @@ if TYPE_CHECKING:
 Job = TypeVar("Job")
 Result = TypeVar("Result")
 
-BUSY: frozenset[int] = frozenset({429, 500, 502, 503, 504})
+BUSY: frozenset[int] = frozenset({408, 429, 500, 502, 503, 504, 529})
 """Answers after which the same request may well succeed."""
 LONGEST_PAUSE_SECONDS = 30.0
+LONGEST_ORDERED_PAUSE_SECONDS = 300.0
+"""Of what a server orders by Retry-After; one that orders more is given up, with its own words."""
+MOST_REDIRECTS = 3
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,9 +44,10 @@ class ServerConfig:
     connect_seconds: float = 10.0
     """Longest wait for a connection."""
     retries: int = 6
-    """Further attempts after a refused or broken connection and after a busy server (5xx, 429)."""
+    """Further attempts after a refused or broken connection and after a busy server (5xx, 408, 429)."""
     backoff_seconds: float = 0.5
-    """Pause before the first of them; doubled each time, up to 30 s. Six attempts from 0.5 s wait 31.5 s in all."""
+    """Pause before the first of them; doubled each time, up to 30 s. Six attempts from 0.5 s wait 31.5 s in all. Where
+    a server says how long to wait (Retry-After), that counts, up to 300 s."""
     concurrency: int = 32
     """Requests under way at once."""
     api_key_variable: str = "PREFLAB_API_KEY"
@@ -63,6 +68,10 @@ class ServerResponse(NamedTuple):
     status: int
     body: Any
     """Decoded JSON; the text itself where it is none."""
+    retry_after: float | None = None
+    """Seconds that the server asks to wait."""
+    location: str | None = None
+    """Where the server points to."""
 
     @property
     def ok(self) -> bool:
@@ -72,6 +81,8 @@ class ServerResponse(NamedTuple):
     @property
     def message(self) -> str:
         """The server's own message about what went wrong."""
+        if 300 <= self.status < 400 and self.location:
+            return f"{self.status}, it points to {self.location}: give that address"
         message_: Any = self.body
         while isinstance(message_, Mapping):
             message_ = next(
@@ -120,13 +131,13 @@ class Server:
         import httpx2
 
         giving_up = self._giving_up
-        trouble, cause = "", cast(Exception | None, None)
+        trouble, cause, ordered = "", cast(Exception | None, None), cast(float | None, None)
         for attempt in range(self.config.retries + 1):
-            if attempt and giving_up.wait(self._pause(attempt)):
+            if attempt and giving_up.wait(self._pause(attempt) if ordered is None else ordered):
                 break  # a sister request has failed for good
+            ordered = None
             try:
-                sent = self._open().request(method, f"{self.url}{path}", json=body)
-                response = ServerResponse(sent.status_code, _decode_body(sent))
+                response = self._send(method, f"{self.url}{path}", body)
             except (httpx2.ConnectError, httpx2.ConnectTimeout) as error:
                 trouble, cause = f"nothing answers there ({error})", error
             except httpx2.TimeoutException as error:
@@ -138,9 +149,13 @@ class Server:
             except httpx2.TransportError as error:  # the connection broke on the way
                 trouble, cause = f"the connection broke ({type(error).__name__}: {error})", error
             else:
-                if response.status not in busy:
+                status = _inner_status(response)
+                if status not in busy:
                     return response
-                trouble, cause = response.message, None
+                trouble, cause, ordered = response.message, None, response.retry_after
+                if ordered is not None and ordered > LONGEST_ORDERED_PAUSE_SECONDS:
+                    trouble += f" (it asks to wait {ordered:g} s)"
+                    break
         attempts = f"after {self.config.retries + 1} attempts" if self.config.retries else "at the only attempt"
         raise self.complaint(
             f"{method} {path} failed", expected="an answer", actual=f"{trouble}, {attempts}"
@@ -186,6 +201,25 @@ class Server:
             giving_up.set()
         return [cast(Result, results[i]) for i in range(len(jobs))]
 
+    def _send(self, method: str, url: str, body: object) -> ServerResponse:
+        """One request; a redirect that keeps method and body is followed on the same host."""
+        for _ in range(MOST_REDIRECTS + 1):
+            sent = self._open().request(method, url, json=body)
+            location = sent.headers.get("location")
+            target = urljoin(url, location) if location else None
+            response = ServerResponse(
+                sent.status_code, _decode_body(sent), retry_after_seconds(sent.headers.get("retry-after")), target
+            )
+            # a key must not follow to another host
+            if (
+                response.status not in (307, 308)
+                or target is None
+                or urlsplit(target).hostname != urlsplit(url).hostname
+            ):
+                return response
+            url = target
+        return response
+
     def _pause(self, attempt: int) -> float:
         return float(min(LONGEST_PAUSE_SECONDS, self.config.backoff_seconds * 2 ** (attempt - 1)))
 
@@ -209,6 +243,27 @@ def _decode_body(sent: "httpx2.Response") -> Any:
         return sent.text
 
 
+def retry_after_seconds(header: str | None) -> float | None:
+    """The wait that a Retry-After header orders, as seconds or as a date; None where it is neither."""
+    if header is None:
+        return None
+    try:
+        return max(0.0, float(header))
+    except ValueError:
+        pass
+    try:
+        return max(0.0, parsedate_to_datetime(header).timestamp() - time.time())
+    except ValueError:
+        return None
+
+
+def _inner_status(response: ServerResponse) -> int:
+    """The status of a response; that of the error inside where a response of 200 holds one with a code."""
+    error = response.body.get("error") if isinstance(response.body, Mapping) else None
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if response.ok and isinstance(code, int) else response.status
+
+
 def check_address(url: str) -> None:
     """Whether a server may be there.
 
@@ -223,61 +278,3 @@ def check_address(url: str) -> None:
             f"the address of the server at {parts.hostname!r} holds a name or a password; addresses are recorded, "
             "so put a key in the environment (api_key_variable)"
         )
-
-
-class OpenAISampler:
-    """Any endpoint that speaks OpenAI's chat protocol as a ``Sampler``: dialogues in, the same one turn longer out.
-
-    For labels, judges and comparisons. It gives no tokens, and text does not go back into training: what it said
-    tokenizes in more than one way (``vllm.VLLMEngine`` gives tokens).
-    """
-
-    def __init__(
-        self,
-        url: str,
-        model: str,
-        *,
-        temperature: float = 1.0,
-        max_new_tokens: int = 256,
-        seed: int | None = None,
-        config: ServerConfig | None = None,
-    ) -> None:
-        self.server = Server(url, config or ServerConfig(api_key_variable="OPENAI_API_KEY"))
-        self.model, self.temperature, self.max_new_tokens, self.seed = model, temperature, max_new_tokens, seed
-        self.calls = 0
-
-    def __call__(self, dialogues: Sequence[Dialogue]) -> list[Dialogue]:
-        """One reply each, in order.
-
-        Raises:
-            SamplerError: the server is gone or slow, refuses a dialogue, or answers without a text.
-        """
-        numbered = [(self.calls + i, dialogue) for i, dialogue in enumerate(dialogues)]
-        self.calls += len(numbered)
-        return self.server.each(numbered, self._continue)
-
-    def _continue(self, job: tuple[int, Dialogue]) -> Dialogue:
-        number, dialogue = job
-        body = {
-            "model": self.model,
-            "messages": dialogue.to_json(),
-            "temperature": self.temperature,
-            "max_tokens": self.max_new_tokens,
-        }
-        body |= {} if self.seed is None else {"seed": (self.seed * 1_000_003 + number) % 2**31}
-        response = self.server.post("/v1/chat/completions", body)
-        if not response.ok:
-            raise self.server.complaint(
-                f"model {self.model!r} refuses dialogue {number}", expected="a reply", actual=response.message
-            )
-        try:
-            text = response.body["choices"][0]["message"]["content"]
-        except (KeyError, IndexError, TypeError):
-            text = None
-        if not isinstance(text, str):
-            raise self.server.complaint(
-                f"dialogue {number} got no reply",
-                expected="choices[0].message.content with text",
-                actual=f"{response.body!r:.200}",
-            )
-        return dialogue.with_reply(text)

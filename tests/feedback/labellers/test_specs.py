@@ -17,6 +17,7 @@ from preflab.interfaces import Labeller, Scorer
 from preflab.rollouts.requests.responders import Responder
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import Generate, Generation
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 from tests.feedback.labellers.test_language_model import Fake
 
 PAIR = Comparison(prompt=Dialogue.of("q"), replies=("longer", "brief"), ranks=(0, 0))
@@ -36,7 +37,7 @@ class Opened:
 
         return by_length, "digest"
 
-    def responder(self, name: str, served_name: str | None) -> Responder:
+    def responder(self, name: str, served_name: str | None, endpoint: EndpointConfig | None) -> Responder:
         self.names.append((name, served_name))
         return Fake(lambda request: Generation("(B)"), kinds=frozenset({Generate.kind}))
 

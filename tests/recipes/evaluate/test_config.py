@@ -19,6 +19,6 @@ def test_settings_that_cannot_be(change: dict[str, Any], message: str) -> None:
 
 
 def test_a_servers_name_is_read_of_servers_alone() -> None:
-    assert set(SCALES["default"]().unread()) == {"served_name", "judge_served_name"}
+    assert set(SCALES["default"]().unread()) == {"served_name", "endpoint", "judge_served_name", "judge_endpoint"}
     config = Config(policy="http://host:80", served_name="m", judge="https://judge", judge_served_name="j")
     assert config.unread() == {}

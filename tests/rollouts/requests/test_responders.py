@@ -32,6 +32,7 @@ from preflab.rollouts.requests.types import (
     RewardScores,
     ScoreReplies,
 )
+from preflab.rollouts.servers.chat_protocol import EndpointConfig
 from preflab.rollouts.servers.remote import ServerConfig
 from tests.fake_openai import TEXT, FakeOpenAI
 
@@ -162,7 +163,7 @@ def fake() -> Iterator[FakeOpenAI]:
 
 
 def test_a_chat_server_speaks(fake: FakeOpenAI) -> None:
-    respondent = ServerPolicy(fake.url, "whole", config=ServerConfig(retries=0))
+    respondent = ServerPolicy(fake.url, "whole", config=EndpointConfig(server=ServerConfig(retries=0)))
     found = responses_of(respondent, Generate(prompt=ASKED), Generate(prompt="plain"), Generate(prompt=ASKED, lead="I"))
     assert found[:2] == [Generation(TEXT, 5, False)] * 2
     assert found[2] == Failure("a chat server cannot be given a beginning")
@@ -170,18 +171,20 @@ def test_a_chat_server_speaks(fake: FakeOpenAI) -> None:
 
 
 def test_a_server_that_answers_without_a_text_fails_that_ask(fake: FakeOpenAI) -> None:
-    respondent = ServerPolicy(fake.url, "textless", config=ServerConfig(retries=0))
+    respondent = ServerPolicy(fake.url, "textless", config=EndpointConfig(server=ServerConfig(retries=0)))
     assert responses_of(respondent, Generate(prompt=ASKED)) == [Failure("the server answered without a text")]
 
 
 def test_a_server_that_stays_busy_is_an_error(fake: FakeOpenAI) -> None:
-    respondent = ServerPolicy(fake.url, "broken", config=ServerConfig(retries=1, backoff_seconds=0.01))
+    respondent = ServerPolicy(
+        fake.url, "broken", config=EndpointConfig(server=ServerConfig(retries=1, backoff_seconds=0.01))
+    )
     with pytest.raises(SamplerError, match="engine died"):
         responses_of(respondent, Generate(prompt=ASKED))
 
 
 def test_a_server_that_is_gone_is_an_error() -> None:
-    respondent = ServerPolicy("http://127.0.0.1:9", "m", config=ServerConfig(retries=0))
+    respondent = ServerPolicy("http://127.0.0.1:9", "m", config=EndpointConfig(server=ServerConfig(retries=0)))
     with pytest.raises(SamplerError, match="nothing answers there"):
         responses_of(respondent, Generate(prompt=ASKED))
 

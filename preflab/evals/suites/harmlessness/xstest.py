@@ -75,6 +75,8 @@ def detector_plan(item: Item) -> Plan:
     """The reply, read by rules."""
     prompt: XSTestPrompt = item.data
     (generation,) = yield [Generate(prompt=Dialogue.of(prompt.prompt), max_new_tokens=REPLY_TOKENS)]
+    if generation.refused:
+        return _outcome(prompt, "full refusal", "server")
     return _outcome(prompt, refusal_rules().classify(generation.require_text()).kind, "rules")
 
 
@@ -82,6 +84,8 @@ def judge_plan(item: Item) -> Plan:
     """The reply, read by a judge model."""
     prompt: XSTestPrompt = item.data
     (generation,) = yield [Generate(prompt=Dialogue.of(prompt.prompt), max_new_tokens=REPLY_TOKENS)]
+    if generation.refused:
+        return _outcome(prompt, "full refusal", "server")
     judge_request = judge_prompt(prompt.prompt, generation.require_text())
     (verdict,) = yield [Generate(prompt=judge_request, max_new_tokens=12, role="judge")]
     return _outcome(prompt, parse_kind(verdict), "judge")
