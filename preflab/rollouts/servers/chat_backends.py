@@ -33,8 +33,8 @@ OnText = Callable[[str], None]
 _HALF = "\ufffd"  # what a decoder writes for the first bytes of a character whose rest has not come yet
 _LONGEST_CHARACTERS = 100_000
 """A server that goes on for longer than this does not keep to ``max_tokens``."""
-_SITE = ServerConfig(timeout_seconds=60.0, retries=2)
-"""Of a policy without settings of its own: people wait for it."""
+_SITE = ServerConfig(timeout_seconds=60.0, retries=0)
+"""Of a policy without settings of its own: people wait for it, and the site itself tries again."""
 _LONGEST_WAIT_SECONDS = 20.0
 """For a busy server while somebody looks on."""
 _ONE_AT_A_TIME = Lock()  # replies of local models: two at once would only wait for each other's processor

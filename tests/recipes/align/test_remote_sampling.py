@@ -32,6 +32,21 @@ def metrics(folder: Path) -> list[dict[str, Any]]:
     return [{k: v for k, v in line.items() if "seconds" not in k} for line in lines]
 
 
+def test_a_server_that_is_gone_or_serves_something_else_is_found_before_anything_is_trained(
+    fake: FakeVLLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(tmp_path, "other", fake, "--set", "vllm.model=other") == 7
+    assert "wrong model; expected it to serve 'other'" in capsys.readouterr().err
+    fake.stop()
+    assert run(tmp_path, "gone", fake) == 7
+    assert "nothing answers there" in capsys.readouterr().err
+    for name in ("other", "gone"):
+        assert not list((tmp_path / name / "results").glob("*.json"))
+    assert run(tmp_path, "short", fake, "--until", "preference") == 0  # which samples nothing
+    assert list((tmp_path / "short" / "results").glob("*.json"))
+    fake.start()
+
+
 def test_a_run_whose_server_goes_away_says_so_and_goes_on_where_it_stood(
     fake: FakeVLLM, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
