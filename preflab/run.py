@@ -19,6 +19,7 @@ import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, overload
@@ -141,6 +142,11 @@ class Run:
     def recorded(self, section: str) -> dict[str, Any]:
         """What ``record`` has put there so far."""
         return dict(read_json(self.folder / "record.json").get(section, {}))
+
+    @property
+    def started(self) -> datetime:
+        """When the run began, in UTC; the same when it goes on another day."""
+        return datetime.strptime(self.recorded("made_by")["started"], "%Y-%m-%dT%H:%M:%SZ")
 
     def seed_of(self, purpose: str) -> int:
         """A seed for one purpose, independent of all others and of the order of asking."""

@@ -14,6 +14,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer, PreTrainedModel, P
 
 from preflab import distributed
 from preflab.errors import ConfigError, ModelError
+from preflab.models.saved_adapters import base_of_adapter, is_adapter, merge_adapter, tokenizer_location
 from preflab.models.smollm2 import HUB_ID, cache_folder, convert_gguf, smollm2_folder
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 
@@ -31,6 +32,11 @@ class LanguageModel:
     """Folder or hub id the weights were read from."""
     sha256: str
     """Of the weights as loaded (dtype included), so a run record pins them."""
+
+    @property
+    def embedding_rows(self) -> int:
+        """Tokens that the model embeds; a tokenizer may know more."""
+        return int(self.model.get_input_embeddings().weight.shape[0])
 
     @property
     def context_tokens(self) -> int:
@@ -60,20 +66,23 @@ def load_language_model(
         model: PreTrainedModel = tiny_model().to(torch.float32).to(target_device)
         return LanguageModel(model, tiny_tokenizer(), name, "made in memory", weights_sha256(model))
     location = _locate(name)
+    base = base_of_adapter(location)
     try:
         with quiet_loading():
             model, report = AutoModelForCausalLM.from_pretrained(
-                location,
+                location if base is None else _locate(base),
                 dtype=dtype,
                 attn_implementation="sdpa",
                 trust_remote_code=trust_remote_code,
                 output_loading_info=True,
             )
-            tokenizer = AutoTokenizer.from_pretrained(location, trust_remote_code=trust_remote_code)
+            model = model if base is None else merge_adapter(model, location)
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_location(location), trust_remote_code=trust_remote_code)
     except (OSError, ValueError, KeyError, ImportError, RuntimeError, SafetensorError) as error:
         raise ModelError(_explain(name, location, error)) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{name}: weights are missing and would be random: {', '.join(missing[:4])}")
+    check_finite(model, name)
     model.eval().to(target_device)
     return LanguageModel(model, tokenizer, name, str(location), weights_sha256(model))
 
@@ -89,7 +98,7 @@ def load_tokenizer(name: str) -> PreTrainedTokenizerBase:
     location = _locate(name)
     try:
         with quiet_loading():
-            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(location)
+            tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(tokenizer_location(location))
     except (OSError, ValueError, KeyError, ImportError, RuntimeError) as error:
         raise ModelError(_explain(name, location, error)) from error
     return tokenizer
@@ -137,6 +146,20 @@ def weights_sha256(model: torch.nn.Module) -> str:
     return digest.hexdigest()
 
 
+def check_finite(model: torch.nn.Module, name: str) -> None:
+    """Refuse weights that are not numbers, before what comes of them is blamed on something else.
+
+    Raises:
+        ModelError: names the first of them.
+    """
+    broken = [key for key, weight in model.named_parameters() if not bool(weight.isfinite().all())]
+    if broken:
+        raise ModelError(
+            f"{name}: {len(broken)} of its weights hold NaN or infinity, the first of them {broken[0]}: "
+            "the saved model is broken, not the settings"
+        )
+
+
 def _locate(name: str) -> str:
     """Turn a name into something transformers reads."""
     path = Path(name).expanduser()
@@ -151,8 +174,11 @@ def _locate(name: str) -> str:
             convert_gguf(path, folder)
         return str(folder)
     if path.is_dir():
-        if not (path / "config.json").exists():
-            raise ModelError(f"{name}: a folder without config.json is not a saved model")
+        if not (path / "config.json").exists() and not is_adapter(path):
+            raise ModelError(
+                f"{name}: a folder without config.json is not a saved model, and one without adapter_config.json no "
+                "adapter of one"
+            )
         return str(path)
     if path.is_absolute() or name.startswith(".") or name.count("/") > 1:
         raise ModelError(f"{name}: no such folder, and not a hub id (owner/name)")
@@ -177,7 +203,7 @@ def _explain(name: str, location: str, error: Exception) -> str:
     offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
     return (
         f"{name}: no such folder here, and the hub gave no such model or could not be reached{offline}. "
-        f"Expected 'smollm2', 'tiny', a folder with config.json, a .gguf file, or a hub id. "
+        f"Expected 'smollm2', 'tiny', a folder with config.json or adapter_config.json, a .gguf file, or a hub id. "
         f"({str(error).splitlines()[0]:.200})"
     )
 

@@ -8,7 +8,15 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 from preflab.errors import ModelError
 from preflab.models.heads import ScalarHead
-from preflab.models.load import LanguageModel, Precision, quiet_loading, torch_device, torch_dtype, weights_sha256
+from preflab.models.load import (
+    LanguageModel,
+    Precision,
+    check_finite,
+    quiet_loading,
+    torch_device,
+    torch_dtype,
+    weights_sha256,
+)
 from preflab.models.parallel import copy_buffers
 from preflab.models.roles import Role, Trunk
 
@@ -39,6 +47,7 @@ def load_preference_model(name: str, *, precision: Precision = "fp32", device: s
         ) from error
     if missing := sorted(report["missing_keys"]):
         raise ModelError(f"{name}: weights are missing and would be random: {', '.join(missing[:4])}")
+    check_finite(classifier, name)
     weight = getattr(getattr(classifier, "score", None), "weight", None)
     if weight is None or weight.shape[0] != 1:
         raise ModelError(f"{name}: expected a linear head 'score' that gives one number")

@@ -1,5 +1,6 @@
 """Dialogues and comparisons as rows of tokens, and an account of what does not fit (see `Encoder` for the tokens)."""
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -193,6 +194,35 @@ def fit_prompt(encoder: Encoder, prompt: Dialogue, *, room: int) -> tuple[tuple[
         if len(ids) <= room:
             return ids, cut
     return None
+
+
+def fit_prompts(
+    encoder: Encoder, prompts: Sequence[Dialogue], *, room: int
+) -> tuple[dict[int, tuple[int, ...]], dict[str, int]]:
+    """Tokens of each prompt that fits in ``room`` (`fit_prompt`) and that the chat template does not refuse.
+
+    Returns:
+        number of the prompt -> its tokens; and reason -> prompts that were left out for it.
+    """
+    fitting, refused = dict[int, tuple[int, ...]](), Counter[str]()
+    for i, prompt in enumerate(prompts):
+        try:
+            fitted = fit_prompt(encoder, prompt, room=room)
+        except DataError as error:
+            refused[str(error)] += 1
+            continue
+        if fitted is None:
+            refused[f"a prompt exceeds {room} tokens"] += 1
+        else:
+            fitting[i] = fitted[0]
+    return fitting, dict(refused)
+
+
+def count_reasons(refused: Sequence[str]) -> str:
+    """Reasons of what was left out, the most common first, each with its count and the first that it befell."""
+    reasons = Counter(line.partition(": ")[2] for line in refused)
+    first = {line.partition(": ")[2]: line.partition(": ")[0] for line in reversed(refused)}
+    return "; ".join(f"{count} x {reason} (first: {first[reason]})" for reason, count in reasons.most_common())
 
 
 def _shortenings(prompt: Dialogue) -> Iterator[tuple[Dialogue, bool]]:

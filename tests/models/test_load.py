@@ -177,3 +177,22 @@ def test_a_gpu_is_taken_where_there_is_one_and_bf16_with_it(monkeypatch: pytest.
 def test_a_device_that_is_not_there_is_refused(name: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         torch_device(name)
+
+
+# broken weights and adapters -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_weights_that_are_no_numbers_are_named(saved: Path, value: float) -> None:
+    weights = load_file(saved / "model.safetensors")
+    weights["model.layers.1.mlp.up_proj.weight"][0, 0] = value
+    save_file(weights, saved / "model.safetensors", metadata={"format": "pt"})
+    message = r"1 of its weights hold NaN or infinity, the first of them model\.layers\.1\.mlp\.up_proj\.weight"
+    with pytest.raises(ModelError, match=message):
+        load_language_model(str(saved), precision="fp32")
+
+
+def test_rows_of_the_embedding_are_those_of_the_model_and_not_of_the_tokenizer(saved: Path) -> None:
+    loaded = load_language_model(str(saved), precision="fp32")
+    loaded.tokenizer.add_tokens(["weather"])
+    assert (loaded.embedding_rows, len(loaded.tokenizer)) == (261, 262)

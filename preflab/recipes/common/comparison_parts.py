@@ -22,7 +22,7 @@ from preflab.maths.statistics import Estimate
 from preflab.recipes.common.configs import ComparisonDataConfig
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.open_models import open_judge
-from preflab.rollouts.encode import Encoded, encode_comparisons
+from preflab.rollouts.encode import Encoded, count_reasons, encode_comparisons
 from preflab.run import Run
 from preflab.runner.inputs import guard_data
 
@@ -177,15 +177,15 @@ class ComparisonParts:
         """Each part as rows; what did not fit is recorded.
 
         Raises:
-            ConfigError: nothing of a part fits the context.
+            ConfigError: nothing of a part fits the context, or the chat template refuses all.
         """
         encoder = self.models.encoder
         encoded_parts = {part: encode_comparisons(encoder, comparisons) for part, comparisons in self.parts.items()}
         for part, encoded in encoded_parts.items():
             if not encoded.rows:
                 raise ConfigError(
-                    f"no comparison of part {part!r} fits in {encoder.max_tokens} tokens; "
-                    "raise model.max_context_tokens"
+                    f"no comparison of part {part!r} can be used: {count_reasons(encoded.refused)}; "
+                    f"{self.models.context_advice}"
                 )
             self.run.record("counts", **{part: {"shortened": encoded.shortened, "refused": encoded.refused}})
         return encoded_parts

@@ -2,12 +2,14 @@
 
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
 from preflab.recipes.common.configs import ModelConfig
 from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import PreferenceScorer
+from preflab.rollouts.template_probes import template_differences
 from preflab.run import Run
 from preflab.runner.inputs import guard_input, model_files, text_digest
 
@@ -61,7 +63,31 @@ class ModelRoles:
         source = self.trunk.source
         template = str(getattr(source.tokenizer, "chat_template", None) or "")
         guard_input(self.run, "chat template", source=source.location, digest=text_digest(template))
-        return Encoder(source.tokenizer, max_tokens=min(self.config.max_context_tokens, source.context_tokens))
+        encoder = Encoder(
+            source.tokenizer,
+            max_tokens=min(self.config.max_context_tokens, source.context_tokens),
+            embedding_rows=source.embedding_rows,
+            moment=self.run.started,
+        )
+        self.run.record("model", **self._template_facts(encoder))
+        return encoder
+
+    def _template_facts(self, encoder: Encoder) -> dict[str, Any]:
+        """What is to be known of a chat template; nothing where it is an ordinary one."""
+        facts: dict[str, Any] = {}
+        if differences := template_differences(encoder):
+            facts["template_differences"] = differences
+        if encoder.chat_template.reads_clock:
+            facts["template_moment"] = encoder.chat_template.moment.isoformat()
+        return facts
+
+    @property
+    def context_advice(self) -> str:
+        """What helps where dialogues are too long."""
+        limit, setting = self.trunk.source.context_tokens, self.config.max_context_tokens
+        if limit <= setting:
+            return f"the model itself reads no more than {limit} tokens, so long dialogues need another model"
+        return f"where they are too long, raise model.max_context_tokens ({setting} now, {limit} at most)"
 
     @property
     def reference(self) -> Role:

@@ -1,6 +1,7 @@
 """Models by name: a run, a model or a server; a run's preference model; a judge of comparisons."""
 
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from preflab import distributed
@@ -11,7 +12,7 @@ from preflab.feedback.labellers.settings import Openers
 from preflab.feedback.labellers.specs import LabellerSpec, open_labeller, parse_spec
 from preflab.feedback.recorded_labels import OnProgress
 from preflab.interfaces import Labeller
-from preflab.models.load import Precision, load_language_model
+from preflab.models.load import LanguageModel, Precision, load_language_model
 from preflab.models.preference_model import load_preference_model
 from preflab.models.roles import Trunk
 from preflab.rollouts.encoder import Encoder
@@ -26,6 +27,8 @@ from preflab.runner.launch import find_run
 
 PREFERENCE_MODEL = "preference_model"
 """Folder of a run in which its preference model was exported."""
+_MODEL_MARKS = ("config.json", "adapter_config.json")
+"""Files by which the folder of a saved model is known."""
 JUDGE_RESPONSES = "answers"
 """Folder of a run in which a judge's responses are kept as they come."""
 
@@ -40,9 +43,21 @@ class ModelLoading:
     device: str = "auto"
     max_context_tokens: int = 4096
     """Longest prompt and reply together; the model's own limit if that is shorter."""
+    moment: datetime | None = None
+    """The date that chat templates are told: that on which a run began; None: today's."""
 
 
 DEFAULT_LOADING = ModelLoading()
+
+
+def _encoder_of(source: LanguageModel, loading: ModelLoading) -> Encoder:
+    """Tokens for a model that was loaded so."""
+    return Encoder(
+        source.tokenizer,
+        max_tokens=min(source.context_tokens, loading.max_context_tokens),
+        embedding_rows=source.embedding_rows,
+        moment=loading.moment,
+    )
 
 
 def run_named(name: str, runs: str) -> Path | None:
@@ -70,7 +85,7 @@ def _saved_model(name: str, runs: str) -> str:
     if name in BUILT_IN:
         return name
     folders = (Path(name).expanduser(), Path(runs).expanduser() / name)
-    return next((str(folder) for folder in folders if (folder / "config.json").is_file()), name)
+    return next((str(folder) for folder in folders if any((folder / file).is_file() for file in _MODEL_MARKS)), name)
 
 
 def is_address(name: str) -> bool:
@@ -110,7 +125,7 @@ def open_policy(
         return ServerPolicy(name, served_name, config=endpoint)
     run = run_named(name, loading.runs)
     source = load_language_model(model_path(name, loading.runs), precision=loading.precision, device=loading.device)
-    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
+    encoder = _encoder_of(source, loading)
     label = name if run is None else run.name
     policy = LocalPolicy(Trunk(source, None).reference(), encoder, name=label, weights=source.sha256)
     if best_of == 1:
@@ -135,7 +150,7 @@ def open_scorer(name: str, loading: ModelLoading = DEFAULT_LOADING) -> tuple[Pre
     folder = _saved_model(name, loading.runs) if run is None else str(run / PREFERENCE_MODEL)
     role = load_preference_model(folder, device=loading.device)
     source = role.trunk.source
-    encoder = Encoder(source.tokenizer, max_tokens=min(source.context_tokens, loading.max_context_tokens))
+    encoder = _encoder_of(source, loading)
     return PreferenceScorer(role, encoder), source.sha256
 
 
@@ -169,7 +184,7 @@ def open_judge(spec: str, run: Run, *, device: str, on_progress: OnProgress | No
             f"judge {spec!r} is asked by one process alone: start the run without torchrun until its labels are there, "
             "then go on with several"
         )
-    loading = ModelLoading(runs=str(run.folder.parent), device=device)
+    loading = ModelLoading(runs=str(run.folder.parent), device=device, moment=run.started)
     _guard_judge(run, parsed, loading.runs)
     openers = Openers(
         scorer=lambda name: open_scorer(name, loading),

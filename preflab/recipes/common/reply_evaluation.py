@@ -11,10 +11,11 @@ from jaxtyping import Float
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
+from preflab.errors import ConfigError
 from preflab.models.roles import Role
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.results import ComparedReplies
-from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encode import fit_prompts
 from preflab.rollouts.engine import Engine, InProcess
 from preflab.rollouts.generate import Rollout, SamplingConfig
 from preflab.rollouts.score import logprob_rows
@@ -60,17 +61,26 @@ class ReplyEvaluation:
 
     @cached_property
     def prompts(self) -> list[EvaluationPrompt]:
-        """The prompts that fit the context beside a reply."""
+        """The prompts that fit the context beside a reply and that the chat template takes; the others are recorded.
+
+        Raises:
+            ConfigError: there are prompts, and none of them can be used.
+        """
         candidates = self.held_out_prompts()
         generator = torch.Generator().manual_seed(self.run.seed_of("evaluation"))
         order = torch.randperm(len(candidates), generator=generator)
         encoder = self.models.encoder
         room = encoder.max_tokens - self.sampling.max_new_tokens
-        fitted = [(*candidates[i], fit_prompt(encoder, candidates[i][0], room=room)) for i in order]
-        fitting = [
-            EvaluationPrompt(dialogue, category, fit[0]) for dialogue, category, fit in fitted if fit is not None
-        ]
-        return fitting[: self.n_prompts]
+        drawn = [candidates[i] for i in order]
+        fitting, refused = fit_prompts(encoder, [dialogue for dialogue, _ in drawn], room=room)
+        if refused:
+            self.run.record("evaluation", prompts_left_out=refused)
+        if candidates and not fitting:
+            reasons = "; ".join(f"{count} x {reason}" for reason, count in refused.items())
+            raise ConfigError(f"no held-out prompt can be replied to: {reasons}; {self.models.context_advice}")
+        return [
+            EvaluationPrompt(dialogue=drawn[i][0], category=drawn[i][1], tokens=tokens) for i, tokens in fitting.items()
+        ][: self.n_prompts]
 
     @property
     def prompt_tokens(self) -> list[tuple[int, ...]]:

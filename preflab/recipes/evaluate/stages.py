@@ -143,7 +143,11 @@ class Stages:
     def _open(self, role: ResponderRole) -> Responder:
         c = self.config
         loading = ModelLoading(
-            runs=c.runs, precision=c.precision, device=c.device, max_context_tokens=c.max_context_tokens
+            runs=c.runs,
+            precision=c.precision,
+            device=c.device,
+            max_context_tokens=c.max_context_tokens,
+            moment=self.run.started,
         )
         if role == "pm":
             return open_rater(self._preference_model(), loading)

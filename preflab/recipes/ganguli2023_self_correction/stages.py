@@ -142,7 +142,11 @@ class Stages:
         c = self.config
         if self._policy is None:
             loading = ModelLoading(
-                runs=c.runs, precision=c.precision, device=c.device, max_context_tokens=c.max_context_tokens
+                runs=c.runs,
+                precision=c.precision,
+                device=c.device,
+                max_context_tokens=c.max_context_tokens,
+                moment=self.run.started,
             )
             self._policy = open_policy(checkpoint.name, loading, served_name=c.served_name)
             if not is_address(checkpoint.name):

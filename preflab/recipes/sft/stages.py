@@ -18,7 +18,7 @@ from preflab.recipes.common.supervised import TokenLosses, at_ends_of_epochs, lo
 from preflab.recipes.sft.claims import verdicts
 from preflab.recipes.sft.config import Config
 from preflab.recipes.sft.results import DataResult, MeasureResult, SFTResult
-from preflab.rollouts.encode import EncodedDialogues, encode_dialogues, encode_replies
+from preflab.rollouts.encode import EncodedDialogues, count_reasons, encode_dialogues, encode_replies
 from preflab.run import Run
 from preflab.runner.inputs import guard_data
 from preflab.training.sft import SFTTraining
@@ -86,8 +86,8 @@ class Stages:
             }
         for part, encoded in encoded_parts.items():
             if not encoded.rows:
-                limit = encoder.max_tokens
-                raise ConfigError(f"no reply of part {part!r} fits in {limit} tokens; raise model.max_context_tokens")
+                reasons = count_reasons(encoded.refused)
+                raise ConfigError(f"no reply of part {part!r} can be used: {reasons}; {self.models.context_advice}")
             self.run.record("counts", **{part: {"shortened": encoded.shortened, "refused": encoded.refused}})
         return encoded_parts
 

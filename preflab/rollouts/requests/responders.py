@@ -76,8 +76,8 @@ class LocalPolicy:
 
     def __init__(self, role: Role, encoder: Encoder, *, name: str, weights: str, max_tokens: int = 4096) -> None:
         self.role, self.encoder, self.name, self.max_tokens = role, encoder, name, max_tokens
-        template = encoder.template or encoder.tokenizer.chat_template
-        self.digest = digest_of_parts("local", weights, encoder.max_tokens, template)
+        told_date = [encoder.prompt(Dialogue.of("date"))] if encoder.chat_template.reads_clock else []
+        self.digest = digest_of_parts("local", weights, encoder.max_tokens, encoder.template, *told_date)
         self.scored_tokens = 0
         """Tokens run for log-probabilities so far, each shared prefix once."""
 

@@ -114,7 +114,11 @@ class LocalChatBackend:
         name = str(policy_folder(spec.run)) if spec.run else str(spec.model)
         self._source = _load_cached(name, _version(name))
         self._role = Trunk(self._source, None).reference()
-        self._encoder = Encoder(self._source.tokenizer, max_tokens=self._source.context_tokens)
+        self._encoder = Encoder(
+            self._source.tokenizer,
+            max_tokens=self._source.context_tokens,
+            embedding_rows=self._source.embedding_rows,
+        )
         room = max(1, min(spec.max_new_tokens, self._source.context_tokens // 2))
         top_p = 1.0 if spec.temperature == 0 else spec.top_p
         self._config = SamplingConfig(max_new_tokens=room, temperature=spec.temperature, top_p=top_p)

@@ -8,7 +8,7 @@ from preflab.data.rows import Row
 from preflab.errors import DataError
 from preflab.interfaces import Scorer
 from preflab.models.roles import Role
-from preflab.rollouts.encode import fit_prompt
+from preflab.rollouts.encode import fit_prompts
 from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.engine import Engine
 
@@ -40,14 +40,14 @@ class PolicyTask:
     """A prompt's source, for scores logged by source."""
 
     def fitted_prompts(self, max_new_tokens: int) -> list[tuple[Dialogue, tuple[int, ...]]]:
-        """The prompts that leave room for a reply, with their tokens.
+        """The prompts that leave room for a reply and that the chat template takes, with their tokens.
 
         Raises:
             DataError: none does.
         """
         room = self.encoder.max_tokens - max_new_tokens
-        fits = [(prompt, fit_prompt(self.encoder, prompt, room=room)) for prompt in self.prompts]
-        fitted = [(prompt, fit[0]) for prompt, fit in fits if fit is not None]
-        if not fitted:
-            raise DataError(f"no prompt fits in {room} tokens")
-        return fitted
+        fitting, refused = fit_prompts(self.encoder, self.prompts, room=room)
+        if not fitting:
+            reasons = "; ".join(f"{count} x {reason}" for reason, count in refused.items())
+            raise DataError(f"no prompt fits in {room} tokens: {reasons or 'there are none'}")
+        return [(self.prompts[i], tokens) for i, tokens in fitting.items()]

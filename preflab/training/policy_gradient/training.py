@@ -55,7 +55,7 @@ class PolicyStep:
 class PolicyTraining:
     """A run in progress. Iterate it for steps; ``state`` between steps is all that a resume needs.
 
-    ``n_refused`` counts prompts that are too long for the context.
+    ``n_refused`` counts prompts that are too long for the context, or that the chat template refuses.
 
     Raises:
         ConfigError: KL is measured without a reference, or the value model reads other tokens than the policy.

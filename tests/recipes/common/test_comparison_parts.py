@@ -6,10 +6,12 @@ from pathlib import Path
 import pytest
 
 from preflab.data.comparison import Comparison
+from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
 from preflab.feedback.label_comparisons import label_comparisons, pairs_of
 from preflab.feedback.labellers.oracle import OracleLabeller
 from preflab.feedback.labellers.synthetic_annotator import SyntheticPreference
+from preflab.models.tiny import CHAT_TEMPLATE
 from preflab.recipes.common import comparison_parts
 from preflab.recipes.common.comparison_parts import HELD_OUT, ComparisonParts, draw_subset
 from preflab.recipes.common.configs import ComparisonDataConfig, ModelConfig
@@ -76,9 +78,35 @@ def test_the_description_counts_rows_pairs_and_tokens(tmp_path: Path) -> None:
 def test_a_context_that_holds_nothing_names_the_setting(tmp_path: Path) -> None:
     with (
         Run(tmp_path / "run", {}, recipe="x", quiet=True) as run,
-        pytest.raises(ConfigError, match=r"fits in 4 tokens; raise model\.max_context_tokens"),
+        pytest.raises(ConfigError, match=r"exceed 4 tokens \(first: .*; where they .* raise model\.max_context"),
     ):
         _ = parts_of(run, replace(TINY, max_context_tokens=4)).encoded
+
+
+NO_SYSTEM = "{% if messages[0].role == 'system' %}{{ raise_exception('No system!') }}{% endif %}" + CHAT_TEMPLATE
+
+
+def parts_under(run: Run, template: str, comparisons: list[Comparison]) -> ComparisonParts:
+    """Comparisons in one part, for the tiny model under another template."""
+    parts = parts_of(run)
+    parts.models.trunk.source.tokenizer.chat_template = template
+    parts.parts = {"train": comparisons}
+    return parts
+
+
+def test_what_the_template_refuses_is_left_out_by_name_and_the_others_are_not(tmp_path: Path) -> None:
+    plain = Comparison.chosen_rejected(Dialogue.of("hi"), "a", "b")
+    system = Comparison.chosen_rejected(Dialogue.of("hi", system="s"), "a", "b")
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        parts = parts_under(run, NO_SYSTEM, [plain, system])
+        assert parts.encoded["train"].comparisons == [plain]
+        refused = "comparison 1: the chat template refuses this dialogue: No system!"
+        assert run.recorded("counts")["train"]["refused"] == [refused]
+    with (
+        Run(tmp_path / "all", {}, recipe="x", quiet=True) as run,
+        pytest.raises(ConfigError, match=r"can be used: 2 x the chat template .* No system! \(first: comparison 0\)"),
+    ):
+        _ = parts_under(run, NO_SYSTEM, [system, system]).encoded
 
 
 # a judge -------------------------------------------------------------------------------------------------

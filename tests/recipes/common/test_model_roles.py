@@ -1,5 +1,6 @@
 """A trunk and its roles: made once, loaded from the run, refused when the weights changed."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -52,3 +53,34 @@ def test_another_chat_template_than_the_run_began_with_is_refused(tmp_path: Path
         again.trunk.source.tokenizer.chat_template += "{# the same text, another template #}"
         with pytest.raises(RunError, match="its chat template changed since it began"):
             _ = again.encoder
+
+
+DATED = "<|system|>{{ strftime_now('%d %b %Y') }}<|end|>"
+
+
+def test_a_template_tells_the_day_on_which_the_run_began_also_when_it_goes_on_later(tmp_path: Path) -> None:
+    prompts = []
+    for _ in range(2):
+        with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+            write_started(run, "2024-02-29T23:59:00Z")
+            models = ModelRoles(run, TINY)
+            tokenizer = models.trunk.source.tokenizer
+            tokenizer.chat_template = DATED + str(tokenizer.chat_template)
+            prompts.append(models.encoder.prompt(DIALOGUE.prompt))
+            assert run.recorded("model")["template_moment"] == "2024-02-29T23:59:00"
+    assert prompts[0] == prompts[1]
+    assert "29 Feb 2024" in tokenizer.decode(prompts[0])
+
+
+def write_started(run: Run, moment: str) -> None:
+    """As if the run had begun then."""
+    run.record("made_by", started=moment)
+
+
+def test_what_helps_where_dialogues_are_too_long_depends_on_whose_limit_it_is(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        long, short = (ModelRoles(run, replace(TINY, max_context_tokens=n)) for n in (8192, 512))
+        assert long.context_advice == (
+            "the model itself reads no more than 4096 tokens, so long dialogues need another model"
+        )
+        assert short.context_advice == "where they are too long, raise model.max_context_tokens (512 now, 4096 at most)"

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from preflab.data.dialogue import Dialogue
+from preflab.errors import ConfigError
 from preflab.recipes.common.configs import ModelConfig
 from preflab.recipes.common.model_roles import ModelRoles
 from preflab.recipes.common.reply_evaluation import SAMPLING_CHUNK, ReplyEvaluation
@@ -29,6 +30,26 @@ def test_prompts_are_drawn_by_the_seed_with_their_categories(tmp_path: Path) -> 
         assert all((prompt.dialogue, prompt.category) in PROMPTS for prompt in evaluation.prompts)
         assert evaluation.prompts == evaluation_of(run).prompts
         assert [prompt.dialogue for prompt in evaluation.prompts] != [dialogue for dialogue, _ in PROMPTS[:N_PROMPTS]]
+
+
+def test_prompts_that_the_template_refuses_are_left_out_and_counted(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        evaluation = evaluation_of(run)
+        tokenizer = evaluation.models.trunk.source.tokenizer
+        refuses = "{% if '7' in messages[0].content %}{{ raise_exception('no sevens') }}{% endif %}"
+        tokenizer.chat_template = refuses + str(tokenizer.chat_template)
+        evaluation.n_prompts = len(PROMPTS)
+        assert {p.dialogue for p in evaluation.prompts} == {d for d, _ in PROMPTS if "7" not in d.messages[0].text}
+        reasons = {"the chat template refuses this dialogue: no sevens": 2}  # 7 and 17
+        assert run.recorded("evaluation")["prompts_left_out"] == reasons
+
+
+def test_where_no_prompt_can_be_used_the_reason_is_named(tmp_path: Path) -> None:
+    with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
+        evaluation = evaluation_of(run)
+        evaluation.sampling = SamplingConfig(max_new_tokens=1020)
+        with pytest.raises(ConfigError, match=r"no held-out prompt .*: 20 x a prompt exceeds 4 tokens"):
+            _ = evaluation.prompts
 
 
 def test_a_chunk_that_was_kept_is_not_drawn_again(tmp_path: Path) -> None:

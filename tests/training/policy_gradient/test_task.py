@@ -27,9 +27,8 @@ def new_task(prompts: Sequence[Dialogue], max_tokens: int, **more: Any) -> Polic
         reference=trunk.reference(),
         scorer=zero,
         prompts=prompts,
-        encoder=Encoder(source.tokenizer, max_tokens=max_tokens),
         seed=0,
-        **more,
+        **{"encoder": Encoder(source.tokenizer, max_tokens=max_tokens)} | more,
     )
 
 
@@ -60,6 +59,19 @@ def test_a_long_dialogue_loses_its_first_turns_and_keeps_its_last_question() -> 
 def test_where_none_fits_the_room_is_named() -> None:
     with pytest.raises(DataError, match="no prompt fits in 5 tokens"):
         new_task([Dialogue.of("hello there")], 15).fitted_prompts(10)
+
+
+def test_a_prompt_that_the_template_refuses_is_left_out_and_named_where_none_is_left() -> None:
+    plain, system = Dialogue.of("hi"), Dialogue.of("hi", system="s")
+    task = new_task([system, plain], 64)
+    tokenizer = task.encoder.tokenizer
+    tokenizer.chat_template = "{% if messages[0].role == 'system' %}{{ raise_exception('No system!') }}{% endif %}" + (
+        str(tokenizer.chat_template)
+    )
+    task = new_task([system, plain], 64, encoder=Encoder(tokenizer, max_tokens=64))
+    assert [prompt for prompt, _ in task.fitted_prompts(8)] == [plain]
+    with pytest.raises(DataError, match="1 x the chat template refuses this dialogue: No system!"):
+        new_task([system], 64, encoder=task.encoder).fitted_prompts(8)
 
 
 def test_tasks_are_compared_by_identity_since_tensors_cannot_be() -> None:
