@@ -15,6 +15,7 @@ from torch import nn
 
 from preflab import distributed
 from preflab.errors import ModelError, RunError
+from preflab.models.load import LanguageModel
 from preflab.models.parallel import copy_buffers
 from preflab.models.roles import Role
 
@@ -76,17 +77,8 @@ def save_preference_model(role: Role, folder: Path, *, pad_id: int, chat_templat
     Raises:
         ModelError: this architecture has no sequence classifier in transformers.
     """
-    from transformers import AutoModelForSequenceClassification
-
     model: Any = merged_model(role)
-    config = copy.deepcopy(model.config)
-    config.num_labels = 1
-    config.pad_token_id = pad_id
-    try:
-        with torch.device("meta"):
-            classifier: Any = AutoModelForSequenceClassification.from_config(config)
-    except ValueError as error:
-        raise ModelError(f"transformers has no sequence classifier for {type(model).__name__}") from error
+    classifier = _empty_classifier(model, pad_id=pad_id)
     classifier = classifier.to_empty(device="cpu").float()
     body = classifier.base_model
     missing, unexpected = body.load_state_dict(model.base_model.state_dict(), strict=False)
@@ -97,6 +89,42 @@ def save_preference_model(role: Role, folder: Path, *, pad_id: int, chat_templat
         classifier.score.weight.copy_(role.head.weight)
     _save(folder, classifier, role, pad_token=pad_id, chat_template=chat_template)
     return folder
+
+
+def check_savable(source: LanguageModel, folder: Path, *, preference_models: int, policies: int) -> None:
+    """Find out before anything is trained what would stop these models from being saved.
+
+    Args:
+        folder  where they will lie.
+
+    Raises:
+        ModelError: the architecture has no sequence classifier in transformers.
+        RunError: the disk has no room for them.
+    """
+    if preference_models:
+        _empty_classifier(source.model, pad_id=0)
+    parameters = sum(weight.numel() for weight in source.model.parameters())
+    needed = 4 * parameters * (preference_models + policies)  # bytes; models are saved in fp32
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise RunError(
+            f"{folder}: the models of this run take {needed / 1e9:.1f} GB when they are saved, and the disk has "
+            f"{free / 1e9:.1f} GB left; make room, or put the run elsewhere (--runs)"
+        )
+
+
+def _empty_classifier(model: Any, *, pad_id: int) -> Any:
+    """A sequence classifier of a language model's architecture, without weights."""
+    from transformers import AutoModelForSequenceClassification
+
+    config = copy.deepcopy(model.config)
+    config.num_labels = 1
+    config.pad_token_id = pad_id
+    try:
+        with torch.device("meta"):
+            return AutoModelForSequenceClassification.from_config(config)
+    except ValueError as error:
+        raise ModelError(f"transformers has no sequence classifier for {type(model).__name__}") from error
 
 
 def merged_model(role: Role) -> nn.Module:

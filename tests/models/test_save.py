@@ -1,6 +1,10 @@
 """What is saved, loaded back through transformers alone."""
 
+import shutil
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +15,8 @@ from transformers import (
     AutoModelForCausalLM,
     AutoModelForSequenceClassification,
     AutoTokenizer,
+    CodeGenConfig,
+    CodeGenForCausalLM,
     PreTrainedTokenizerFast,
 )
 
@@ -20,9 +26,10 @@ from preflab.errors import ModelError, RunError
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import LanguageModel, load_language_model
 from preflab.models.roles import Role, Trunk
-from preflab.models.save import save_adapter, save_policy, save_preference_model
+from preflab.models.save import check_savable, save_adapter, save_policy, save_preference_model
 from preflab.models.tiny import tiny_model, tiny_tokenizer
 from preflab.rollouts.encoder import Encoder
+from preflab.rollouts.score import PreferenceScorer
 
 STORIES = Path(__file__).parents[3] / "shared/data/models/stories260k"
 PROMPTS = [Dialogue.of("say yes"), Dialogue.of("hi", "hello", "and now?", system="be kind")]
@@ -246,3 +253,48 @@ def test_what_has_no_adapter_of_its_own_is_not_saved_as_one(tmp_path: Path) -> N
         with pytest.raises(ModelError, match="no adapter of its own"):
             save_adapter(other, tmp_path / "x")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_would_stop_saving_is_found_before_anything_is_trained(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = load_language_model("tiny", precision="fp32")
+    needed = 3 * 4 * sum(weight.numel() for weight in source.model.parameters())  # three models, four bytes a weight
+    for free, fits in ((needed, True), (needed - 1, False)):
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: SimpleNamespace(free=free))
+        expected = nullcontext() if fits else pytest.raises(RunError, match=r"when they are saved, .* make room")
+        with expected:
+            check_savable(source, tmp_path, preference_models=1, policies=2)
+
+
+def test_an_architecture_without_a_classifier_is_found_before_anything_is_trained(tmp_path: Path) -> None:
+    source = load_language_model("tiny", precision="fp32")
+    odd = CodeGenForCausalLM(CodeGenConfig(vocab_size=9, n_embd=8, n_layer=1, n_head=4, rotary_dim=2))
+    check_savable(replace(source, model=odd), tmp_path, preference_models=0, policies=1)
+    with pytest.raises(ModelError, match="no sequence classifier for CodeGenForCausalLM"):
+        check_savable(replace(source, model=odd), tmp_path, preference_models=1, policies=0)
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{% for m in messages %}<|{{ m.role }}|>{% if loop.last and m.role == 'assistant' %}<think>\n\n</think>\n\n"
+        "{% endif %}{{ m.content }}<|end|>\n{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+        "{% for m in messages %}<|{{ m.role }}|>{{ m.content | trim }}<|end|>\n{% endfor %}"
+        "{% if add_generation_prompt %}<|assistant|><think>\n{% endif %}",
+    ],
+)
+def test_other_libraries_score_as_here_where_a_template_adds_opens_or_trims(tmp_path: Path, template: str) -> None:
+    source = load_language_model("tiny", precision="fp32")
+    source.tokenizer.chat_template = template
+    role = Trunk(source, None).add_role("pm", head=True)
+    with torch.no_grad():
+        role.head.weight.normal_(generator=torch.Generator().manual_seed(0))
+    own = Encoder(source.tokenizer, max_tokens=256)
+    dialogues = [Dialogue.of("Name a fruit.", reply) for reply in ("An apple.", " \n A pear. \n", "")]
+    scores = PreferenceScorer(role, own)(dialogues)
+    folder = save_preference_model(role, tmp_path / "pm", pad_id=own.pad_id, chat_template=own.scoring_template)
+    model, tokenizer = AutoModelForSequenceClassification.from_pretrained(folder), AutoTokenizer.from_pretrained(folder)
+    for dialogue, score in zip(dialogues, scores, strict=True):
+        batch = tokenizer.apply_chat_template([dialogue.to_json()], return_dict=True, return_tensors="pt")
+        torch.testing.assert_close(model(**batch).logits[0, 0], score, rtol=0, atol=1e-4)

@@ -81,6 +81,7 @@ class Stages:
 
     def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""
+        self.models.check_savable(preference_models=1)
         return self.comparisons.describe(len(self.evaluation.prompts))
 
     def preference(self) -> PreferenceResult:

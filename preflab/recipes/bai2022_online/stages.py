@@ -74,6 +74,7 @@ class Stages:
 
     def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""
+        self.models.check_savable(preference_models=self.config.rounds + 1, policies=self.config.rounds + 1)
         return self.comparisons.describe(len(self.evaluation.prompts))
 
     # deploying and collecting ----------------------------------------------------------------------------

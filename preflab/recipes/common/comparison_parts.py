@@ -183,10 +183,9 @@ class ComparisonParts:
         encoded_parts = {part: encode_comparisons(encoder, comparisons) for part, comparisons in self.parts.items()}
         for part, encoded in encoded_parts.items():
             if not encoded.rows:
-                raise ConfigError(
-                    f"no comparison of part {part!r} can be used: {count_reasons(encoded.refused)}; "
-                    f"{self.models.context_advice}"
-                )
+                reasons = count_reasons(encoded.refused) or "there are none"
+                advice = self.models.context_advice(reasons)
+                raise ConfigError(f"no comparison of part {part!r} can be used: {reasons}{advice}")
             self.run.record("counts", **{part: {"shortened": encoded.shortened, "refused": encoded.refused}})
         return encoded_parts
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from preflab.models.load import load_language_model
 from preflab.models.roles import Role, Trunk
+from preflab.models.save import check_savable
 from preflab.recipes.common.configs import ModelConfig
 from preflab.rollouts.encoder import Encoder
 from preflab.rollouts.score import PreferenceScorer
@@ -81,13 +82,22 @@ class ModelRoles:
             facts["template_moment"] = encoder.chat_template.moment.isoformat()
         return facts
 
-    @property
-    def context_advice(self) -> str:
-        """What helps where dialogues are too long."""
+    def context_advice(self, reasons: str) -> str:
+        """What to do about dialogues that were left out, where some were too long; empty where none was."""
+        if "exceed" not in reasons:
+            return ""
         limit, setting = self.trunk.source.context_tokens, self.config.max_context_tokens
         if limit <= setting:
-            return f"the model itself reads no more than {limit} tokens, so long dialogues need another model"
-        return f"where they are too long, raise model.max_context_tokens ({setting} now, {limit} at most)"
+            return f"; the model itself reads no more than {limit} tokens, so long dialogues need another model"
+        return f"; where they are too long, raise model.max_context_tokens ({setting} now, {limit} at most)"
+
+    def check_savable(self, *, preference_models: int = 0, policies: int = 1) -> None:
+        """Find out at the start what would stop the run's models from being saved at its end.
+
+        Raises:
+            ModelError, RunError: see `preflab.models.save.check_savable`.
+        """
+        check_savable(self.trunk.source, self.run.folder, preference_models=preference_models, policies=policies)
 
     @property
     def reference(self) -> Role:

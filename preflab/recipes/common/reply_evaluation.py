@@ -77,7 +77,7 @@ class ReplyEvaluation:
             self.run.record("evaluation", prompts_left_out=refused)
         if candidates and not fitting:
             reasons = "; ".join(f"{count} x {reason}" for reason, count in refused.items())
-            raise ConfigError(f"no held-out prompt can be replied to: {reasons}; {self.models.context_advice}")
+            raise ConfigError(f"no held-out prompt can be replied to: {reasons}{self.models.context_advice(reasons)}")
         return [
             EvaluationPrompt(dialogue=drawn[i][0], category=drawn[i][1], tokens=tokens) for i, tokens in fitting.items()
         ][: self.n_prompts]

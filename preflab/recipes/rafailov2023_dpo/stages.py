@@ -65,6 +65,7 @@ class Stages:
 
     def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""
+        self.models.check_savable()
         return self.comparisons.describe(len(self.evaluation.prompts))
 
     def preference(self) -> PreferenceResult:

@@ -87,7 +87,8 @@ class Stages:
         for part, encoded in encoded_parts.items():
             if not encoded.rows:
                 reasons = count_reasons(encoded.refused)
-                raise ConfigError(f"no reply of part {part!r} can be used: {reasons}; {self.models.context_advice}")
+                advice = self.models.context_advice(reasons)
+                raise ConfigError(f"no reply of part {part!r} can be used: {reasons}{advice}")
             self.run.record("counts", **{part: {"shortened": encoded.shortened, "refused": encoded.refused}})
         return encoded_parts
 
@@ -106,6 +107,7 @@ class Stages:
 
     def data(self) -> DataResult:
         """Load, split, encode; account for everything left out."""
+        self.models.check_savable()
         parts = self.encoded
         return DataResult(
             rows={part: len(encoded.rows) for part, encoded in parts.items()},

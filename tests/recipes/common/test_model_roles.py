@@ -80,7 +80,11 @@ def write_started(run: Run, moment: str) -> None:
 def test_what_helps_where_dialogues_are_too_long_depends_on_whose_limit_it_is(tmp_path: Path) -> None:
     with Run(tmp_path / "run", {}, recipe="x", quiet=True) as run:
         long, short = (ModelRoles(run, replace(TINY, max_context_tokens=n)) for n in (8192, 512))
-        assert long.context_advice == (
-            "the model itself reads no more than 4096 tokens, so long dialogues need another model"
+        too_long = "2 x a prompt exceeds 9 tokens"
+        assert long.context_advice(too_long) == (
+            "; the model itself reads no more than 4096 tokens, so long dialogues need another model"
         )
-        assert short.context_advice == "where they are too long, raise model.max_context_tokens (512 now, 4096 at most)"
+        assert short.context_advice(too_long) == (
+            "; where they are too long, raise model.max_context_tokens (512 now, 4096 at most)"
+        )
+        assert short.context_advice("2 x the chat template refuses this dialogue") == ""
