@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from preflab.data.dialogue import Dialogue
-from preflab.errors import ConfigError, DataError
+from preflab.errors import ConfigError, ContractError, DataError
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import measure_results, read_items, run_items, select_items, summary, write_items
 from preflab.evals.core.suite import Measure, Plan, Suite, Variant, columns_of
@@ -267,3 +267,40 @@ def test_items_are_written_and_read_back(tmp_path: Path) -> None:
     path.write_text(path.read_text() + "{")
     with pytest.raises(DataError, match=r"items.jsonl:4: not valid JSON"):
         list(read_items(path))
+
+
+def returning(outcome: Any) -> Variant:
+    def plan(item: Item) -> Plan:
+        yield [OptionLogprobs(prompt="?", options=("a", "b"))]
+        return outcome  # type: ignore[no-any-return]
+
+    return way(plan)
+
+
+def test_numbers_of_numpy_count_as_numbers() -> None:
+    """As columns leave out what is no number of Python's, they would be gone without a word."""
+    outcome = {"a": np.float32(0.5), "b": np.bool_(True), "c": np.array(2)}
+    (result,) = run_items(returning(outcome), ITEMS[:1], {"policy": Scripted(choosing(lambda ask: 0))})
+    assert result.outcome == {"a": 0.5, "b": True, "c": 2}
+    assert {name: column.tolist() for name, column in columns_of([result.outcome]).items()} == {
+        "a": [0.5],
+        "b": [1.0],
+        "c": [2.0],
+    }
+
+
+def asking_for_text(item: Item) -> Any:
+    yield "a question"
+
+
+@pytest.mark.parametrize(
+    ("variant", "message"),
+    [
+        (returning({"a": np.zeros(2)}), r"expected 'a' to be a number, .* found ndarray of shape \[2\]"),
+        (returning([1.0]), "expected a mapping from names, found list"),
+        (way(asking_for_text), "expected a list of requests, found str"),
+    ],
+)
+def test_a_plan_that_is_none_is_refused_by_its_item(variant: Variant, message: str) -> None:
+    with pytest.raises(ContractError, match=f"the plan of item 'one': {message}"):
+        run_items(variant, ITEMS[:1], {"policy": Scripted(choosing(lambda ask: 0))})

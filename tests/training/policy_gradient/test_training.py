@@ -11,7 +11,7 @@ from torch import Tensor
 
 from preflab.data.dialogue import Dialogue
 from preflab.data.rows import Row
-from preflab.errors import ConfigError, DataError, ModelError, TrainingStopped
+from preflab.errors import ConfigError, ContractError, DataError, ModelError, TrainingStopped
 from preflab.interfaces import Scorer
 from preflab.models.adapters import AdapterConfig
 from preflab.models.load import load_language_model
@@ -223,6 +223,22 @@ def test_a_reply_without_an_end_has_its_score_cut_or_replaced() -> None:
         training = make(kl_coefficient=0.0, **changes)
         _, _, metrics = training.evaluate_rollouts(batch, torch.tensor([2.0, 3.0]), [[[0]]])
         assert metrics["reward"] == pytest.approx((2.0 + wanted) / 2)
+
+
+@pytest.mark.parametrize("kind", ["ppo", "rloo"])
+def test_logits_of_a_classifier_train_as_the_same_scores_flat(kind: str) -> None:
+    """[n, 1] would broadcast against [n] to [n, n], and where replies have n tokens even train on."""
+    flat = numbers(next(iter(make(kind))))
+    column: Any = lambda dialogues: count_vowels(dialogues)[:, None]  # noqa: E731
+    assert numbers(next(iter(make(kind, scorer=column)))) == flat
+
+
+def test_a_scorer_is_blamed_for_its_nan_before_anything_is_learned() -> None:
+    training = make(scorer=lambda dialogues: count_vowels(dialogues) * float("nan"))
+    before = {name: tensor.clone() for name, tensor in training.task.policy.state().items()}
+    with pytest.raises(ContractError, match=r"^scorer .*expected finite numbers, found nan"):
+        next(iter(training))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in training.task.policy.state().items())
 
 
 def test_scores_are_logged_by_source() -> None:
