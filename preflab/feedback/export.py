@@ -20,10 +20,11 @@ from preflab.data.store.open import NEWEST, Store
 from preflab.data.store.studies import definition_of, find_study
 from preflab.data.write import to_json_lines
 from preflab.errors import ConfigError, NotThere, StoreError
-from preflab.feedback.judged_comparisons import comparisons_of, counted_judgements
+from preflab.feedback.judged_comparisons import comparisons_of, counted_judgements, late_judgements
 
 RAW = "judgements"
-"""The format that holds everything: a line for each judgement that counts."""
+"""The format that holds everything: a line for each judgement that counts or came late; ``place.status`` says which."""
+LATE = "came after its lease had ended"
 FORMATS: tuple[str, ...] = (RAW, "preflab_jsonl", "hh", "trl", "ultrafeedback")
 
 
@@ -75,15 +76,17 @@ def export(
     if mark is None:
         raise NotThere(f"there is no event {horizon}; the last one is {last}")
     judged = counted_judgements(store, study, up_to=horizon)
+    late = late_judgements(store, study, up_to=horizon)
     left_out: dict[str, int] = {}
     if format == RAW:
-        lines = [_raw(judgement) for judgement in judged if judgement.payload is not None]
-        left_out = {"erased at the annotator's wish": n} if (n := len(judged) - len(lines)) else {}
+        shown = sorted([*judged, *late], key=lambda judgement: judgement.seq)
+        lines = [_raw(judgement) for judgement in shown if judgement.payload is not None]
+        left_out = {"erased at the annotator's wish": n} if (n := len(shown) - len(lines)) else {}
         text, records = "".join(f"{line}\n" for line in lines), len(lines)
     else:
         learned = comparisons_of(store, study, weakest=weakest, up_to=horizon)
         text, records, more = to_json_lines(learned.comparisons, get_source(format))
-        left_out = {**learned.left_out, **more}
+        left_out = {**learned.left_out, **more} | ({LATE: len(late)} if late else {})
     revisions = sorted({j.payload["revision"] for j in judged if j.payload is not None})
     manifest = {
         "query": {"study": study, "format": format, "weakest": weakest},
@@ -103,7 +106,7 @@ def export(
 
 
 def _raw(judgement: Judgement) -> str:
-    """A judgement with all that was recorded. ``place.status`` is what it was at first; it counts, or were not here."""
+    """A judgement with all that was recorded. ``place.status`` is what it was at first, counted or late."""
     record = {
         "seq": judgement.seq,
         "at": judgement.at,

@@ -104,6 +104,14 @@ def counted_judgements(store: Store, study: str, *, up_to: int | None = None) ->
         ]
 
 
+def late_judgements(store: Store, study: str, *, up_to: int) -> list[Judgement]:
+    """The judgements that came after their lease had ended, as they stood after event ``up_to``: they do not count."""
+    with store.reading() as connection:
+        statuses = judgements.statuses_from_log(connection, up_to=up_to)
+        stored = judgements.judgements_of(connection, study, up_to=up_to)
+        return [replace(judgement, status="late") for judgement in stored if statuses.get(judgement.seq) == "late"]
+
+
 def _with_provenance(judgement: Judgement, comparison: Comparison) -> Comparison:
     """The comparison with the study, judgement and annotator it comes from."""
     origin = Provenance(

@@ -10,8 +10,9 @@ from preflab.data.load import load_comparisons
 from preflab.data.store import Store
 from preflab.data.store.judgements import verify
 from preflab.errors import ConfigError, NotThere
+from preflab.feedback.annotation.annotation_service import AnnotationService
 from preflab.feedback.export import FORMATS, export
-from tests.feedback.conftest import judge, make, somebody
+from tests.feedback.conftest import Clock, judge, make, somebody
 from tests.feedback.test_judged_comparisons import STUDY
 
 
@@ -52,6 +53,22 @@ def test_everything_is_in_the_raw_form(judged: Store) -> None:
     rows = [json.loads(line) for line in export(judged, "s", "judgements").text.splitlines()]
     assert {row["answer"]["strength"] for row in rows} == {0, 2}
     assert all(row["shown"] and row["revision"] == 1 and row["annotator"].startswith("p-") for row in rows)
+
+
+def test_an_answer_after_its_lease_is_in_the_raw_form_and_counted_in_the_others(store: Store, clock: Clock) -> None:
+    make(store, STUDY)
+    judge(store, somebody(store), "first", key="key-000001", strength=2)
+    service, person = AnnotationService(store, "s"), somebody(store)
+    task = service.next_task(person)
+    assert task is not None
+    clock.minutes(24 * 60)
+    receipt = service.submit(task.slot, task.lease, person, "key-000003", {"scale": "1"}).receipt
+    assert receipt.status == "late"
+    raw = export(store, "s", "judgements")
+    assert [json.loads(line)["place"]["status"] for line in raw.text.splitlines()] == ["counted", "late"]
+    assert (raw.manifest["judgements"], raw.manifest["records"], raw.manifest["left_out"]) == (1, 2, {})
+    ours = export(store, "s")
+    assert (ours.manifest["records"], ours.manifest["left_out"]) == (1, {"came after its lease had ended": 1})
 
 
 def test_what_is_not_there_is_named(judged: Store) -> None:
