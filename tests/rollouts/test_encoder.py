@@ -307,8 +307,7 @@ def test_a_thought_that_the_prompt_opens_is_closed_by_a_plain_reply_and_not_open
 
 
 def test_where_finished_replies_have_no_thought_they_stand_before_the_one_that_a_prompt_opens() -> None:
-    found = turn_text(DROPS_THOUGHTS, REPLIES[3])
-    assert found == ("<|user|>Name a fruit.<|end|><|assistant|>", "An apple.<|end|>")
+    assert turn_text(DROPS_THOUGHTS, REPLIES[3]) == ("<|user|>Name a fruit.<|end|><|assistant|>", "An apple.<|end|>")
 
 
 def test_blanks_around_a_reply_are_what_the_template_makes_of_them() -> None:

@@ -17,19 +17,19 @@ def test_a_plain_template_has_none() -> None:
 
 def test_trimming_shows_where_there_are_blanks() -> None:
     trims = CHAT_TEMPLATE.replace("m['content']", "m['content'] | trim")
-    told = "'\\n An apple. \\n' is told as 'An apple.<|end|>'"
-    assert differences(trims) == {"reply between blanks": told}
+    expected = "'\\n An apple. \\n' is told as 'An apple.<|end|>'"
+    assert differences(trims) == {"reply between blanks": expected}
 
 
 def test_a_thought_that_a_prompt_opens_and_a_finished_reply_has_not_shows_in_every_dialogue() -> None:
     opens = CHAT_TEMPLATE.replace("<|assistant|>{% endif %}", "<|assistant|><think>{% endif %}")
-    found = differences(opens)
-    assert len(found) == 5
+    reported = differences(opens)
+    assert len(reported) == 5
     assert (
-        found["single turn"]
+        reported["single turn"]
         == "'An apple.' is told as 'An apple.<|end|>', in place of '<think>' with which a prompt ends"
     )
-    assert "in place of" not in found["reply with a thought"]  # its own goes on as the prompt does
+    assert "in place of" not in reported["reply with a thought"]  # its own goes on as the prompt does
 
 
 def test_a_refusal_is_told_in_the_words_of_the_template() -> None:
