@@ -179,9 +179,9 @@ class Encoder:
         """Whether a prompt ends with what tokens never reach across: a control token or a line break."""
         prompt = self._text((Message("user", "a"),), _CUTS[0], generation=True)
         ids = self._ids(prompt, _CUTS[0])
-        whole = self._ids(prompt + "a", _CUTS[0])
+        joined_ids = self._ids(prompt + "a", _CUTS[0])
         ends_hard = bool(ids) and (ids[-1] in self._special or prompt.endswith("\n"))
-        return self._closes and ends_hard and whole == (*ids, *self.words("a"))
+        return self._closes and ends_hard and joined_ids == (*ids, *self.words("a"))
 
     def _check_embedding(self) -> None:
         """Refuse a model that has no embedding of what its own template writes."""

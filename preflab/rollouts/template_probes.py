@@ -26,12 +26,12 @@ def template_differences(encoder: Encoder) -> dict[str, str]:
     for kind, (prompt, reply) in _PROBES.items():
         try:
             prefix, (tokens,) = encoder.turn(prompt, [Message("assistant", reply)])
-            whole = encoder.prompt(prompt)
+            prompt_ids = encoder.prompt(prompt)
         except DataError as error:
             differences[kind] = str(error)
             continue
-        if (*prefix, *tokens) != (*whole, *encoder.reply(reply)):
-            told_text, dropped = _decoded(encoder, tokens), _decoded(encoder, whole[len(prefix) :])
+        if (*prefix, *tokens) != (*prompt_ids, *encoder.reply(reply)):
+            told_text, dropped = _decoded(encoder, tokens), _decoded(encoder, prompt_ids[len(prefix) :])
             behind = f", in place of {dropped!r} with which a prompt ends" if dropped else ""
             differences[kind] = f"{reply!r} is told as {told_text!r}{behind}"
     return differences
