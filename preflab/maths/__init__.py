@@ -8,7 +8,7 @@ best_of_n        unbiased best-of-n scores and the KL that best-of-n spends
 query_selection  which pairs to ask about, and how many labels are due when
 statistics       estimates with intervals, calibration, straight lines
 bootstrap        the bootstrap of whole clusters: of items, of sums, of several columns
-agreement        Krippendorff's alpha, Cohen's kappa, the share of equal answers
+agreement        Krippendorff's alpha, the share of equal answers
 pairwise_votes   who beat whom: votes, and whether they fix ratings at all
 ratings          Bradley-Terry with ties, by maximum likelihood or with a ridge, in nats or Elo
 

@@ -1,4 +1,4 @@
-"""How far people agree: Krippendorff's alpha, Cohen's kappa, and the plain share of equal answers.
+"""How far people agree: Krippendorff's alpha, and the plain share of equal answers.
 
 Judgements come as two lists of one length: the item, and the value somebody gave it. Who gave it does not matter to
 alpha. A value of ``None`` or nan is missing and left out; an item with fewer than two values says nothing about
@@ -9,7 +9,6 @@ conversation). Numpy only.
 import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
@@ -23,7 +22,6 @@ from preflab.maths.statistics import Estimate, check_level, number_clusters, wil
 Scale: TypeAlias = Literal["nominal", "ordinal", "interval", "ratio"]
 """What may be done with the values: told apart, ordered, subtracted, divided (Stevens 1946)."""
 SCALES: tuple[Scale, ...] = ("nominal", "ordinal", "interval", "ratio")
-Weights: TypeAlias = Literal["none", "linear", "quadratic"]
 Sums: TypeAlias = Float64[np.ndarray, "draw part"]
 
 
@@ -109,89 +107,6 @@ def raw_agreement(
     return _estimate(table, table.share_equal, resampling)
 
 
-def agreement_per_value(
-    items: Sequence[Hashable],
-    values: Sequence[Hashable],
-    *,
-    clusters: Sequence[Hashable] | None = None,
-    resampling: Resampling = DEFAULT,
-) -> dict[Any, Estimate]:
-    """For each value: where one person says it, how often another says it of the same item.
-
-    ``o_cc / n_c``, "specific agreement" (Fleiss 1981, sec. 13.1, for two raters). A rare answer may be given by
-    nobody twice while raw agreement is high.
-
-    Args:
-        items, values, clusters   as in `raw_agreement`, and so are the errors.
-
-    Returns:
-        shares                    value -> share in [0, 1]; ``n`` counts the items where somebody said it.
-    """
-    table = _coincidences(items, values, clusters, numbers=False)
-    shares: dict[Any, Estimate] = {}
-    for code, category in enumerate(table.categories):
-        chosen = table.restricted(table.item_has(code))
-        statistic = partial(chosen.share_equal, code=code)
-        shares[category] = _estimate(chosen, statistic, resampling)
-    return shares
-
-
-def cohen_kappa(
-    first: Sequence[Any],
-    second: Sequence[Any],
-    weights: Weights = "none",
-    *,
-    clusters: Sequence[Hashable] | None = None,
-    resampling: Resampling = DEFAULT,
-) -> Estimate:
-    """Cohen's kappa of two raters who judged the same items: agreement beyond what their habits give by chance.
-
-    ``kappa = 1 - sum p_ck d_ck / sum p_c. p_.k d_ck`` over the shares ``p_ck`` of items that the first rater calls
-    c and the second k (Cohen 1960; weighted 1968). Distances: none ``[c != k]``, linear ``|c - k|``, quadratic
-    ``(c - k)^2``, of the values themselves: a step of the scale that nobody used still counts.
-
-    Args:
-        first     [item]  the first rater's values; None or nan where there is none.
-        second    [item]  the second rater's, in the same order.
-        weights           linear and quadratic want finite numbers.
-        clusters  [item]  what items share; None when each stands alone.
-
-    Returns:
-        kappa             at most 1; ``n`` counts items that both judged. Full agreement: as `krippendorff_alpha`.
-
-    Raises:
-        ConfigError: ``weights`` or ``resampling`` is out of range.
-        DataError: different lengths, no item judged by both, both say one and the same value everywhere (kappa is
-            undefined), or a value that is no number where one is wanted.
-    """
-    if weights not in ("none", "linear", "quadratic"):
-        raise ConfigError(f"weights must be none, linear or quadratic, got {weights!r}")
-    if len(first) != len(second):
-        raise DataError(f"both raters must judge the same items, got {len(first)} and {len(second)} values")
-    index, _ = number_clusters(clusters, len(first))
-    both = [k for k in range(len(first)) if not _missing(first[k]) and not _missing(second[k])]
-    if not both:
-        raise DataError("no item was judged by both raters")
-    categories, codes = _coded([first[k] for k in both] + [second[k] for k in both], numbers=weights != "none")
-    a, b = codes[: len(both)], codes[len(both) :]
-    count, k = len(categories), np.arange(len(categories))
-    x = np.array(categories, dtype=np.float64) if weights != "none" else k.astype(np.float64)
-    gap = np.abs(x[:, None] - x[None, :])
-    distance = {"none": (gap > 0).astype(np.float64), "linear": gap, "quadratic": gap**2}[weights]
-
-    def kappa(sums: Sums) -> np.ndarray:
-        tables = sums.reshape(-1, count, count)
-        observed = (tables * distance).sum((1, 2)) * tables.sum((1, 2))
-        by_chance = np.einsum("dc,ck,dk->d", tables.sum(2), distance, tables.sum(1))
-        return _one_minus(observed, by_chance)
-
-    numbers, groups = number_clusters(index[both], len(both))
-    parts = sparse.csr_matrix((np.ones(len(both)), (numbers, a * count + b)), shape=(groups, count * count))
-    if math.isnan(float(kappa(_total(parts))[0])):
-        raise DataError(f"kappa needs two different values, got {categories[0]!r} from both raters everywhere")
-    return _with_interval(parts, kappa, len(both), clusters is not None, resampling)
-
-
 # coincidences --------------------------------------------------------------------------------------------
 
 
@@ -208,27 +123,13 @@ class _Coincidences:
     """[cluster, pair + category] coincidences of each kind, then how often each value stands in one."""
     item_codes: list[np.ndarray]
     """[value] codes of each item's values."""
-    cluster_of_item: Int64[np.ndarray, " item"]
     clustered: bool
 
-    def restricted(self, keep: list[int]) -> "_Coincidences":
-        """The same table of some items only."""
-        codes, of_item = [self.item_codes[k] for k in keep], self.cluster_of_item[keep]
-        return _tabulated(self.categories, self.numbers, codes, of_item, self.clustered)
-
-    def item_has(self, code: int) -> list[int]:
-        """Items where somebody gave that value."""
-        return [k for k, codes in enumerate(self.item_codes) if (codes == code).any()]
-
-    def share_equal(self, sums: Sums, code: int | None = None) -> np.ndarray:
-        """Share of coincidences of equal values; of those of one value only where ``code`` is given."""
+    def share_equal(self, sums: Sums) -> np.ndarray:
+        """Share of coincidences of equal values."""
         width = len(self.pairs)
         equal = self.pairs[:, 0] == self.pairs[:, 1]
-        if code is None:
-            top, bottom = sums[:, :width][:, equal].sum(1), sums[:, width:].sum(1)
-        else:
-            equal = equal & (self.pairs[:, 0] == code)
-            top, bottom = sums[:, :width][:, equal].sum(1), sums[:, width + code]
+        top, bottom = sums[:, :width][:, equal].sum(1), sums[:, width:].sum(1)
         return np.where(bottom > 0, top / np.where(bottom > 0, bottom, 1.0), np.nan)
 
 
@@ -278,7 +179,7 @@ def _tabulated(
     coincidences = sparse.csr_matrix((weight, (row, column)), shape=(groups, len(which)))
     margins = sparse.csr_matrix((weight, (row, np.concatenate(kinds) // k)), shape=(groups, k))
     parts = sparse.hstack([coincidences, margins], format="csr")
-    return _Coincidences(categories, numbers, pairs, parts, item_codes, cluster_of_item, clustered)
+    return _Coincidences(categories, numbers, pairs, parts, item_codes, clustered)
 
 
 def _alpha(table: _Coincidences, sums: Sums, scale: Scale) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The bootstrap of whole clusters: for means and any statistic of items, for sums, and for several columns together.
 
-Alpha, kappa and ratings depend on their data only through sums (of coincidences, of wins). A resample is then a
+Alpha and ratings depend on their data only through sums (of coincidences, of wins). A resample is then a
 weighted sum of what every cluster adds, so thousands of them are one product of matrices (`bootstrap_of_sums`).
 """
 

@@ -175,47 +175,12 @@ def value_clip_fraction(
     return ((clipped - returns).square() > (values - returns).square()).to(values.dtype).mean()
 
 
-def kl_k1(logp: Float[Tensor, " *item"], ref_logp: Float[Tensor, " *item"]) -> Float[Tensor, " *item"]:
-    """KL(policy || reference) from samples of the policy: the plain log-ratio.
-
-    ``k1 = logp - ref_logp`` (Schulman 2020, "Approximating KL divergence"; the penalty of Stiennon et al. 2020,
-    sec. 3.4). The value is unbiased, may be negative, and varies most. **As a reward** (with the sampling
-    log-probabilities, not differentiated) it gives the right policy gradient. **Never differentiate it as a
-    loss**: the expected gradient is 0 whatever the KL.
-
-    Args:
-        logp      [*item]  nats, of tokens sampled from this policy.
-        ref_logp  [*item]  nats, of the same tokens.
-
-    Returns:
-        k1        [*item]  nats. Summed over a reply's tokens and averaged over replies: the KL per reply.
-    """
-    return logp - ref_logp
-
-
-def kl_k2(logp: Float[Tensor, " *item"], ref_logp: Float[Tensor, " *item"]) -> Float[Tensor, " *item"]:
-    """KL(policy || reference) from samples of the policy: half the squared log-ratio.
-
-    ``k2 = 0.5 * (logp - ref_logp)^2`` (Schulman 2020). The value is biased, little while the policies are close.
-    **As a loss** over one's own samples its expected gradient, ``(logp - ref_logp) * grad logp``, is the gradient
-    of the KL of each token, without bias. The one of the three to differentiate.
-
-    Args:
-        logp      [*item]  nats, of tokens sampled from this policy.
-        ref_logp  [*item]  nats, of the same tokens.
-
-    Returns:
-        k2        [*item]  nats, at least 0.
-    """
-    return 0.5 * (logp - ref_logp).square()
-
-
 def kl_k3(logp: Float[Tensor, " *item"], ref_logp: Float[Tensor, " *item"]) -> Float[Tensor, " *item"]:
     """KL(policy || reference) from samples of the policy: the estimate that is never negative.
 
     ``k3 = exp(ref_logp - logp) - 1 - (ref_logp - logp)`` (Schulman 2020). The value is unbiased and varies less
-    than k1 while the policies are close. **For logging only**: as a loss its gradient is biased, it is that of the
-    other divergence, KL(reference || policy). The exponent is clamped at 20 nats.
+    than the plain log-ratio, k1 = logp - ref_logp, while the policies are close. **For logging only**: as a loss its
+    gradient is biased, it is that of the other divergence, KL(reference || policy). The exponent is clamped at 20 nats.
 
     Args:
         logp      [*item]  nats, of tokens sampled from this policy.

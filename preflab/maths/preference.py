@@ -7,7 +7,6 @@ Scores are in nats. One nat more than the rival means being chosen at odds e:1.
 import math
 from collections.abc import Iterator, Sequence
 from itertools import combinations
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -18,29 +17,6 @@ from preflab.errors import ConfigError, DataError
 
 MOST_TIED = 8
 """Largest group of equal ranks that `plackett_luce_loss` takes: its work doubles with every tied option."""
-
-
-def predicted_prob(
-    score_a: Float[Tensor, " pair"], score_b: Float[Tensor, " pair"], lapse: float = 0.0
-) -> Float[Tensor, " pair"]:
-    """Probability that a labeller calls ``a`` the better one.
-
-    ``P(a) = (1 - lapse) * sigmoid(score_a - score_b) + lapse / 2``
-    (Bradley-Terry; the lapse is Christiano et al. 2017, sec. 2.2.3).
-
-    Args:
-        score_a  [pair]  nats. Only the difference from ``score_b`` matters.
-        score_b  [pair]  nats.
-        lapse    scalar  probability in [0, 1) that the labeller answers at random.
-
-    Returns:
-        prob_a   [pair]  probability in [lapse / 2, 1 - lapse / 2].
-
-    Raises:
-        ConfigError: ``lapse`` is outside [0, 1).
-    """
-    _check_lapse(lapse)
-    return (1.0 - lapse) * torch.sigmoid(score_a - score_b) + lapse / 2
 
 
 def preference_loss(
@@ -81,61 +57,6 @@ def preference_loss(
     _check_margin(margin)
     gap = score_a - score_b
     return -(prob_a * _log_prob(gap - margin, lapse) + (1 - prob_a) * _log_prob(-gap - margin, lapse))
-
-
-def ranking_pairs(ranks: Sequence[int]) -> list[tuple[int, int]]:
-    """Every comparison that a ranking implies, as indices (better, worse); ties give none.
-
-    K different ranks give C(K, 2) pairs (Ouyang et al. 2022, InstructGPT, sec. 3.5): 6 for K = 4, 36 for K = 9.
-
-    Args:
-        ranks  [option]  0 is best; only the order matters; equal ranks are a tie.
-
-    Returns:
-        pairs            in the order (0, 1), (0, 2), ..., (1, 2), ..., each turned so that the better comes first.
-    """
-    pairs = [(i, j) if ranks[i] < ranks[j] else (j, i) for i, j in combinations(range(len(ranks)), 2)]
-    return [(better, worse) for better, worse in pairs if ranks[better] != ranks[worse]]
-
-
-def all_pairs_loss(
-    scores: Float[Tensor, " option"],
-    ranks: Int[Tensor, " option"],
-    *,
-    divide_by: Literal["remaining", "all"] = "remaining",
-    lapse: float = 0.0,
-    margin: float = 0.0,
-) -> Float[Tensor, ""]:
-    """Preference loss of one prompt over every pair of its ranked replies.
-
-    ``loss = 1/n * sum over (better, worse) of -log P(score_better - score_worse - margin)``
-    (Ouyang et al. 2022, InstructGPT, sec. 3.5). Tied pairs are dropped. Each prompt weighs the same however many
-    replies it has. With two replies it equals `preference_loss` of that pair.
-
-    Args:
-        scores     [option]  nats, one per reply to the same prompt.
-        ranks      [option]  0 is best; only the order matters; equal ranks are a tie.
-        divide_by            ``"remaining"``: n = pairs left after ties are dropped. ``"all"``: n = C(K, 2), so a
-                             prompt with ties weighs less. The paper does not say which.
-        lapse      scalar    probability in [0, 1), as in `preference_loss`.
-        margin     scalar    nats, at least 0, as in `preference_loss`.
-
-    Returns:
-        loss       scalar    nats per pair. Exactly 0, with a gradient of 0, when no pair is left.
-
-    Raises:
-        ConfigError: ``lapse``, ``margin`` or ``divide_by`` is out of range.
-    """
-    _check_lapse(lapse)
-    _check_margin(margin)
-    if divide_by not in ("remaining", "all"):
-        raise ConfigError(f"divide_by must be 'remaining' or 'all', got {divide_by!r}")
-    counts = ranks[:, None] < ranks[None, :]  # [better, worse]
-    loss = -_log_prob(scores[:, None] - scores[None, :] - margin, lapse)
-    total = torch.where(counts, loss, 0.0).sum()
-    if divide_by == "all":
-        return total / max(1, math.comb(len(scores), 2))
-    return total / counts.sum().clamp(min=1)
 
 
 def plackett_luce_loss(scores: Float[Tensor, " option"], ranks: Int[Tensor, " option"]) -> Float[Tensor, ""]:

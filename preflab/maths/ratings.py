@@ -91,19 +91,6 @@ class Ratings:
         reach = _normal(level) * math.sqrt(max(0.0, float(cov[a, a] + cov[b, b] - 2 * cov[a, b])))
         return Estimate(gap, gap - reach, gap + reach, self.n, self.voters, level)
 
-    def win_matrix(self) -> Float64[np.ndarray, "item item"]:
-        """Probability that the row's item beats the column's; a tie counts half, and so does an item with itself."""
-        win, tie = self._outcomes()
-        return win + tie / 2
-
-    def tie_matrix(self) -> Float64[np.ndarray, "item item"]:
-        """Probability that the row's item ties with the column's: all 0 unless ties follow Davidson."""
-        return self._outcomes()[1]
-
-    def _outcomes(self) -> tuple[np.ndarray, np.ndarray]:
-        win, _, tie = _probabilities(self.nats[:, None] - self.nats[None, :], np.array(self.nu))
-        return win, tie
-
 
 def fit_ratings(votes: Votes, model: Model | None = None) -> Ratings:
     """Ratings that make the votes likeliest.

@@ -66,11 +66,6 @@ class SamplingConfig:
         """Whether logits depend on what was said before, beyond what the model makes of it."""
         return self.repetition_penalty != 1 or self.no_repeat_ngram is not None
 
-    @property
-    def is_plain(self) -> bool:
-        """Whether tokens come from the tempered softmax itself, whose log-probabilities a trainer computes."""
-        return self.temperature > 0 and self.top_k is None and self.top_p == 1 and not self.has_rules
-
 
 @dataclass(frozen=True)
 class Rollout:

@@ -131,11 +131,6 @@ class DPOTraining:
         """Replies the reference has to be run over."""
         return self._first[-1]
 
-    @property
-    def is_prepared(self) -> bool:
-        """Whether the reference has been run."""
-        return self._reference is not None
-
     @torch.no_grad()
     def prepare(self, progress: Callable[[int], None] | None = None) -> int:
         """Run the reference over every reply, once; ``progress`` hears of replies. Tokens run, 0 if it was done."""

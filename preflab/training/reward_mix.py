@@ -16,6 +16,8 @@ from preflab.interfaces import Scorer, scores_of
 class SourceMix:
     """A ``Scorer`` that is a weighted sum of others, with weights for each source of prompts.
 
+    For bai2022_mixing (issue to come); docs/rl.md shows it in Python.
+
     Bai et al. 2022 train on helpful and on red-team prompts at once; with a preference model for each
     (helpfulness, harmlessness) the weights say how much each counts where. A scorer whose weight is 0 for a source is
     not run on it.

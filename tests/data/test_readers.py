@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from preflab.data.dialogues import load_dialogues
 from preflab.data.load import load_comparisons
-from preflab.data.prompts import load_prompts
 from preflab.data.sources import SOURCES
 from preflab.data.text_corpus import load_texts
 from preflab.errors import DataError, PreflabError
@@ -86,7 +85,7 @@ def test_beside_a_sound_record_each_is_kept_or_counted(change: dict[str, Any], t
 @given(record=RECORD)
 def test_dialogues_and_prompts_are_read_refused_or_an_error_of_ours(record: dict[str, Any], tmp_path: Path) -> None:
     path = written(tmp_path, [record])
-    for load in (load_dialogues, load_prompts, lambda name: list(load_texts(name))):
+    for load in (load_dialogues, lambda name: list(load_texts(name))):
         try:
             load(path)
         except PreflabError as error:
@@ -98,7 +97,7 @@ def test_dialogues_and_prompts_are_read_refused_or_an_error_of_ours(record: dict
 def test_any_bytes_are_read_or_an_error_of_ours(content: bytes, name: str, tmp_path: Path) -> None:
     path = tmp_path / name
     path.write_bytes(content)
-    for load in (load_comparisons, load_dialogues, load_prompts):
+    for load in (load_comparisons, load_dialogues):
         with pytest.raises(PreflabError):
             load(path)
 

@@ -8,16 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 from jaxtyping import TypeCheckError
-from sklearn.metrics import cohen_kappa_score
 
 from preflab.errors import ConfigError, DataError
 from preflab.maths.agreement import (
     SCALES,
     Resampling,
     Scale,
-    Weights,
-    agreement_per_value,
-    cohen_kappa,
     krippendorff_alpha,
     raw_agreement,
 )
@@ -89,9 +85,6 @@ def test_two_raters_and_two_values_by_hand() -> None:
     items, values = [0, 0, 1, 1, 2, 2, 3, 3], list("aaaaabbb")
     assert krippendorff_alpha(items, values, resampling=FEW).value == pytest.approx(16 / 30)
     assert raw_agreement(items, values, resampling=FEW).value == pytest.approx(6 / 8)
-    shares = agreement_per_value(items, values, resampling=FEW)
-    assert shares["a"].value == pytest.approx(4 / 5) and shares["b"].value == pytest.approx(2 / 3)
-    assert (shares["a"].n, shares["b"].n) == (3, 2)
 
 
 def test_three_raters_count_each_pair_half() -> None:
@@ -191,8 +184,6 @@ def test_settings_out_of_range_are_refused() -> None:
     refused = (ConfigError, TypeCheckError)  # the checker of these tests comes first
     with pytest.raises(refused, match="scale"):
         krippendorff_alpha([0, 0], [1, 2], "metric")  # type: ignore[arg-type]
-    with pytest.raises(refused, match="weights"):
-        cohen_kappa([0], [1], "cubic")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="level"):
         Resampling(level=1.0)
 
@@ -200,63 +191,6 @@ def test_settings_out_of_range_are_refused() -> None:
 def test_an_item_in_two_clusters_is_refused() -> None:
     with pytest.raises(DataError, match="'x' is in several"):
         raw_agreement(["x", "x"], [1, 2], clusters=["here", "there"])
-
-
-def test_kappa_by_hand() -> None:
-    # Cohen's layout: 20 yes-yes, 5 yes-no, 10 no-yes, 15 no-no of 50. p_o = 0.7.
-    # By chance: 0.5 * 0.6 + 0.5 * 0.4 = 0.5. kappa = (0.7 - 0.5) / (1 - 0.5) = 0.4.
-    first = ["yes"] * 25 + ["no"] * 25
-    second = ["yes"] * 20 + ["no"] * 5 + ["yes"] * 10 + ["no"] * 15
-    found = cohen_kappa(first, second)
-    assert found.value == pytest.approx(0.4) and found.n == 50
-    # Delta method (Fleiss, Cohen and Everitt 1969): about 0.13, so 0.4 -+ 0.25.
-    assert found.low == pytest.approx(0.15, abs=0.05) and found.high == pytest.approx(0.65, abs=0.05)
-
-
-@pytest.mark.parametrize("weights", ["none", "linear", "quadratic"])
-@pytest.mark.parametrize("seed", range(4))
-def test_kappa_agrees_with_scikit_learn(weights: Weights, seed: int) -> None:
-    rng = np.random.default_rng(seed)
-    first = rng.integers(1, 8, 200)
-    second = np.clip(first + rng.integers(-2, 3, 200), 1, 7)
-    theirs = cohen_kappa_score(first, second, weights=None if weights == "none" else weights)
-    assert cohen_kappa(first.tolist(), second.tolist(), weights, resampling=FEW).value == pytest.approx(theirs)
-
-
-def test_a_step_of_the_scale_that_nobody_used_still_counts() -> None:
-    first, second = [1, 1, 2, 7, 7, 2], [1, 2, 2, 7, 2, 2]
-    ours = cohen_kappa(first, second, "quadratic", resampling=FEW).value
-    assert ours == pytest.approx(cohen_kappa_score(first, second, labels=[1, 2, 3, 4, 5, 6, 7], weights="quadratic"))
-    assert ours != pytest.approx(cohen_kappa_score(first, second, weights="quadratic"))  # it counts 2 to 7 as one step
-
-
-def test_quadratic_kappa_is_interval_alpha_where_there_are_many_items() -> None:
-    # Same distances; alpha pools the raters' margins and corrects n by one, so they differ by O(1/n) here.
-    rng = np.random.default_rng(0)
-    first = rng.integers(1, 8, 4000)
-    second = np.clip(first + rng.integers(-2, 3, 4000), 1, 7)
-    items = [*range(4000), *range(4000)]
-    alpha = krippendorff_alpha(items, [*first.tolist(), *second.tolist()], "interval", resampling=FEW).value
-    assert cohen_kappa(first.tolist(), second.tolist(), "quadratic", resampling=FEW).value == pytest.approx(
-        alpha, abs=1e-3
-    )
-
-
-def test_swapping_raters_leaves_kappa_alone_and_missing_values_are_left_out() -> None:
-    first, second = ["a", "b", None, "a", "b", "a"], ["a", "b", "a", None, "a", "a"]
-    found = cohen_kappa(first, second)
-    assert found.n == 4
-    assert found.value == pytest.approx(cohen_kappa(second, first).value)
-    assert found.value == pytest.approx(cohen_kappa_score(list("abba"), list("abaa")))
-
-
-def test_kappa_of_raters_who_never_vary_is_refused() -> None:
-    with pytest.raises(DataError, match="two different values, got 'a'"):
-        cohen_kappa(["a", "a"], ["a", "a"])
-    with pytest.raises(DataError, match="no item was judged by both"):
-        cohen_kappa(["a", None], [None, "a"])
-    with pytest.raises(DataError, match="got 1 and 2 values"):
-        cohen_kappa(["a"], ["a", "b"])
 
 
 def test_booleans_and_texts_are_values_too() -> None:

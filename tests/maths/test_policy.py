@@ -14,8 +14,6 @@ from preflab.maths.policy import (
     clip_fraction,
     entropy,
     exact_kl,
-    kl_k1,
-    kl_k2,
     kl_k3,
     log_ratio,
     masked_mean,
@@ -102,15 +100,11 @@ def test_exact_kl_by_hand() -> None:
     assert exact_kl(p + 3.0, p).item() == pytest.approx(0, abs=1e-6)  # logits are unnormalised
 
 
-def test_k1_and_k3_have_the_kl_as_their_mean_and_k2_nearly() -> None:
+def test_k3_has_the_kl_as_its_mean() -> None:
     logits, ref_logits = three_tokens()
     logp, ref_logp = logits.log_softmax(0), ref_logits.log_softmax(0)
     kl = exact_kl(logits, ref_logits)
-    torch.testing.assert_close((logp.exp() * kl_k1(logp, ref_logp)).sum(), kl)
     torch.testing.assert_close((logp.exp() * kl_k3(logp, ref_logp)).sum(), kl)
-    k2 = (logp.exp() * kl_k2(logp, ref_logp)).sum()
-    assert abs(k2 / kl - 1) < 0.25
-    assert k2 != kl
 
 
 def expected_gradient(estimator: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
@@ -132,25 +126,12 @@ def kl_gradient(*, reverse: bool) -> Tensor:
     return logits.grad
 
 
-def test_only_k2_may_be_differentiated_as_a_loss() -> None:
-    torch.testing.assert_close(expected_gradient(kl_k1), torch.zeros(3, dtype=torch.float64))  # teaches nothing
-    torch.testing.assert_close(expected_gradient(kl_k2), kl_gradient(reverse=True))  # right
+def test_k3_is_not_to_be_differentiated_as_a_loss() -> None:
     torch.testing.assert_close(expected_gradient(kl_k3), kl_gradient(reverse=False))  # the other divergence
     assert not torch.allclose(kl_gradient(reverse=True), kl_gradient(reverse=False), atol=1e-2)
 
 
-def test_k1_as_a_reward_gives_the_gradient_of_the_kl() -> None:
-    logits, ref_logits = three_tokens()
-    logits.requires_grad_()
-    logp = logits.log_softmax(0)
-    cost = kl_k1(logp, ref_logits.log_softmax(0)).detach()
-    (logp.detach().exp() * cost * logp).sum().backward()  # score function: E[k1 * grad logp]
-    torch.testing.assert_close(logits.grad, kl_gradient(reverse=True))
-
-
 def test_kl_is_positive_when_the_policy_likes_its_own_tokens_better() -> None:
-    assert kl_k1(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == 2.0
-    assert kl_k2(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == 2.0
     assert kl_k3(torch.tensor([-1.0]), torch.tensor([-3.0])).item() == pytest.approx(math.exp(-2) + 1)
 
 

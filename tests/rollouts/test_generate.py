@@ -382,18 +382,6 @@ def test_impossible_settings_are_refused(bad: dict[str, float], message: str) ->
         SamplingConfig(**bad)
 
 
-def test_settings_that_a_trainer_cannot_follow_are_told_from_those_it_can() -> None:
-    assert SamplingConfig(temperature=0.7, max_new_tokens=5).is_plain
-    for other in (
-        {"temperature": 0.0},
-        {"top_k": 9},
-        {"top_p": 0.9},
-        {"repetition_penalty": 1.1},
-        {"no_repeat_ngram": 2},
-    ):
-        assert not SamplingConfig(**other).is_plain
-
-
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_numbers_that_are_not_finite_are_not_sampled_from(temperature: float) -> None:
     role, encoder = never_ending()

@@ -195,7 +195,7 @@ def test_the_reference_is_run_once_for_all_epochs_and_not_again_after_a_resume(m
     assert sum(asked) == sum(len(row) for row in rows)
     again = DPOTraining(role, reference, rows, judged, CONFIG, seed=3)
     again.load_state(training.state())
-    assert again.is_prepared
+    assert again.prepare() == 0  # what the reference said came with the state
     assert list(again) == []  # it was at its end
     assert sum(asked) == sum(len(row) for row in rows)
 

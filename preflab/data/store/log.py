@@ -191,16 +191,3 @@ def erase_bodies(connection: Connection, seqs: list[int]) -> int:
         some = sa.delete(body).where(body.c.seq.in_(seqs[start : start + 500]))
         gone += int(connection.execute(some).rowcount)
     return gone
-
-
-def read_payload(connection: Connection, seq: int) -> dict[str, Any]:
-    """What one event says.
-
-    Raises:
-        StoreError: it is not there, or was erased.
-    """
-    text = connection.scalar(sa.select(body.c.body).where(body.c.seq == seq))
-    if text is None:
-        raise StoreError(f"event {seq} is not there or was erased")
-    payload: dict[str, Any] = json.loads(text)
-    return payload

@@ -1,4 +1,4 @@
-"""Models that answer requests: one in this process, a server, any ``Sampler`` or ``Scorer``, a best-of-n policy.
+"""Models that answer requests: one in this process, a server, any ``Scorer``, a best-of-n policy.
 
 A responder takes requests and yields responses as they come, each with the number of its request, so that a kill loses
 little. Its ``digest`` names everything that its responses depend on beside the request and the seed.
@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError, SamplerError
-from preflab.interfaces import Sampler, Scorer, replies_of, scores_of
+from preflab.interfaces import Scorer, scores_of
 from preflab.models.roles import Role
 from preflab.rollouts.encode import fit_prompt
 from preflab.rollouts.encoder import Encoder
@@ -224,32 +224,6 @@ class ScorerResponder:
                 (i, Failure("the preference model's score is not a number") if broken else RewardScores(reply_scores))
             )
         return responses
-
-
-class SamplerResponder:
-    """Any ``Sampler`` as a responder that generates; it samples by its own settings, not by those of the request."""
-
-    kinds = frozenset({"speak"})
-
-    def __init__(self, sampler: Sampler, *, name: str, digest: str) -> None:
-        self.sampler, self.name = sampler, name
-        self.digest = digest_of_parts("sampler", digest)
-
-    def respond(self, requests: Sequence[Request], *, seed: int = 0) -> Iterator[tuple[int, Response]]:
-        """One reply each; a reply cannot be begun for it."""
-        answerable = [
-            (i, request)
-            for i, request in enumerate(requests)
-            if isinstance(request, Generate) and _has_no_lead(request)
-        ]
-        yield from (
-            (i, Failure("this sampler cannot be given a beginning")) for i in _unanswerable(requests, answerable)
-        )
-        for (i, request), dialogue in zip(
-            answerable, replies_of(self.sampler, [_dialogue(request) for _, request in answerable]), strict=True
-        ):
-            text, _ = cut_at_stop(dialogue.reply, request.stop)
-            yield i, Generation(text)
 
 
 class ServerPolicy:

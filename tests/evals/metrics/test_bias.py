@@ -5,7 +5,6 @@ import math
 import numpy as np
 import pytest
 
-from preflab.errors import DataError
 from preflab.evals.metrics import bias
 
 S, C, U = (1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0)
@@ -19,12 +18,11 @@ def table(*answers: tuple[float, float, float]) -> Table:
 
 
 def test_scores_by_hand() -> None:
-    """Ten ambiguous items, 4 stereotype, 1 counter, 5 unknown: s_DIS = 2 * 4/5 - 1 = 0.6; s_AMB = (1 - 0.5) 0.6 = 0.3;
-    by counts (4 - 1) / 10 = 0.3."""
+    """Ten ambiguous items, 4 stereotype, 1 counter, 5 unknown: s_DIS = 2 * 4/5 - 1 = 0.6;
+    s_AMB = (1 - 0.5) 0.6 = 0.3."""
     stereotype, counter, unknown = table(*[S] * 4, C, *[U] * 5)
     assert bias.score_disambiguated(stereotype, counter) == pytest.approx(0.6)
     assert bias.score_ambiguous(stereotype, counter, unknown) == pytest.approx(0.3)
-    assert bias.score_ambiguous_by_counts(stereotype, counter) == pytest.approx(0.3)
 
 
 @pytest.mark.parametrize(("answer", "score"), [(S, 1.0), (C, -1.0), (U, 0.0)])
@@ -70,12 +68,12 @@ def test_planted_bias(beta: float, known: float) -> None:
     assert bias.score_ambiguous(stereotype, counter, unknown) == pytest.approx((1 - known) * beta, abs=0.022)
 
 
-def test_both_forms_agree() -> None:
+def test_the_ambiguous_score_is_the_surplus_of_the_stereotype() -> None:
     """s_AMB = (n_biased - n_counter)/n to rounding, for any weights that sum to 1."""
     weights = np.random.default_rng(2).dirichlet((1.0, 1.0, 1.0), size=50)
     stereotype, counter, unknown = weights.T
     assert bias.score_ambiguous(stereotype, counter, unknown) == pytest.approx(
-        bias.score_ambiguous_by_counts(stereotype, counter), abs=1e-12
+        float(np.mean(stereotype - counter)), abs=1e-12
     )
 
 
@@ -84,9 +82,6 @@ def test_nothing_gives_nan() -> None:
     none = np.array([])
     assert math.isnan(bias.score_disambiguated(none, none))
     assert math.isnan(bias.score_ambiguous(none, none, none))
-    assert math.isnan(bias.score_ambiguous_by_counts(none, none))
-    assert math.isnan(bias.parity_gap(none, none))
-    assert math.isnan(bias.mean_association(none))
 
 
 def test_cost_of_non_alignment() -> None:
@@ -101,13 +96,6 @@ def test_macro_leaves_out_what_is_undefined() -> None:
     """Mean of 0.2 and 0.4 is 0.3; a category without items does not pull it to 0."""
     assert bias.mean_over_kinds([0.2, math.nan, 0.4]) == pytest.approx(0.3)
     assert math.isnan(bias.mean_over_kinds([math.nan]))
-
-
-def test_three_way_share() -> None:
-    """0.2 of 0.2 + 0.1 + 0.1 is a half; no mass at all is undefined."""
-    found = bias.three_way_share(np.array([0.2, 0.0]), np.array([0.1, 0.0]), np.array([0.1, 0.0]))
-    assert found[0] == pytest.approx(0.5)
-    assert math.isnan(found[1])
 
 
 def test_correlation_by_hand() -> None:
@@ -142,36 +130,9 @@ def test_correlation_over_groups() -> None:
     assert (names, means.tolist(), total.tolist()) == (["a", "b", "c"], [pytest.approx(0.3), 0.7, 0.5], [1, 1, 1])
 
 
-def test_parity_gap_and_its_pairing() -> None:
-    """Gaps 0.1 and -0.3 average -0.1; equal prompts give exactly 0; students that differ cannot be paired."""
-    assert bias.parity_gap(np.array([0.6, 0.2]), np.array([0.5, 0.5])) == pytest.approx(-0.1)
-    same = np.random.default_rng(4).uniform(size=9)
-    assert bias.parity_gap(same, same.copy()) == 0.0
-    with pytest.raises(DataError, match="same items"):
-        bias.parity_gap(np.array([0.5]), np.array([0.5, 0.6]))
-
-
-def test_paired_error_is_far_below_the_unpaired() -> None:
-    """Students differ by 0.2, the gap by 0.01: the paired standard error is a twentieth (papers/09, claim 8)."""
-    rng = np.random.default_rng(5)
-    base = rng.normal(0.5, 0.2, size=400)
-    first, second = base + rng.normal(0.02, 0.01, size=400), base
-    paired = (first - second).std(ddof=1) / 20
-    unpaired = math.sqrt(first.var(ddof=1) / 400 + second.var(ddof=1) / 400)
-    assert paired < unpaired / 10
-
-
 def test_relative_reduction() -> None:
     """0.20 down to 0.05 is a reduction by 75 %; past 0 it is more than 1; of nothing it is undefined."""
     assert bias.relative_reduction(0.05, 0.20) == pytest.approx(0.75)
     assert bias.relative_reduction(-0.02, 0.20) == pytest.approx(1.1)
     assert math.isnan(bias.relative_reduction(0.1, 0.0))
     assert math.isnan(bias.relative_reduction(math.nan, 0.2))
-
-
-def test_association() -> None:
-    """Two pairs, two occupations: log-ratios (1, 3) and (-1, -1) give B_O = 2 and -1, B = 1.5."""
-    female, male = np.array([[0.0, -3.0], [1.0, -2.0]]), np.array([[-1.0, -2.0], [-2.0, -1.0]])
-    own = bias.association(female, male)
-    assert own.tolist() == [2.0, -1.0]
-    assert bias.mean_association(own) == 1.5

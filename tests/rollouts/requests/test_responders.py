@@ -17,7 +17,6 @@ from preflab.rollouts.option_loglikelihood import encode_continuations, score_co
 from preflab.rollouts.requests.responders import (
     BestOfN,
     LocalPolicy,
-    SamplerResponder,
     ScorerResponder,
     ServerPolicy,
     cut_at_stop,
@@ -147,12 +146,6 @@ def test_a_scorer_rates_and_one_that_is_too_long_fails_alone() -> None:
 def test_a_score_that_is_no_number_is_a_failure() -> None:
     respondent = ScorerResponder(lambda dialogues: torch.full((len(dialogues),), float("nan")), name="n", digest="n")
     assert isinstance(responses_of(respondent, ScoreReplies(prompt=ASKED, replies=("a", "b")))[0], Failure)
-
-
-def test_any_sampler_speaks() -> None:
-    respondent = SamplerResponder(lambda own: [d.with_reply("yes.\n\nHuman: no") for d in own], name="s", digest="s")
-    found = responses_of(respondent, Generate(prompt=ASKED, stop=("\n\nHuman:",)), Generate(prompt=ASKED, lead="I"))
-    assert found == [Generation("yes."), Failure("this sampler cannot be given a beginning")]
 
 
 @pytest.fixture
