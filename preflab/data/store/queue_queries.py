@@ -73,13 +73,15 @@ def next_gold() -> sa.Select[Any]:
 
 
 def _free() -> sa.Select[Any]:
-    """Slots that are nobody's, of items that the person neither holds nor has judged, early or late.
+    """Slots that are nobody's, of items that the person neither holds nor has judged.
 
+    An answer that came after its lease does not count, so the item is offered again, to the same person too.
     Of repeats those alone whose first showing they have judged.
     """
     held, first = slot.alias(), judgement.alias()
     holds = sa.exists().where((held.c.item == slot.c.item) & (held.c.holder == _WHO))
-    judged = sa.exists().where((judgement.c.item == slot.c.item) & (judgement.c.person == _WHO))
+    in_time = (judgement.c.item == slot.c.item) & (judgement.c.person == _WHO) & (judgement.c.status != "late")
+    judged = sa.exists().where(in_time)
     judged_before = (first.c.item == item.c.repeats) & (first.c.person == _WHO) & (first.c.status == "counted")
     repeats = item.c.repeats.is_(None) | sa.exists().where(judged_before)
     free = (slot.c.study == _STUDY) & slot.c.filled.is_(None) & (slot.c.expires < _NOW)

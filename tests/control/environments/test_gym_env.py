@@ -197,11 +197,6 @@ def test_bounds_of_each_part_are_kept_and_unequal_ones_are_scaled() -> None:
         (line(), {}, "Line has no time limit"),
         (line(see=Dict({"a": Box(0, 1)})), {"horizon": 5}, "observations must be Box"),
         (line(act=Dict({"a": Box(0, 1)})), {"horizon": 5}, "actions must be Box or Discrete"),
-        (
-            Line(),
-            {"horizon": 5},
-            r"found an instance of Line\. Every copy needs an environment of its own",
-        ),
         (lambda: 3, {"horizon": 5}, "returned an instance of int"),
     ],
 )
