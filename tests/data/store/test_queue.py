@@ -100,14 +100,18 @@ def test_free_slots_come_before_expired_ones(store: Store, clock: Clock) -> None
     assert claimed(store, study, cleo).item.name == "x"
 
 
-def test_who_judged_late_is_not_handed_the_item_again(store: Store, clock: Clock) -> None:
+def test_who_judged_late_is_handed_the_item_again_and_the_new_answer_counts_once(store: Store, clock: Clock) -> None:
     study = study_of(store, "x", slots=2)
     (anna,) = crowd(store, 1)
     task = claimed(store, study, anna)
     clock.turn(minutes=31)
     assert hand_in(store, task).status == "late"
-    assert queue.claim(store, study, anna) is None
     assert queue.progress(store, study) == Progress(slots=2, filled=0, held=0, free=2)
+    again = claimed(store, study, anna)
+    assert (again.item.name, again.lease == task.lease) == ("x", False)
+    assert hand_in(store, again, key="key-again").status == "counted"
+    assert queue.progress(store, study) == Progress(slots=2, filled=1, held=0, free=1)
+    assert queue.claim(store, study, anna) is None  # judged in time: the other slot is for somebody else
 
 
 def test_a_skipped_task_goes_to_the_end_of_the_queue_with_all_that_is_free_of_its_item(store: Store) -> None:
