@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from preflab.evals.metrics.reply_stats import reply_facts
-from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n
+from preflab.maths.best_of_n import expected_best_of_n, kl_best_of_n, kl_best_of_n_exact
 from preflab.maths.bootstrap import win_rate
 from preflab.maths.statistics import Estimate, line_fit, mean_with_interval
 from preflab.recipes.align.claims import overoptimisation_verdicts, policy_verdicts
@@ -179,6 +179,7 @@ def best_of_n_curve(scores: JudgedScores, centre: MeanScores, most: int) -> list
         CurvePoint(
             n=n,
             kl=kl_best_of_n(n),
+            kl_of_drawn=kl_of_drawn(scores.training_pm, n),
             score=mean_with_interval(
                 expected_best_of_n(scores.training_pm, scores.training_pm, n) - centre.training_pm
             ),
@@ -188,6 +189,23 @@ def best_of_n_curve(scores: JudgedScores, centre: MeanScores, most: int) -> list
         )
         for n in powers_of_two(most)
     ]
+
+
+def kl_of_drawn(scores: Float[np.ndarray, "prompt reply"], n: int) -> Estimate:
+    """Exact KL of best-of-n where the drawn replies are all that the policy can say, each as likely; over prompts.
+
+    Replies of one score count as one outcome, so that it falls below `kl_best_of_n` where they repeat or tie (Beirami
+    et al. 2024), and a little because so few were drawn.
+
+    Args:
+        scores  by the model that picks, nats.
+        n       replies to pick from.
+
+    Returns:
+        nats per reply; the interval resamples prompts.
+    """
+    drawn = scores.shape[1]
+    return mean_with_interval(np.array([kl_best_of_n_exact(np.full(drawn, 1 / drawn), row, n) for row in scores]))
 
 
 def powers_of_two(most: int) -> list[int]:

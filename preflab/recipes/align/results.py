@@ -30,6 +30,8 @@ class CurvePoint:
     n: int
     kl: float
     """Upper bound of its distance from the base policy, nats per reply."""
+    kl_of_drawn: Estimate | None = None
+    """Exactly, if the replies that were drawn were all that the policy can say; None in runs of earlier versions."""
     score: Estimate
     """By the model that picks, nats above the base policy's mean."""
     held_out_score: Estimate = field(metadata=stored_as("judge_score"))

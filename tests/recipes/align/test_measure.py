@@ -12,6 +12,7 @@ from preflab.recipes.align.measure import (
     TrainedReplies,
     best_of_n_curve,
     compare_policies,
+    kl_of_drawn,
     powers_of_two,
     root_kl_fit,
     win_rate_gap,
@@ -127,3 +128,19 @@ def test_the_curve_is_the_mean_over_all_subsets_of_the_replies() -> None:
         assert point.score.value == pytest.approx(expected - 0.5)
         assert point.held_out_score.value == pytest.approx(held_out + 0.5)
         assert point.kl == pytest.approx(np.log(point.n) - (point.n - 1) / point.n)
+
+
+def test_the_exact_kl_of_drawn_replies_by_hand() -> None:
+    # Best of 2 of two replies: odds 3 to 1, 3/4 ln(3/2) + 1/4 ln(1/2) = 0.1308. Two of one score are one outcome: 0.
+    kl = kl_of_drawn(np.array([[0.0, 1.0], [2.0, 2.0]]), 2)
+    assert kl.value == pytest.approx((0.75 * np.log(1.5) - 0.25 * np.log(2)) / 2) and kl.n == 2
+    assert kl_of_drawn(np.array([[0.0, 1.0]] * 2), 1).value == pytest.approx(0.0, abs=1e-12)
+
+
+def test_the_exact_kl_is_at_most_the_bound_and_near_it_where_many_replies_differ() -> None:
+    scores = np.random.default_rng(0).normal(size=(3, 2_000))
+    bound = np.log(8) - 7 / 8
+    assert 0.99 * bound < kl_of_drawn(scores, 8).value <= bound
+    [point] = [p for p in best_of_n_curve(JudgedScores(scores, scores), MeanScores(training_pm=0.0, held_out_pm=0.0), 2)
+               if p.n == 2]  # fmt: skip
+    assert point.kl_of_drawn == kl_of_drawn(scores, 2)

@@ -31,7 +31,7 @@ def test_json_keeps_the_names_of_published_runs() -> None:
     assert plain["facts"].keys() == {"base", "best_of_n", "ppo"} == plain["examples"][0]["judge"].keys()
     assert plain["examples"][0].keys() == {"prompt", "category", "base", "best_of_n", "ppo", "judge"}
     assert to_json(best_of_n())["centre"] == {"pm": -1.0, "pm_judge": 0.0}
-    assert to_json(best_of_n())["curve"][0].keys() == {"n", "kl", "score", "judge_score"}
+    assert to_json(best_of_n())["curve"][0].keys() == {"n", "kl", "kl_of_drawn", "score", "judge_score"}
     change = to_json(suites())["suites"]["starter_x"]["differences"][0]
     assert change.keys() == {"name", "unit", "better", "a", "b", "gap", "outcome"}
 
