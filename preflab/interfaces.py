@@ -130,8 +130,8 @@ def callable_name(function: object) -> str:
 def _described(role: str, function: object) -> str:
     """A callable at the head of a message: what it is for, its name, and where a plain function is defined."""
     code = getattr(function, "__code__", None)
-    place = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
-    return f"{role} {callable_name(function)}{place}"
+    source = "" if code is None else f" ({code.co_filename}:{code.co_firstlineno})"
+    return f"{role} {callable_name(function)}{source}"
 
 
 def scores_of(

@@ -105,15 +105,12 @@ def repository_files() -> frozenset[str]:
 
 NOT_OURS = re.compile(r"runs/|collect/|results/\w+\.json|checkpoints/|my_|https?:|data/\w+\.jsonl|reports?/")
 """Files that a run makes, or that belong to somebody else."""
-COMING = frozenset(["tests/test_house.py"])
 
 
 @ALL_PAGES
 def test_every_file_of_the_repository_that_is_named_exists(page: Path) -> None:
     code = " ".join(inline_code(page))
-    missing = {
-        path for path in FILE.findall(code) if path not in repository_files() | COMING and not NOT_OURS.match(path)
-    }
+    missing = {path for path in FILE.findall(code) if path not in repository_files() and not NOT_OURS.match(path)}
     assert missing == set()
 
 
