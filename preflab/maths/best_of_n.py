@@ -79,8 +79,8 @@ def kl_best_of_n(n: int) -> float:
     """KL of best-of-n from the policy it draws from, when no two samples score the same.
 
     ``KL = log n - (n - 1) / n`` (Stiennon et al. 2020; Gao et al. 2022, sec. 2). It depends on n alone. Where
-    replies repeat or tie it is an upper bound (Beirami et al. 2024); see `kl_best_of_n_exact`, which `align` reports beside it. Bai et al. 2022
-    (HH) quote the rougher log n.
+    replies repeat or tie it is an upper bound (Beirami et al. 2024); see `kl_best_of_n_exact`, which `align` reports
+    beside it. Bai et al. 2022 (HH) quote the rougher log n.
 
     Args:
         n   samples drawn, at least 1.
