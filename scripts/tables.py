@@ -24,6 +24,8 @@ PAGES = (
     "README.md",
     "docs/papers.md",
     "docs/baselines.md",
+    "docs/control.md",
+    "docs/control-backflip.md",
     "docs/performance.md",
     *(f"preflab/recipes/{recipe}/README.md" for recipe in ("align", "rafailov2023_dpo", "sft")),
 )
@@ -257,6 +259,29 @@ def budgets_of(run: PublishedRun) -> dict[str, str]:
     return dict(zip(ordered, names, strict=True))
 
 
+def prior_table(evidence: Evidence, subject: str) -> str:
+    """True return with L2 on returns and without, at the number of labels that the arm without it has too."""
+    rows = []
+    for run in evidence.of_recipe(subject):
+        returns = run.results["compare"]["returns"]
+        budgets = {name: arm for arm, name in budgets_of(run).items()}
+        arms = (budgets["middle"], "weights_only")
+        rows.append((heading_of(run), *(in_unit(estimate(returns[arm]), "") for arm in arms)))
+    return markdown(("task", "mean true return with it", "without"), rows)
+
+
+def turns_table(evidence: Evidence, subject: str) -> str:
+    """What a behaviour without a reward looks like before and after it was learned."""
+    rows = []
+    for name in ("before", "after"):
+        watched = evidence.runs[subject].results[name]
+        turns = with_interval(estimate(watched["turns"]), "+.2f")
+        share_of_a_turn = f"{100 * watched['share_of_a_turn_or_more']:.0f} %"
+        rows.append((name, turns, share_of_a_turn, f"{watched['height']:.2f} m"))
+    heads = ("training", "turns backwards, 95 % interval", "a whole turn or more", "mean height of the torso")
+    return markdown(heads, rows)
+
+
 def baselines_table(evidence: Evidence, subject: str) -> str:
     """Two evaluations, measure by measure, with the difference of paired items."""
     run = evidence.runs[f"evaluate/{subject}"]
@@ -406,6 +431,8 @@ TABLES: dict[str, Callable[[Evidence, str], str]] = {
     "facts": facts_table,
     "preference": preference_table,
     "returns": returns_table,
+    "prior": prior_table,
+    "turns": turns_table,
     "baselines": baselines_table,
     "training": training_table,
     "wall-time": wall_time_table,
