@@ -134,14 +134,18 @@ def test_a_refusal_leaves_what_was_written_on_the_page(lab: Lab, visit: Visit, p
     assert lab.answers("pair") == []
 
 
-def test_after_the_lease_a_judgement_is_kept_as_late(lab: Lab, page: Page) -> None:
+def test_after_the_lease_a_judgement_is_kept_as_late_and_the_task_is_offered_again(lab: Lab, page: Page) -> None:
     lab.clock.turn_on(minutes=31)
     pick(page, 5)
     send(page)
     expect(page.get_by_text("This came after the time for the task was over.")).to_be_visible()
     assert lab.answers("pair") == [] and len(lab.answers("pair", "late")) == 1
     page.get_by_role("link", name="To the next task").click()
+    expect(page.get_by_text("First prompt")).to_be_visible()
+    pick(page, 1)
+    send(page)
     expect(page.get_by_text("Second prompt")).to_be_visible()
+    assert len(lab.answers("pair")) == len(lab.answers("pair", "late")) == 1
 
 
 def test_a_task_that_went_to_somebody_else_says_so(lab: Lab, visit: Visit, page: Page) -> None:
