@@ -23,7 +23,7 @@ from preflab.models.row_attention.decode_attention import DecodeLayout
 from preflab.models.row_attention.row_support import body_of, logit_shape
 from preflab.rollouts.encode import fit_prompt
 from preflab.rollouts.encoder import Encoder
-from preflab.rollouts.kv_cache import PreallocatedCache
+from preflab.rollouts.kv_cache import PreallocatedCache, cache_argument
 from preflab.rollouts.sampling import RepetitionRules, sample_tokens
 
 Watch = Callable[[Sequence[Sequence[int]]], None]
@@ -199,6 +199,7 @@ class _Batch:
         for i, prompt in enumerate(self.prompts):
             samples.setdefault(prompt, []).append(i)
         distinct, room = list(samples), self.width + self.config.max_new_tokens
+        self.cache_argument = cache_argument(body_of(self.model))
         self.cache = PreallocatedCache(
             int(self.model.config.num_hidden_layers), samples=len(self.prompts), width=self.width, room=room
         )
@@ -242,8 +243,8 @@ class _Batch:
                 input_ids=ids,
                 position_ids=positions,
                 attention_mask=mask,
-                past_key_values=self.cache,
                 use_cache=True,
+                **{self.cache_argument: self.cache},
             )
         hidden: Tensor = out.last_hidden_state
         return hidden

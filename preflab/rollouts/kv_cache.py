@@ -1,15 +1,24 @@
 """Keys and values while sampling: room for all of them from the start, written in place, never copied as a whole."""
 
 import contextlib
+import inspect
 from collections.abc import Iterator, Sequence
 from typing import Any
 
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 Prompts = Sequence[tuple[list[int], int]]
 """Of each prompt that lies in a sequence, end to end: the samples that begin with it, and its tokens."""
+
+
+def cache_argument(body: nn.Module) -> str:
+    """What a model calls the cache that it is given: ``past_key_values``, or ``cache`` since transformers 5.24.
+
+    Under its earlier name a newer model takes the cache too, and warns at the terminal.
+    """
+    return "cache" if "cache" in inspect.signature(body.forward).parameters else "past_key_values"
 
 
 class PreallocatedLayer(CacheLayerMixin):  # type: ignore[misc]  # transformers is not typed

@@ -18,6 +18,7 @@ from transformers import (
     CodeGenConfig,
     CodeGenForCausalLM,
     PreTrainedTokenizerFast,
+    pipeline,
 )
 
 from preflab.data.dialogue import Dialogue
@@ -149,6 +150,23 @@ def test_the_text_form_of_a_dialogue_scores_alike_where_the_template_ends_with_t
     with torch.no_grad():
         found = model(**tokenizer(texts, return_tensors="pt", padding=True, add_special_tokens=False)).logits[:, 0]
         torch.testing.assert_close(found, role.scores(collate(rows)), rtol=1e-4, atol=1e-5)
+
+
+def test_a_pipeline_without_its_function_gives_the_raw_scores(tmp_path: Path) -> None:
+    """As docs/bring-your-own.md tells it; by default a pipeline shows the sigmoid of a score."""
+    role, encoder = make("pad == eos", AdapterConfig(rank=2, alpha=4.0))
+    save_preference_model(role, tmp_path / "pm", pad_id=encoder.pad_id)
+    rate: Any = pipeline("text-classification", model=str(tmp_path / "pm"))
+    texts = [
+        rate.tokenizer.apply_chat_template(p.with_reply(r).to_json(), tokenize=False) for p in PROMPTS for r in REPLIES
+    ]
+    rows = [Row.of(encoder.prompt(p), encoder.reply(r)) for p in PROMPTS for r in REPLIES]
+    with torch.no_grad():
+        expected = role.scores(collate(rows))
+    raw = [entry["score"] for entry in rate(texts, function_to_apply="none", add_special_tokens=False)]
+    squashed = [entry["score"] for entry in rate(texts, add_special_tokens=False)]
+    torch.testing.assert_close(torch.tensor(raw), expected, rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(torch.tensor(squashed), expected.sigmoid(), rtol=1e-4, atol=1e-5)
 
 
 def test_saving_changes_nothing_in_the_trunk(tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 import pytest
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+from transformers import DynamicCache
 
-from preflab.rollouts.kv_cache import PreallocatedCache, PreallocatedLayer
+from preflab.models.tiny import tiny_model
+from preflab.rollouts.kv_cache import PreallocatedCache, PreallocatedLayer, cache_argument
 
 
 def block(samples: int, tokens: int, start: int = 0) -> Tensor:
@@ -66,3 +68,28 @@ def test_samples_leave_and_the_last_take_their_places_in_every_layer() -> None:
     assert held(cache).keys.data_ptr() == place
     with pytest.raises(IndexError, match="sample 2 of 2"):
         cache.select([2])
+
+
+class _Renamed(nn.Module):
+    """A model of transformers 5.24: the earlier name is taken through a decorator, and warns."""
+
+    def forward(self, input_ids: Tensor, cache: object = None, **more: object) -> Tensor:
+        return input_ids
+
+
+class _Earlier(nn.Module):
+    def forward(self, input_ids: Tensor, past_key_values: object = None, **more: object) -> Tensor:
+        return input_ids
+
+
+def test_a_model_is_given_its_cache_under_the_name_that_it_knows() -> None:
+    assert cache_argument(_Renamed()) == "cache"
+    assert cache_argument(_Earlier()) == "past_key_values"
+
+
+def test_the_installed_transformers_takes_the_cache_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    body, cache = tiny_model().base_model, DynamicCache()
+    with torch.no_grad():
+        body(input_ids=torch.tensor([[5, 6, 7]]), use_cache=True, **{cache_argument(body): cache})
+    assert cache.get_seq_length() == 3  # the model did write into it
+    assert not [str(warning.message) for warning in recwarn if "deprecated" in str(warning.message)]
