@@ -14,6 +14,7 @@ from preflab.conversion import to_json
 from preflab.reporting.format import difference, duration, elo, in_unit, nats, number, points, sample, share
 from preflab.reporting.judge_text import judge_text
 from preflab.reporting.plots import Series
+from preflab.reporting.template_text import template_text
 from preflab.run import flatten_settings
 
 Json = dict[str, Any]
@@ -38,7 +39,7 @@ def render_page(path: Path, template: Path, **facts: Any) -> Path:
     )
     environment.filters.update(share=share, points=points, nats=nats, elo=elo, sample=sample)
     environment.filters.update(number=number, duration=duration, in_unit=in_unit, difference=difference)
-    environment.filters.update(judge_text=judge_text)
+    environment.filters.update(judge_text=judge_text, template_text=template_text)
     page = environment.get_template(template.name).render(**facts)
     return write_atomically(path, page.encode())
 

@@ -14,6 +14,7 @@ from preflab.errors import RunError
 from preflab.reporting.html import Json, repeat_command, truncate, write_page
 from preflab.reporting.judge_text import judge_text
 from preflab.reporting.run_files import metrics_by_stage, read_results, read_run
+from preflab.reporting.template_text import template_text
 from preflab.run import flatten_settings, read_result, typed_result
 
 T = TypeVar("T")
@@ -262,5 +263,9 @@ def data_section(facts: Facts, columns: Mapping[str, Mapping[str, int]] | None) 
         text=[f"{data.get('source')} (format {data.get('format')}), {data['records']:,} records, split by prompt: "
               "no prompt is in two parts."],
         tables=[Table(caption="What each part holds", heads=["Part", *columns], rows=rows)],
-        after=[*judge_text(facts.record.get("judge")), *(after or ["Nothing was refused."])],
+        after=[
+            *judge_text(facts.record.get("judge")),
+            *(after or ["Nothing was refused."]),
+            *template_text(facts.record.get("model", {})),
+        ],
     )  # fmt: skip

@@ -75,7 +75,9 @@ def shown_to_model(comparisons: "Sequence[Comparison]", model: str, asked_for: s
     """
     from preflab.errors import ModelError
     from preflab.models.load import load_tokenizer
+    from preflab.reporting.template_text import template_text
     from preflab.rollouts.encoder import Encoder
+    from preflab.rollouts.template_probes import template_differences
 
     try:
         encoder = Encoder(load_tokenizer(model), max_tokens=1 << 30)
@@ -86,6 +88,8 @@ def shown_to_model(comparisons: "Sequence[Comparison]", model: str, asked_for: s
     lines = ["", f"as {model} sees them, special tokens in full"]
     for comparison in comparisons:
         lines += ["", *as_seen(comparison, encoder)]
+    if sentences := template_text({"template_differences": template_differences(encoder)}):
+        lines += ["", *sentences]
     return lines
 
 

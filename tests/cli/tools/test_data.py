@@ -11,6 +11,7 @@ from preflab.data.comparison import Comparison
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ModelError
 from preflab.models.load import load_tokenizer
+from preflab.models.tiny import CHAT_TEMPLATE, tiny_model, tiny_tokenizer
 from preflab.rollouts.encoder import Encoder
 from tests.cli.commands import preflab, write_comparisons
 
@@ -61,6 +62,19 @@ def test_data_inspect_says_what_each_column_is_read_as(tmp_path: Path, capsys: p
         "  rank 0: A wren.<|end|>",
         "  rank 1: A brick.<|end|>",
     ]
+
+
+def test_data_inspect_says_what_a_template_does_to_replies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_comparisons(tmp_path / "small.jsonl")
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = CHAT_TEMPLATE.replace("m['content']", "m['content'] | trim")
+    tiny_model().save_pretrained(tmp_path / "trims")
+    tokenizer.save_pretrained(tmp_path / "trims")
+    assert main(["data", "inspect", str(file), "--model", str(tmp_path / "trims")]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last == "reply between blanks: '\\n An apple. \\n' is told as 'An apple.<|end|>'"
+    assert main(["data", "inspect", str(file), "--model", "tiny"]) == 0
+    assert "chat template" not in capsys.readouterr().out
 
 
 def test_a_model_that_was_asked_for_and_is_not_there_is_an_error(tmp_path: Path) -> None:
