@@ -7,7 +7,7 @@ length). The first kind is never passed over in silence.
 import json
 import math
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from preflab.data.sources.source import Record
 from preflab.errors import ConfigError, DataError
@@ -134,12 +134,40 @@ def side_fact(column: str) -> str:
 
 
 def unread_columns(record: Record, reads: Mapping[str, str], *, sides: bool = False) -> dict[str, str]:
-    """Columns that are not read although they change the record -> what they might be; arguments as `reading_of`."""
+    """Columns that are not read although they change the record -> what they might be; arguments as `reading_of`.
+
+    A part of the prompt whose texts all stand in columns that are read (the prompt once more) changes nothing.
+    """
     if not reads:
         return {}
     readings = reading_of(record, reads, sides=sides)
-    unread = {name: meaning_of(name, record[name]) for name, reading in readings.items() if reading[:8] == "not used"}
-    return {name: guess for name, guess in unread.items() if guess}
+    not_used = [name for name, reading in readings.items() if reading.startswith("not used")]
+    unread = {name: guess for name in not_used if (guess := meaning_of(name, record[name]))}
+    if unread:
+        texts = {text for name, value in record.items() if name not in not_used for text in _texts(value)}
+        prompt_like = (f"perhaps {_PROMPT}", "messages")
+        unread = {n: guess for n, guess in unread.items() if guess not in prompt_like or not _repeats(record[n], texts)}
+    return unread
+
+
+def _repeats(value: object, texts: set[str]) -> bool:
+    """Whether a cell holds text, and none that does not stand elsewhere."""
+    own_texts = set(_texts(value))
+    return bool(own_texts) and own_texts <= texts
+
+
+def _texts(value: object) -> Iterator[str]:
+    """Every text in a cell, without blanks around it; of messages what is said, not by whom."""
+    value = decode_json_text(value)
+    if isinstance(value, str):
+        yield value.strip()
+    elif isinstance(value, Mapping):
+        for key, part in value.items():
+            if key not in ("role", "from", "type"):
+                yield from _texts(part)
+    elif isinstance(value, list):
+        for part in value:
+            yield from _texts(part)
 
 
 class ColumnMap:

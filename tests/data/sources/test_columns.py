@@ -101,3 +101,13 @@ def test_a_name_that_is_not_there_and_a_target_that_is_are_refused() -> None:
         ColumnMap(["prompt=instruction"]).check({"prompt": "q", "chosen": "a"})
     with pytest.raises(DataError, match="there is a 'prompt' already; leave it out with ignore=prompt"):
         ColumnMap(["prompt=question"]).check({"prompt": "q", "question": "a"})
+
+
+def test_a_column_that_repeats_what_is_read_changes_nothing() -> None:
+    asked = [{"role": "user", "content": "q"}]
+    record: dict[str, Any] = {"prompt": asked, "chosen": "a", "rejected": "b", "question": " q ", "messages": asked}
+    assert unread_columns(record, READS) == {}
+    assert unread_columns(record | {"question": "another"}, READS) == {"question": "perhaps part of the prompt"}
+    answered = [*asked, {"role": "assistant", "content": "c"}]
+    assert unread_columns(record | {"messages": answered}, READS) == {"messages": "perhaps part of the prompt"}
+    assert unread_columns(record | {"score": 3}, READS) == {"score": "perhaps a judgement"}
