@@ -3,9 +3,10 @@
 import contextlib
 import errno
 import json
+import math
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,27 @@ def append_line(path: Path, line: str) -> None:
         os.fsync(file.fileno())
 
 
+def json_text(value: Any, **options: Any) -> str:
+    """JSON that every reader takes: what is not finite, which JSON cannot write, becomes null.
+
+    Args:
+        options  of ``json.dumps``.
+    """
+    try:
+        return json.dumps(value, allow_nan=False, **options)
+    except ValueError:  # nan or infinite somewhere; or a value that refers to itself, which the next line says
+        return json.dumps(_finite(value), allow_nan=False, **options)
+
+
+def _finite(value: Any) -> Any:
+    """The same with None for every number that is not finite."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, Mapping):
+        return {key: _finite(part) for key, part in value.items()}
+    return [_finite(part) for part in value] if isinstance(value, list | tuple) else value
+
+
 def write_json(path: Path, value: Any) -> None:
     """Replace a JSON file in one piece.
 
@@ -57,7 +79,7 @@ def write_json(path: Path, value: Any) -> None:
         RunError: the disk is full or the file cannot be written.
     """
     with disk_errors(path):
-        write_atomically(path, json.dumps(value, indent=1, ensure_ascii=False).encode("utf-8"))
+        write_atomically(path, json_text(value, indent=1, ensure_ascii=False).encode("utf-8"))
 
 
 def read_json(path: Path) -> dict[str, Any]:

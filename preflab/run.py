@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from filelock import FileLock, Timeout
 
 from preflab import distributed
-from preflab.atomic_files import complete_lines, disk_errors, read_json, write_json
+from preflab.atomic_files import complete_lines, disk_errors, json_text, read_json, write_json
 from preflab.checkpoint import load_tensors, remove, save_tensors
 from preflab.conversion import from_mapping, to_json
 from preflab.errors import ConfigError, RunError
@@ -168,7 +168,7 @@ class Run:
         if self._metrics is None:
             return
         with disk_errors(self.folder / "metrics.jsonl"):
-            self._metrics.write(json.dumps({"stage": stage, **to_json(numbers)}).encode() + b"\n")
+            self._metrics.write(json_text({"stage": stage, **to_json(numbers)}).encode() + b"\n")
             self._metrics.flush()
 
     def metrics(self, stage: str | None = None) -> list[dict[str, Any]]:
@@ -233,7 +233,7 @@ class Run:
             return
         path = self.folder / "results" / f"{name}.jsonl"
         with disk_errors(path), path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps({"key": key, "value": value}) + "\n")
+            file.write(json_text({"key": key, "value": value}) + "\n")
 
     def partials(self, name: str) -> dict[str, Any]:
         """Pieces saved so far, by key; a last line that a kill cut off is removed."""

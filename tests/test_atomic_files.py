@@ -1,15 +1,26 @@
 """Files that are whole or not there."""
 
 import errno
+import json
+import math
 import os
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from preflab.atomic_files import append_line, complete_lines, disk_errors, read_json, write_atomically, write_json
+from preflab.atomic_files import (
+    append_line,
+    complete_lines,
+    disk_errors,
+    json_text,
+    read_json,
+    write_atomically,
+    write_json,
+)
 from preflab.errors import RunError
 
 
@@ -113,3 +124,29 @@ def test_eight_that_write_at_once_leave_one_whole_file(tmp_path: Path) -> None:
         list(pool.map(lambda content: write_atomically(path, content), contents * 3))
     assert path.read_bytes() in contents
     assert [file.name for file in tmp_path.iterdir()] == ["a.bin"]
+
+
+NUMBERS = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=2), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(NUMBERS)
+def test_json_holds_no_number_that_json_has_not(value: Any) -> None:
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    def expected(part: Any) -> Any:
+        if isinstance(part, float):
+            return part if math.isfinite(part) else None
+        if isinstance(part, dict):
+            return {key: expected(inner) for key, inner in part.items()}
+        return [expected(inner) for inner in part] if isinstance(part, list) else part
+
+    assert json.loads(json_text(value), parse_constant=refuse) == expected(value)
+
+
+def test_options_reach_the_writer_and_tuples_are_lists() -> None:
+    assert json_text({"ä": (math.nan, 1)}, ensure_ascii=False, indent=None) == '{"ä": [null, 1]}'

@@ -2,12 +2,12 @@
 
 import gzip
 import io
-import json
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
+from preflab.atomic_files import json_text
 from preflab.data.comparison import Comparison
 from preflab.data.sources import get_source
 from preflab.data.sources.source import Source
@@ -55,7 +55,7 @@ def write_comparisons(
 def to_json_lines(comparisons: Iterable[Comparison], source: Source) -> tuple[str, int, Counter[str]]:
     """JSON lines of what the format can hold, how many they are, and a count of the rest."""
     records, left_out = _records(comparisons, source)
-    return "".join(json.dumps(record, ensure_ascii=False) + "\n" for record in records), len(records), left_out
+    return "".join(json_text(record, ensure_ascii=False) + "\n" for record in records), len(records), left_out
 
 
 def _records(comparisons: Iterable[Comparison], source: Source) -> tuple[list[dict[str, object]], Counter[str]]:

@@ -12,6 +12,8 @@ def with_interval(estimate: Estimate | None, form: str, factor: int = 1, unit: s
     if estimate is None:
         return "not measured"
     value, low, high = (number(factor * x, form) for x in (estimate.value, estimate.low, estimate.high))
+    if math.isinf(estimate.low) and math.isinf(estimate.high):
+        return f"{value}{unit} [no interval]"
     return f"{value}{unit} [{low}, {high}]"
 
 
@@ -78,16 +80,18 @@ def sample(estimate: Estimate | None) -> str:
 
 
 def number(value: float | int | None, form: str = ",.0f") -> str:
-    """A plain number; a dash where there is none, and no sign before what rounds to zero."""
-    if value is None:
+    """A plain number; a dash where there is none, words for an end without bound, no sign before what rounds to 0."""
+    if value is None or math.isnan(value):
         return DASH
+    if math.isinf(value):
+        return "unbounded"
     text = format(value, form)
-    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS).replace("inf", "∞")
+    return text.lstrip("+-") if not text.strip("+-0.") else text.replace("-", MINUS)
 
 
 def ascii_text(text: str) -> str:
     """The same in the characters that every terminal has."""
-    return text.replace(MINUS, "-").replace(DASH, "-").replace("∞", "inf")
+    return text.replace(MINUS, "-").replace(DASH, "-")
 
 
 def duration(seconds: float | int | None) -> str:

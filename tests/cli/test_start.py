@@ -17,12 +17,12 @@ def test_scales_are_those_of_the_recipe_and_settings_pile_up() -> None:
 
 
 def test_an_outcome_is_a_table_in_characters_that_every_terminal_has(capsys: pytest.CaptureFixture[str]) -> None:
-    show_outcome([("gain", "+0.31 [\u22120.10, ∞] nats", "by [bold]it[/bold]")], "sft: runs/r")
+    show_outcome([("gain", "+0.31 [\u22120.10, unbounded] nats", "by [bold]it[/bold]")], "sft: runs/r")
     assert capsys.readouterr().out.splitlines() == [
         "sft: runs/r                                            ".rstrip().ljust(
-            len("gain  +0.31 [-0.10, inf] nats  by [bold]it[/bold]")
+            len("gain  +0.31 [-0.10, unbounded] nats  by [bold]it[/bold]")
         ),
-        "gain  +0.31 [-0.10, inf] nats  by [bold]it[/bold]",
+        "gain  +0.31 [-0.10, unbounded] nats  by [bold]it[/bold]",
     ]
 
 

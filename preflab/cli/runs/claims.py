@@ -19,13 +19,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def work(args: argparse.Namespace) -> int:
     """Print every claim with its verdict."""
-    import json
-
+    from preflab.atomic_files import json_text
     from preflab.runner.published import claim_rows, published_runs, results_folder
 
     rows = claim_rows(published_runs(results_folder(args.results)), args.source)
     if args.json:
-        print(json.dumps([row.to_json() for row in rows], indent=1, ensure_ascii=False))
+        print(json_text([row.to_json() for row in rows], indent=1, ensure_ascii=False))
         return 0
     from rich.console import Console
     from rich.table import Table

@@ -30,19 +30,18 @@ def work(args: argparse.Namespace) -> int:
 
 
 def _compare(args: argparse.Namespace) -> int:
-    import json
-
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
+    from preflab.atomic_files import json_text
     from preflab.recipes.evaluate.compare import compare_runs, write_comparison
     from preflab.reporting.format import difference, in_unit, number
 
     comparison = compare_runs(args.a, args.b, runs=args.runs, suites=args.suites)
     page = write_comparison(comparison, args.runs, args.page)
     if args.json:
-        print(json.dumps(comparison.to_json(), indent=1))
+        print(json_text(comparison.to_json(), indent=1))
         return 0
     title = f"{comparison.b} against {comparison.a}, on the items that both scored"
     table = Table(title=Text(title), title_justify="left", box=None, pad_edge=False)

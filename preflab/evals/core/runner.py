@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from preflab.atomic_files import write_atomically
+from preflab.atomic_files import json_text, write_atomically
 from preflab.conversion import stored_as
 from preflab.errors import ConfigError, ContractError, DataError
 from preflab.evals.core.items import Item
@@ -328,7 +328,7 @@ def reply_measures(results: Sequence[ItemResult]) -> list[MeasuredValue]:
 
 def write_items(path: Path, results: Sequence[ItemResult]) -> None:
     """One line an item, replaced at once."""
-    lines = (json.dumps(result.to_json(), ensure_ascii=True) + "\n" for result in results)
+    lines = (json_text(result.to_json(), ensure_ascii=True) + "\n" for result in results)
     write_atomically(path, "".join(lines).encode())
 
 

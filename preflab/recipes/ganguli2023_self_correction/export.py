@@ -5,11 +5,10 @@ export/<checkpoint>/self_corrected.jsonl  the plain question and the answer sett
                     records.jsonl         every item with reasoning and probabilities
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from preflab.atomic_files import write_atomically
+from preflab.atomic_files import json_text, write_atomically
 from preflab.data.comparison import Comparison, Provenance
 from preflab.data.dialogue import Dialogue
 from preflab.data.write import write_comparisons
@@ -161,4 +160,4 @@ def _option_logprobs(record: ItemRecord) -> list[tuple[float, ...] | None]:
 
 
 def _write_lines(path: Path, rows: Sequence[object]) -> None:
-    write_atomically(path, "".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows).encode())
+    write_atomically(path, "".join(json_text(row, ensure_ascii=False) + "\n" for row in rows).encode())

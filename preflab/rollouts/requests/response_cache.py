@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from preflab.atomic_files import complete_lines
+from preflab.atomic_files import complete_lines, json_text
 from preflab.errors import DataError
 from preflab.rollouts.requests.responders import Responder, ServerPolicy
 from preflab.rollouts.requests.types import (
@@ -111,7 +111,7 @@ class ResponseCache:
         if path is None:
             return
         path.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps({"key": key, "answer": response_json(response)}, ensure_ascii=True) + "\n"
+        line = json_text({"key": key, "answer": response_json(response)}, ensure_ascii=True) + "\n"
         with path.open("a+b") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             end = file.seek(0, 2)

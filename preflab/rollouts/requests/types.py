@@ -174,6 +174,8 @@ Request: TypeAlias = OptionLogprobs | Generate | ScoreReplies
 Response: TypeAlias = OptionScores | Generation | RewardScores | Failure
 
 _BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionScores, Generation, RewardScores, Failure)}
+_ABSENT: dict[Any, float] = {OptionScores: -math.inf, RewardScores: math.nan}
+"""What a null among a response's numbers stands for: an option that cannot come, a score that is none."""
 _REQUEST_BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionLogprobs, Generate, ScoreReplies)}
 _TUPLES = ("options", "replies", "stop")
 _STORED_AS = {"role": "whom"}
@@ -224,6 +226,11 @@ def response_json(response: Response) -> dict[str, Any]:
     return {"kind": response.kind, **values}
 
 
+def _stored(value: Any, absent: float | None) -> Any:
+    """A field of a response as it was: a list as a tuple, with ``absent`` for the null of what was not finite."""
+    return tuple(absent if part is None else part for part in value) if isinstance(value, list) else value
+
+
 def response_from_json(values: Mapping[str, Any]) -> Response:
     """The inverse of `response_json`.
 
@@ -233,7 +240,8 @@ def response_from_json(values: Mapping[str, Any]) -> Response:
     try:
         fields_ = dict(values)
         kind = _BY_KIND[fields_.pop("kind")]
-        response: Response = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields_.items()})
+        absent = _ABSENT.get(kind)
+        response: Response = kind(**{name: _stored(v, absent) for name, v in fields_.items()})
         return response
     except (KeyError, TypeError) as error:
         raise DataError(f"not a stored response: {values!r:.200}") from error

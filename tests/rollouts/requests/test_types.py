@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from preflab.atomic_files import json_text
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
 from preflab.rollouts.requests.types import (
@@ -162,3 +163,12 @@ def test_probabilities_are_a_softmax_of_the_options_alone(logprobs: list[float])
     assert scores.logprobs[scores.best] == max(logprobs)
     shifted = OptionScores(tuple(logprob - 700 for logprob in logprobs), scores.tokens)
     assert shifted.probs == pytest.approx(scores.probs, rel=1e-6)
+
+
+def test_what_is_not_finite_survives_being_written_as_json() -> None:
+    """JSON has neither infinities nor nan; an option that cannot come and a score that is none are null there."""
+    scores = OptionScores(logprobs=(-1.5, -math.inf), tokens=(1, 2))
+    assert response_from_json(json.loads(json_text(response_json(scores)))) == scores
+    rated = response_from_json(json.loads(json_text(response_json(RewardScores((0.5, math.nan))))))
+    assert isinstance(rated, RewardScores)
+    assert rated.scores[0] == 0.5 and math.isnan(rated.scores[1])
