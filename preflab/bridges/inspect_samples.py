@@ -10,7 +10,11 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
+from preflab.evals.core.items import Item
+from preflab.evals.core.suite import Variant
+from preflab.rollouts.requests.llm_judge import transcript
 
 Line = Mapping[str, Any]
 """One item of ``items/<suite>.jsonl``, as ``evals.core.runner.ItemResult.to_json`` writes it."""
@@ -50,6 +54,30 @@ def sample_of(line: Line, *, model: str, columns: Sequence[str] = ()) -> dict[st
     except (KeyError, TypeError, IndexError, AttributeError) as error:
         raise DataError(f"no line of an evaluation's items: {line!r:.200}") from error
     return sample | ({"choices": [option.strip() for option in choices[0]]} if choices else {})
+
+
+def shown_question(variant: Variant, item: Item) -> str:
+    """What the first request of an item says: a live task shows it in place of the item's id."""
+    plan = variant.plan(item)
+    try:
+        requests = next(plan)
+    except StopIteration:
+        return item.id
+    plan.close()
+    prompt = requests[0].prompt if requests else item.id
+    if not isinstance(prompt, Dialogue):
+        return prompt
+    return prompt.messages[0].text if len(prompt.messages) == 1 else transcript(prompt)
+
+
+def shown_target(item: Item) -> str:
+    """The right answer of an item, where it is a text, an option or a yes or no; empty where there is none."""
+    answer, options = getattr(item.data, "answer", None), getattr(item.data, "options", ())
+    if isinstance(answer, int) and not isinstance(answer, bool) and 0 <= answer < len(options):
+        return str(options[answer])
+    if isinstance(is_yes := getattr(item.data, "yes", None), bool):
+        return "yes" if is_yes else "no"
+    return answer if isinstance(answer, str) else ""
 
 
 def number_columns(lines: Sequence[Line]) -> list[str]:

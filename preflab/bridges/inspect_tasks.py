@@ -23,7 +23,7 @@ from inspect_ai.scorer import Score, metric, scorer
 from inspect_ai.solver import solver
 
 from preflab.bridges.inspect_model import PreflabAPI
-from preflab.bridges.inspect_samples import sample_of
+from preflab.bridges.inspect_samples import sample_of, shown_question, shown_target
 from preflab.bridges.plans import choose_variant, run_plan
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError
@@ -137,7 +137,15 @@ def _task_of(name: str) -> Callable[..., Any]:
         chosen = choose_variant(suite, variant, logprobs=isinstance(get_model().api, PreflabAPI))
         loaded = suite.load(parse_data_source([part for part in data.split(",") if part]))
         items = select_items(loaded.items, limit, seed)
-        samples = [Sample(id=item.id, input=item.id, metadata={"group": item.group}) for item in items]
+        samples = [
+            Sample(
+                id=item.id,
+                input=shown_question(chosen, item),
+                target=shown_target(item),
+                metadata={"group": item.group},
+            )
+            for item in items
+        ]
         return Task(
             dataset=MemoryDataset(samples, name=suite.name),
             solver=plan_solver(name, chosen.name, pm, runs, {item.id: item for item in items}),

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from preflab.atomic_files import write_json
+from preflab.atomic_files import read_json, write_json
 from preflab.bridges.extras import import_extra
 from preflab.conversion import to_json
 from preflab.errors import ConfigError, PreflabError, RunError
@@ -21,6 +21,7 @@ from preflab.maths.statistics import Estimate
 from preflab.recipes.common.open_models import ModelLoading, open_policy
 from preflab.recipes.evaluate.results import HARNESS
 from preflab.rollouts.requests.responders import LocalPolicy, Responder
+from preflab.runner.launch import find_run
 
 SHARES = ("acc", "acc_norm", "acc_bytes", "exact_match", "em", "f1", "mc1", "mc2", "pass@1")
 """Metrics of the harness between 0 and 1."""
@@ -32,7 +33,7 @@ def evaluate(
     policy: Responder | str,
     tasks: Sequence[str],
     *,
-    run: Path | None = None,
+    run: str | Path | None = None,
     runs: str = "runs",
     include_path: Path | None = None,
     seed: int = 0,
@@ -42,7 +43,7 @@ def evaluate(
 
     Args:
         policy        one in this process, or its name: a run, smollm2, tiny, a folder, a .gguf file, a hub id.
-        run           a run whose results it joins.
+        run           a run of ``preflab eval`` of the same policy, by name or folder: the results join it.
         runs          the folder in which named runs lie.
         include_path  a folder with task files (YAML) of your own.
         settings      of ``lm_eval.simple_evaluate`` under its own names: ``limit`` (items of each task at most),
@@ -53,7 +54,7 @@ def evaluate(
 
     Raises:
         ConfigError: lm-eval is not installed, a task is not known, or the policy gives no log-probabilities.
-        RunError: ``run`` is no run.
+        RunError: ``run`` is no run, or has measured another policy.
     """
     harness = import_extra("lm_eval")
     manager = import_extra("lm_eval.tasks").TaskManager(
@@ -62,11 +63,12 @@ def evaluate(
     available = set(manager.all_tasks)
     if unknown := [task for task in tasks if task not in available]:
         raise ConfigError(f"lm-eval knows no task {', '.join(map(repr, unknown))}; 'lm-eval ls tasks' lists them")
-    if run is not None and not (run / "config.json").is_file():
-        raise RunError(f"{run}: no such run")
+    folder = None if run is None else find_run(str(run), runs)
     opened = open_policy(policy, ModelLoading(runs=runs)) if isinstance(policy, str) else policy
     if not isinstance(opened, LocalPolicy):
         raise ConfigError(f"{opened.name}: lm-eval needs log-probabilities, which a policy in this process alone gives")
+    if folder is not None:
+        _check_same_policy(folder, opened.name, opened.digest)
     from preflab.bridges.lm_eval_model import PolicyLM
 
     harness_results = harness.simple_evaluate(
@@ -80,10 +82,25 @@ def evaluate(
         "policy": opened.name,
         "digest": opened.digest,
     }
-    if run is not None:
-        (run / "results").mkdir(exist_ok=True)
-        write_json(run / "results" / f"{HARNESS}.json", results)
+    if folder is not None:
+        (folder / "results").mkdir(exist_ok=True)
+        write_json(folder / "results" / f"{HARNESS}.json", results)
     return results
+
+
+def _check_same_policy(folder: Path, policy: str, digest: str) -> None:
+    """Refuse to put one model's numbers beside another's.
+
+    Raises:
+        RunError: the run has measured another policy, or none.
+    """
+    measured = read_json(folder / "record.json").get("model", {})
+    if measured.get("digest") != digest:
+        name = repr(measured["name"]) if "name" in measured else "no policy"
+        raise RunError(
+            f"{folder}: this run has measured {name} (digest {measured.get('digest', 'none')}), not {policy!r} "
+            f"(digest {digest}). Name a run of 'preflab eval' of the same policy, or leave --run out"
+        )
 
 
 def results_of(harness_results: Mapping[str, Any], *, limit: int | None = None) -> dict[str, Any]:
@@ -144,7 +161,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add = parser.add_argument
     add("policy", metavar="RUN_OR_MODEL", help="A run, smollm2, tiny, a folder, a .gguf file or a hub id.")
     add("--tasks", metavar="A,B", required=True, help="Tasks, with commas between them.")
-    add("--run", metavar="FOLDER", type=Path, help="A run whose results it joins. Default: none.")
+    add("--run", metavar="RUN", help="A run of preflab eval of the same policy; results join it. Default: none.")
     add("--runs", metavar="FOLDER", default="runs", help="The folder in which runs lie. Default: runs.")
     add("--include-path", metavar="FOLDER", type=Path, help="A folder with task files of your own. Default: none.")
     add("--limit", metavar="N", type=int, help="Items of each task at most. Default: all.")

@@ -78,7 +78,7 @@ metric_list:
 )
 run = folder / "run"
 with Run(run, smoke(), recipe="evaluate", quiet=True) as opened:
-    opened.record("model", name="tiny")
+    opened.record("model", name="tiny", digest=policy.digest)
     opened.record("counts", suites_passed_over={})
 found = evaluate(policy, ["colours"], run=run, include_path=folder)
 theirs = lm_eval.simple_evaluate(own, tasks=["colours"], task_manager=TaskManager(include_path=str(folder)))

@@ -2,16 +2,19 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from preflab.bridges.inspect_samples import log_of, number_columns, results_of, sample_of
+from preflab.bridges.inspect_samples import log_of, number_columns, results_of, sample_of, shown_question, shown_target
 from preflab.data.dialogue import Dialogue
 from preflab.errors import DataError
+from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.items import Item
 from preflab.evals.core.runner import ItemResult
 from preflab.evals.core.suite import Outcome
+from preflab.evals.suites import SUITES
 from preflab.rollouts.requests.types import (
     Failure,
     Generate,
@@ -138,3 +141,27 @@ def test_a_log_holds_every_item_and_is_the_same_when_written_again() -> None:
     assert logs[0]["eval"] == logs[1]["eval"] and logs[0]["eval"]["task"] == "preflab/mmlu"
     assert [s["id"] for s in logs[0]["samples"]] == ["q1", "q2"] == logs[0]["eval"]["dataset"]["sample_ids"]
     assert math.isnan(logs[0]["samples"][1]["scores"]["correct"]["value"])
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Data of an item, as suites have them."""
+
+    answer: object = None
+    options: tuple[str, ...] = ()
+    yes: bool | None = None
+
+
+def test_a_live_sample_shows_the_question_and_the_right_answer() -> None:
+    suite = SUITES["starter"]
+    items = suite.load(DataSource()).items
+    questions = [shown_question(suite.variants[0], item) for item in items[:5]]
+    assert all(question and question != item.id for question, item in zip(questions, items, strict=False))
+
+    def target(data: Asked) -> str:
+        return shown_target(Item(id="7", group="7", data=data))
+
+    assert target(Asked(answer=1, options=("red", "blue"))) == "blue"
+    assert target(Asked(answer="29")) == "29"
+    assert (target(Asked(yes=True)), target(Asked(yes=False))) == ("yes", "no")
+    assert target(Asked()) == target(Asked(answer=5, options=("red",))) == ""

@@ -9,8 +9,10 @@ import pytest
 
 from preflab.bridges import lm_eval
 from preflab.bridges.lm_eval import evaluate, results_of
-from preflab.errors import ConfigError
+from preflab.errors import ConfigError, RunError
 from preflab.maths.statistics import Estimate
+from preflab.recipes.evaluate import SCALES
+from preflab.run import Run
 from tests.bridges.interpreters import interpreter, told_by
 
 PROGRAM = Path(__file__).with_name("lm_eval_program.py")
@@ -71,3 +73,12 @@ def test_the_harness_runs_on_our_policy_with_the_numbers_of_its_own_class(tmp_pa
     assert found["results"]["colours acc"] == found["results_by_its_own"]
     assert found["kept"]["suite"] == "lm_eval" and found["report"]
     assert "knows no task" in found["unknown"]
+
+
+def test_numbers_join_no_run_of_another_policy(tmp_path: Path) -> None:
+    with Run(tmp_path / "runs" / "r", SCALES["smoke"](), recipe="evaluate", quiet=True) as run:
+        run.record("model", name="tiny", digest="abc")
+    folder = tmp_path / "runs" / "r"
+    lm_eval._check_same_policy(folder, "tiny", "abc")
+    with pytest.raises(RunError, match=r"has measured 'tiny' \(digest abc\), not 'other' \(digest def\)"):
+        lm_eval._check_same_policy(folder, "other", "def")
