@@ -20,6 +20,7 @@ from preflab.evals.core.runner import MeasuredValue
 from preflab.maths.statistics import Estimate
 from preflab.recipes.common.open_models import ModelLoading, open_policy
 from preflab.recipes.evaluate.results import HARNESS
+from preflab.reporting.format import ascii_text, in_unit
 from preflab.rollouts.requests.responders import LocalPolicy, Responder
 from preflab.runner.launch import find_run
 
@@ -179,8 +180,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return error.exit_code
     for measure in results["measures"]:
-        shown = "undefined" if measure["estimate"] is None else Estimate.from_json(measure["estimate"])
-        print(f"{measure['name']}: {shown}")
+        estimate = None if measure["estimate"] is None else Estimate.from_json(measure["estimate"])
+        print(f"{measure['name']}: {ascii_text(in_unit(estimate, measure['unit']))}")
     return 0
 
 

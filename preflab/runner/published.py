@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from preflab.atomic_files import read_json
+from preflab.atomic_files import json_text, read_json
 from preflab.errors import RunError
 from preflab.maths.statistics import Estimate
 from preflab.runner.sources import Claim, Source, select_claims, source_of_recipe, sources
@@ -197,4 +197,4 @@ def dump_lines(fields: Mapping[str, Any]) -> bytes:
 
 
 def _compact(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(", ", ": "))
+    return json_text(value, ensure_ascii=False, separators=(", ", ": "))

@@ -6,6 +6,7 @@ Items that cannot be scored are counted by reason and kept with their requests a
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -33,11 +34,16 @@ from preflab.rollouts.requests.types import (
     UnreadableResponse,
     request_json,
     response_json,
+    restore_numbers,
 )
 
 Advance = Callable[..., None]
 Responders = Mapping[ResponderRole, Responder]
 """Who answers in which role."""
+
+
+_UNDEFINED = "undefined"
+"""Key of an items' line: names in its outcome that are nan, which JSON cannot write."""
 
 
 @dataclass
@@ -60,7 +66,10 @@ class ItemResult:
             for exchanges in self.rounds
         ]
         line: dict[str, Any] = {"id": self.item.id, "group": self.item.group, "rounds": rounds}
-        return line | ({"failed": self.failed} if self.outcome is None else {"outcome": dict(self.outcome)})
+        if self.outcome is None:
+            return line | {"failed": self.failed}
+        undefined = [name for name, value in self.outcome.items() if isinstance(value, float) and math.isnan(value)]
+        return line | {"outcome": dict(self.outcome)} | ({_UNDEFINED: undefined} if undefined else {})
 
 
 def select_items(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
@@ -332,6 +341,15 @@ def write_items(path: Path, results: Sequence[ItemResult]) -> None:
     write_atomically(path, "".join(lines).encode())
 
 
+def restore_line(line: dict[str, Any]) -> dict[str, Any]:
+    """A line of an items' file with the numbers that JSON could not hold."""
+    for exchange in (exchange for exchanges in line.get("rounds", ()) for exchange in exchanges):
+        exchange["answer"] = restore_numbers(exchange["answer"])
+    for name in line.pop(_UNDEFINED, ()):
+        line["outcome"][name] = math.nan
+    return line
+
+
 def read_items(path: Path) -> Iterator[dict[str, Any]]:
     """The lines of an items' file.
 
@@ -342,7 +360,7 @@ def read_items(path: Path) -> Iterator[dict[str, Any]]:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, start=1):
                 try:
-                    yield json.loads(line)
+                    yield restore_line(json.loads(line))
                 except ValueError as error:
                     raise DataError(f"not valid JSON: {error}", path=path, line=number) from error
     except OSError as error:

@@ -6,9 +6,10 @@ They are scored by log-probability alone, so that two models take under a minute
 import json
 from collections.abc import Sequence
 
+from preflab.atomic_files import json_text
 from preflab.evals.core.data_source import DataSource
 from preflab.evals.core.paired_difference import MeasureDifference, compare_items
-from preflab.evals.core.runner import ItemResult, run_items, select_items, summary
+from preflab.evals.core.runner import ItemResult, restore_line, run_items, select_items, summary
 from preflab.evals.core.suite import Suite, Variant
 from preflab.evals.suites import starter_suites
 from preflab.models.roles import Role
@@ -65,7 +66,7 @@ def suite_change(
 
 def _items_file_line(result: ItemResult) -> dict[str, object]:
     """As an items' file would give it back."""
-    line: dict[str, object] = json.loads(json.dumps(result.to_json()))
+    line: dict[str, object] = restore_line(json.loads(json_text(result.to_json())))
     return line
 
 

@@ -174,8 +174,8 @@ Request: TypeAlias = OptionLogprobs | Generate | ScoreReplies
 Response: TypeAlias = OptionScores | Generation | RewardScores | Failure
 
 _BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionScores, Generation, RewardScores, Failure)}
-_ABSENT: dict[Any, float] = {OptionScores: -math.inf, RewardScores: math.nan}
-"""What a null among a response's numbers stands for: an option that cannot come, a score that is none."""
+_NULL = {OptionScores.kind: ("logprobs", -math.inf), RewardScores.kind: ("scores", math.nan)}
+"""Kind -> field and what a null in it stands for: an option that cannot come, a score that is none."""
 _REQUEST_BY_KIND: dict[str, Any] = {cls.kind: cls for cls in (OptionLogprobs, Generate, ScoreReplies)}
 _TUPLES = ("options", "replies", "stop")
 _STORED_AS = {"role": "whom"}
@@ -226,9 +226,13 @@ def response_json(response: Response) -> dict[str, Any]:
     return {"kind": response.kind, **values}
 
 
-def _stored(value: Any, absent: float | None) -> Any:
-    """A field of a response as it was: a list as a tuple, with ``absent`` for the null of what was not finite."""
-    return tuple(absent if part is None else part for part in value) if isinstance(value, list) else value
+def restore_numbers(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A stored response with the numbers that JSON could not hold, which stand there as null."""
+    name, number = _NULL.get(values.get("kind", ""), ("", 0.0))
+    stored = values.get(name)
+    if not isinstance(stored, list) or None not in stored:
+        return dict(values)
+    return {**values, name: [number if part is None else part for part in stored]}
 
 
 def response_from_json(values: Mapping[str, Any]) -> Response:
@@ -238,10 +242,9 @@ def response_from_json(values: Mapping[str, Any]) -> Response:
         DataError: it is no response.
     """
     try:
-        fields_ = dict(values)
+        fields_ = restore_numbers(values)
         kind = _BY_KIND[fields_.pop("kind")]
-        absent = _ABSENT.get(kind)
-        response: Response = kind(**{name: _stored(v, absent) for name, v in fields_.items()})
+        response: Response = kind(**{name: tuple(v) if isinstance(v, list) else v for name, v in fields_.items()})
         return response
     except (KeyError, TypeError) as error:
         raise DataError(f"not a stored response: {values!r:.200}") from error

@@ -1,6 +1,7 @@
 """The runner: rounds, failures, kept answers, kills, samples of items, and what measures make of it all."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,10 +9,19 @@ from typing import Any
 import numpy as np
 import pytest
 
+from preflab.bridges.inspect_samples import sample_of
 from preflab.data.dialogue import Dialogue
 from preflab.errors import ConfigError, ContractError, DataError
 from preflab.evals.core.items import Item
-from preflab.evals.core.runner import measure_results, read_items, run_items, select_items, summary, write_items
+from preflab.evals.core.runner import (
+    ItemResult,
+    measure_results,
+    read_items,
+    run_items,
+    select_items,
+    summary,
+    write_items,
+)
 from preflab.evals.core.suite import Measure, Plan, Suite, Variant, columns_of
 from preflab.rollouts.requests.response_cache import ResponseCache
 from preflab.rollouts.requests.types import (
@@ -19,8 +29,11 @@ from preflab.rollouts.requests.types import (
     Generate,
     Generation,
     OptionLogprobs,
+    OptionScores,
     Request,
     Response,
+    RewardScores,
+    ScoreReplies,
     UnreadableResponse,
 )
 from tests.evals.synthetic import Scripted, choosing, saying
@@ -304,3 +317,22 @@ def asking_for_text(item: Item) -> Any:
 def test_a_plan_that_is_none_is_refused_by_its_item(variant: Variant, message: str) -> None:
     with pytest.raises(ContractError, match=f"the plan of item 'one': {message}"):
         run_items(variant, ITEMS[:1], {"policy": Scripted(choosing(lambda ask: 0))})
+
+
+def test_numbers_that_json_has_not_are_there_again_when_a_line_is_read(tmp_path: Path) -> None:
+    request = OptionLogprobs(prompt="q", options=(" a", " b"))
+    rating = ScoreReplies(prompt=Dialogue.of("q"), replies=("a", "b"))
+    responses = [OptionScores(logprobs=(-1.0, -math.inf), tokens=(1, 1)), RewardScores((0.5, math.nan))]
+    outcome = {"accuracy": math.nan, "share": 0.5, "note": None}
+    result = ItemResult(Item(id="7", group="7", data=None), [([request, rating], responses)], outcome)
+    write_items(tmp_path / "x.jsonl", [result])
+    text = (tmp_path / "x.jsonl").read_text()
+    assert "NaN" not in text and "Infinity" not in text
+    (line,) = read_items(tmp_path / "x.jsonl")
+    chosen, rated = (exchange["answer"] for exchange in line["rounds"][0])
+    assert chosen["logprobs"] == [-1.0, -math.inf]
+    assert rated["scores"][0] == 0.5 and math.isnan(rated["scores"][1])
+    assert math.isnan(line["outcome"]["accuracy"]) and line["outcome"]["share"] == 0.5
+    assert line.keys() == {"id", "group", "rounds", "outcome"}
+    assert np.isnan(columns_of([line["outcome"]])["accuracy"]).all()
+    assert sample_of(line, model="m")["id"] == "7"
