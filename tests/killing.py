@@ -48,6 +48,7 @@ for line in sys.stdin:
     asked = json.loads(line)
     child = os.fork()
     if child == 0:
+        torch.set_num_threads(1)  # makes torch's pool anew before threads that load a model do so side by side
         out = os.open(asked["output"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC)
         os.dup2(out, 1), os.dup2(out, 2)
         code = 70

@@ -42,8 +42,8 @@ Responders = Mapping[ResponderRole, Responder]
 """Who answers in which role."""
 
 
-_UNDEFINED = "undefined"
-"""Key of an items' line: names in its outcome that are nan, which JSON cannot write."""
+_NOT_FINITE = "not_finite"
+"""Key of an items' line: names in its outcome -> ``nan``, ``inf`` or ``-inf``, which JSON cannot write."""
 
 
 @dataclass
@@ -68,8 +68,12 @@ class ItemResult:
         line: dict[str, Any] = {"id": self.item.id, "group": self.item.group, "rounds": rounds}
         if self.outcome is None:
             return line | {"failed": self.failed}
-        undefined = [name for name, value in self.outcome.items() if isinstance(value, float) and math.isnan(value)]
-        return line | {"outcome": dict(self.outcome)} | ({_UNDEFINED: undefined} if undefined else {})
+        not_finite = {
+            name: str(value)
+            for name, value in self.outcome.items()
+            if isinstance(value, float) and not math.isfinite(value)
+        }
+        return line | {"outcome": dict(self.outcome)} | ({_NOT_FINITE: not_finite} if not_finite else {})
 
 
 def select_items(items: Sequence[Item], limit: int | None, seed: int) -> list[Item]:
@@ -345,8 +349,8 @@ def restore_line(line: dict[str, Any]) -> dict[str, Any]:
     """A line of an items' file with the numbers that JSON could not hold."""
     for exchange in (exchange for exchanges in line.get("rounds", ()) for exchange in exchanges):
         exchange["answer"] = restore_numbers(exchange["answer"])
-    for name in line.pop(_UNDEFINED, ()):
-        line["outcome"][name] = math.nan
+    for name, text in line.pop(_NOT_FINITE, {}).items():
+        line["outcome"][name] = float(text)
     return line
 
 

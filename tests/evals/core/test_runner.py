@@ -323,7 +323,7 @@ def test_numbers_that_json_has_not_are_there_again_when_a_line_is_read(tmp_path:
     request = OptionLogprobs(prompt="q", options=(" a", " b"))
     rating = ScoreReplies(prompt=Dialogue.of("q"), replies=("a", "b"))
     responses = [OptionScores(logprobs=(-1.0, -math.inf), tokens=(1, 1)), RewardScores((0.5, math.nan))]
-    outcome = {"accuracy": math.nan, "share": 0.5, "note": None}
+    outcome = {"accuracy": math.nan, "mass": math.inf, "share": 0.5, "note": None}
     result = ItemResult(Item(id="7", group="7", data=None), [([request, rating], responses)], outcome)
     write_items(tmp_path / "x.jsonl", [result])
     text = (tmp_path / "x.jsonl").read_text()
@@ -333,6 +333,7 @@ def test_numbers_that_json_has_not_are_there_again_when_a_line_is_read(tmp_path:
     assert chosen["logprobs"] == [-1.0, -math.inf]
     assert rated["scores"][0] == 0.5 and math.isnan(rated["scores"][1])
     assert math.isnan(line["outcome"]["accuracy"]) and line["outcome"]["share"] == 0.5
+    assert line["outcome"]["mass"] == math.inf and line["outcome"]["note"] is None
     assert line.keys() == {"id", "group", "rounds", "outcome"}
     assert np.isnan(columns_of([line["outcome"]])["accuracy"]).all()
     assert sample_of(line, model="m")["id"] == "7"
