@@ -7,7 +7,14 @@ from pathlib import Path
 
 from preflab.data.dialogue import Dialogue, Message
 from preflab.data.prompts import prompt_turns
-from preflab.data.sources.columns import ColumnMap, decode_json_text, is_empty, reading_of, unread_columns
+from preflab.data.sources.columns import (
+    ColumnMap,
+    decode_json_text,
+    is_empty,
+    reading_of,
+    unread_columns,
+    unused_columns,
+)
 from preflab.data.sources.files import LocatedRecord, digest_of, read_records
 from preflab.data.sources.instructions import INSTRUCTIONS, READS, instruction_column, instruction_messages
 from preflab.data.sources.messages import messages
@@ -41,7 +48,7 @@ class LoadedDialogues:
     @property
     def unused(self) -> list[str]:
         """Columns that were not read. None of them changes what a record means, by its name and its content."""
-        return [name for name, reading in self.columns.items() if reading.startswith("not used")]
+        return unused_columns(self.columns)
 
 
 def load_dialogues(name: str | Path, *, columns: Sequence[str] = ()) -> LoadedDialogues:
@@ -50,9 +57,8 @@ def load_dialogues(name: str | Path, *, columns: Sequence[str] = ()) -> LoadedDi
     A record has ``messages`` (or ShareGPT's ``conversations``); or a ``prompt`` (text, messages, or in the notation of
     hh-rlhf) and its ``reply`` (``completion``, ``response``, ``output`` and ``answer`` will do); or the columns of
     Alpaca and Orca in place of the prompt. A ``system`` column is the system message. A turn of ``weight`` 0 is context
-    and is not learned. Records in which the assistant
-    says nothing are refused and counted, and so are those that hold something in a column that matters and is not
-    read.
+    and is not learned. Records in which the assistant says nothing are refused and counted, and so are those that hold
+    something in a column that matters and is not read.
 
     Args:
         columns  columns under other names, or left out: ``prompt=title``, ``ignore=notes``.

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from preflab.data.comparison import Comparison
 from preflab.data.sources import get_source, hub, recognise
-from preflab.data.sources.columns import ColumnMap, reading_of, unread_columns
+from preflab.data.sources.columns import ColumnMap, reading_of, unread_columns, unused_columns
 from preflab.data.sources.files import SUFFIXES, LocatedRecord, digest_of, holds_records, read_records
 from preflab.data.sources.source import Source
 from preflab.errors import ConfigError, DataError, RecordRefused
@@ -42,7 +42,7 @@ class LoadedComparisons:
     @property
     def unused(self) -> list[str]:
         """Columns that were not read. None of them changes what a record means, by its name and its content."""
-        return [name for name, reading in self.columns.items() if reading.startswith("not used")]
+        return unused_columns(self.columns)
 
     def render(self) -> str:
         """One line for what was kept, one for each reason something was not."""

@@ -14,6 +14,8 @@ from preflab.errors import ConfigError, DataError
 
 IGNORE = "ignore"
 """What a column is called that may be left out."""
+NOT_USED = "not used"
+"""How what is said of a column begins that is not read."""
 
 _PROMPT, _REPLY, _JUDGEMENT = "part of the prompt", "a reply", "a judgement"
 _NAMES = {
@@ -69,27 +71,34 @@ def is_empty(value: object) -> bool:
 
 def holds_messages(value: object) -> bool:
     """Whether this is a list of messages under any of their keys, or JSON text of one."""
-    value = decode_json_text(value)
+    return _are_messages(decode_json_text(value))
+
+
+def _are_messages(value: object) -> bool:
+    """Whether this is a list of messages, by the key of who speaks."""
     return (
         isinstance(value, list)
         and bool(value)
-        and all(isinstance(m, Mapping) and (m.keys() & {"role", "from"}) for m in value)
+        and all(isinstance(message, Mapping) and (message.keys() & {"role", "from"}) for message in value)
     )
+
+
+def decode_json(value: object) -> object:
+    """JSON text as what it says; everything else, and text that is none, as it is."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return json.loads(value)
+    except (ValueError, RecursionError):
+        return value
 
 
 def decode_json_text(value: object) -> object:
     """A list or object that stands in the cell as JSON text of messages; everything else as it is."""
     if not isinstance(value, str) or value.lstrip()[:1] not in ("[", "{"):
         return value
-    try:
-        decoded = json.loads(value)
-    except (ValueError, RecursionError):
-        return value
-    items = [decoded] if isinstance(decoded, dict) else decoded
-    is_messages = isinstance(items, list) and bool(items)
-    if is_messages and all(isinstance(m, dict) and (m.keys() & {"role", "from"}) for m in items):
-        return decoded
-    return value
+    decoded = decode_json(value)
+    return decoded if _are_messages([decoded] if isinstance(decoded, dict) else decoded) else value
 
 
 def side_columns(record: Record) -> dict[str, str]:
@@ -110,19 +119,29 @@ def reading_of(record: Record, reads: Mapping[str, str], *, sides: bool = False)
         reads  what a format reads, by column.
         sides  whether it reads facts of a side too.
     """
-    roles = dict(reads)
+    readings = _read_as(record, reads, sides)
+    return {name: readings.get(name) or _not_used(name, value) for name, value in record.items()}
+
+
+def _read_as(record: Record, reads: Mapping[str, str], sides: bool) -> dict[str, str]:
+    """What a format reads of a record, by column."""
+    readings = dict(reads)
     if sides:
         for chosen, rejected in side_columns(record).items():
-            fact = side_fact(chosen)
-            if fact:
-                roles |= {chosen: f"{fact} of chosen", rejected: f"{fact} of rejected"}
-    readings: dict[str, str] = {}
-    for name, value in record.items():
-        guess = meaning_of(name, value)
-        bookkeeping = "bookkeeping" if _BOOKKEEPING.search(normalised(name)) else ""
-        hint = guess or bookkeeping
-        readings[name] = roles.get(name) or ("not used" + (f": {hint}" if hint else ""))
+            if fact := side_fact(chosen):
+                readings |= {chosen: f"{fact} of chosen", rejected: f"{fact} of rejected"}
     return readings
+
+
+def _not_used(name: str, value: object) -> str:
+    """What is said of a column that is not read."""
+    hint = meaning_of(name, value) or ("bookkeeping" if _BOOKKEEPING.search(normalised(name)) else "")
+    return f"{NOT_USED}: {hint}" if hint else NOT_USED
+
+
+def unused_columns(readings: Mapping[str, str]) -> list[str]:
+    """Columns that were not read, out of what `reading_of` says."""
+    return [name for name, reading in readings.items() if reading.startswith(NOT_USED)]
 
 
 def side_fact(column: str) -> str:
@@ -140,11 +159,10 @@ def unread_columns(record: Record, reads: Mapping[str, str], *, sides: bool = Fa
     """
     if not reads:
         return {}
-    readings = reading_of(record, reads, sides=sides)
-    not_used = [name for name, reading in readings.items() if reading.startswith("not used")]
-    unread = {name: guess for name in not_used if (guess := meaning_of(name, record[name]))}
+    read = _read_as(record, reads, sides)
+    unread = {n: guess for n, value in record.items() if n not in read and (guess := meaning_of(n, value))}
     if unread:
-        texts = {text for name, value in record.items() if name not in not_used for text in _texts(value)}
+        texts = {text for name, value in record.items() if name in read for text in _texts(value)}
         prompt_like = (f"perhaps {_PROMPT}", "messages")
         unread = {n: guess for n, guess in unread.items() if guess not in prompt_like or not _repeats(record[n], texts)}
     return unread

@@ -5,12 +5,11 @@ OpenAI's ``role`` and ``content``, ShareGPT's ``from`` and ``value``, either of 
 whose content is no text (an image) is refused, with the reason.
 """
 
-import json
 from collections.abc import Mapping
 from typing import Any, cast
 
 from preflab.data.dialogue import Message, Role
-from preflab.data.sources.columns import decode_json_text, is_empty
+from preflab.data.sources.columns import decode_json, decode_json_text, is_empty
 from preflab.data.tool_calls import with_calls, with_thought
 from preflab.errors import DataError, RecordRefused
 
@@ -111,16 +110,6 @@ def _call(call: object, name: str) -> dict[str, Any]:
     if not isinstance(arguments, Mapping):
         raise RecordRefused("a call of a tool has arguments that are no JSON object", field=name)
     return {"name": call["name"], "arguments": dict(arguments)}
-
-
-def decode_json(value: object) -> object:
-    """JSON text as what it says; everything else, and text that is none, as it is."""
-    if not isinstance(value, str):
-        return value
-    try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
-        return value
 
 
 def _thought(message: Mapping[str, object], name: str) -> str:
